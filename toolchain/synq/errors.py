@@ -1,0 +1,27 @@
+"""Errors a user can act on: one line saying what is wrong, what is allowed, what to do."""
+
+
+class SynqError(Exception):
+    """A failure the user can understand and mend; the command line exits with 1."""
+
+    exit_code = 1
+
+
+class UsageError(SynqError):
+    """An argument that cannot be right, whatever the machine; the command line exits with 2."""
+
+    exit_code = 2
+
+
+def nearest_names(given: str, valid: list[str]) -> str:
+    """A clause naming the valid names closest to `given`, for the end of an error message.
+
+    >>> nearest_names("pynq-z3", ["pynq-z1", "pynq-z2", "kv260"])
+    'did you mean pynq-z2 or pynq-z1?'
+    """
+    from difflib import get_close_matches
+
+    close = get_close_matches(given, valid, n=2)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"known: {', '.join(valid)}"
