@@ -1,0 +1,136 @@
+"""`SynapseDense` for hls4ml: its parser, its layer and its C++ templates.
+
+Through hls4ml's extension API (hls4ml documentation, "Extension API"). Importing this module
+imports hls4ml.
+"""
+
+from functools import cache
+from importlib.resources import as_file
+from typing import Any
+
+import hls4ml
+from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
+from hls4ml.model.attributes import Attribute
+from hls4ml.model.layers import Layer
+
+from synq.resources import folder
+
+KERNEL = "nnet_synapse_array.h"
+BACKENDS = ("Vitis", "Vivado")
+
+_CONFIG_CPP = """struct config{index} : nnet::synapse_array_config {{
+    static const unsigned n_in = {n_in};
+    static const unsigned n_rows = {n_rows};
+    static const unsigned n_out = {n_out};
+    static const unsigned n_levels = {n_levels};
+    static const unsigned code_bits = {code_bits};
+    static const unsigned word_codes = {word_codes};
+    static const unsigned n_words = {n_words};
+    static const unsigned table_width = {table_width};
+    static const unsigned accum_width = {accum_width};
+    static const int bias_input = {bias_input};
+    static const long long accum_min = {accum_min};
+    static const long long accum_max = {accum_max};
+}};
+"""
+
+_FUNCTION_CPP = (
+    "nnet::synapse_array<{input_t}, {output_t}, {config}>"
+    "({input}, {output}, {name}_codes, {name}_codebook);"
+)
+
+
+class SynapseArrayLayer(Layer):  # type: ignore[misc]
+    """hls4ml's node for a synapse array; the attributes are the constants of its C++ config."""
+
+    _expected_attributes = [  # noqa: RUF012 (hls4ml's own convention)
+        Attribute(name)
+        for name in (
+            "n_in",
+            "n_rows",
+            "n_out",
+            "n_levels",
+            "code_bits",
+            "word_codes",
+            "n_words",
+            "table_width",
+            "accum_width",
+            "bias_input",
+            "accum_min",
+            "accum_max",
+        )
+    ]
+
+    def initialize(self) -> None:
+        self.add_output_variable([self.get_attr("n_out")])
+
+
+class _ConfigTemplate(LayerConfigTemplate):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__(SynapseArrayLayer)
+
+    def format(self, node: Layer) -> str:
+        return _CONFIG_CPP.format(**self._default_params(node))
+
+
+class _FunctionTemplate(FunctionCallTemplate):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__(SynapseArrayLayer)
+
+    def transform(self, model: Any, node: Layer) -> bool:
+        changed = super().transform(model, node)
+        node.set_attr("include_header", [f"nnet_utils/{KERNEL}", f"{node.name}.h"])
+        return bool(changed)
+
+    def format(self, node: Layer) -> str:
+        return _FUNCTION_CPP.format(name=node.name, **_without_name(self, node))
+
+
+def _without_name(template: FunctionCallTemplate, node: Layer) -> dict[str, Any]:
+    parameters: dict[str, Any] = template._default_function_params(node)
+    parameters.pop("name", None)
+    return parameters
+
+
+def _parse_synapse_dense(
+    keras_layer: dict[str, Any],
+    input_names: list[str],
+    input_shapes: list[list[int]],
+    data_reader: Any,
+) -> tuple[dict[str, Any], list[int]]:
+    settings = keras_layer["config"]
+    n_in, n_out = int(input_shapes[0][-1]), int(settings["units"])
+    n_levels = len(settings["codebook"])
+    code_bits = max(1, (n_levels - 1).bit_length())
+    word_codes = 32 // code_bits
+    layer = {
+        "class_name": "SynapseArrayLayer",
+        "name": settings["name"],
+        "inputs": input_names,
+        "n_in": n_in,
+        "n_rows": n_in + (settings["bias_input"] is not None),
+        "n_out": n_out,
+        "n_levels": n_levels,
+        "code_bits": code_bits,
+        "word_codes": word_codes,
+        "n_words": -(-n_out // word_codes),
+        "table_width": settings["table_width"],
+        "accum_width": settings["accum_width"],
+        "bias_input": settings["bias_input"] or 0,
+        "accum_min": settings["accum_range"][0],
+        "accum_max": settings["accum_range"][1],
+    }
+    return layer, [input_shapes[0][0], n_out]
+
+
+@cache
+def register() -> None:
+    """Teach hls4ml the layer, once a process."""
+    hls4ml.converters.register_keras_v2_layer_handler("SynapseDense", _parse_synapse_dense)
+    hls4ml.model.layers.register_layer("SynapseArrayLayer", SynapseArrayLayer)
+    for name in BACKENDS:
+        backend = hls4ml.backends.get_backend(name)
+        backend.register_template(_ConfigTemplate)
+        backend.register_template(_FunctionTemplate)
+        with as_file(folder("hls_templates") / KERNEL) as kernel:
+            backend.register_source(kernel)

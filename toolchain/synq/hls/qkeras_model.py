@@ -1,0 +1,229 @@
+"""The quantized network as a QKeras model: `SynapseDense` layers and `QActivation`s.
+
+Importing this module imports TensorFlow (seconds, half a gigabyte): import it where it is used.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from qkeras import QActivation, quantized_relu
+from qkeras.quantizers import BaseQuantizer
+
+from synq.errors import SynqError
+from synq.fixedpoint import FixedPoint
+from synq.network import QuantizedNetwork, SynapseArray
+
+_FLOAT32_EXACT = 1 << 24  # integers up to this are exact in float32, in which QKeras quantizes
+
+
+class CodebookQuantizer(BaseQuantizer):  # type: ignore[misc]
+    """Moves each weight to the nearest value of a codebook.
+
+    Args:
+        codebook: ascending values.
+    """
+
+    def __init__(self, codebook: list[float]) -> None:
+        super().__init__()
+        self.codebook = [float(value) for value in codebook]
+
+    def __call__(self, weights: tf.Tensor) -> tf.Tensor:
+        values = tf.constant(self.codebook, dtype=weights.dtype)
+        middles = (values[1:] + values[:-1]) / 2
+        index = tf.searchsorted(middles, tf.reshape(weights, [-1]))
+        nearest = tf.reshape(tf.gather(values, index), tf.shape(weights))
+        # The gradient passes straight through; the value is exactly the codebook's.
+        return tf.stop_gradient(nearest) + (weights - tf.stop_gradient(weights))
+
+    def max(self) -> float:
+        return self.codebook[-1]
+
+    def min(self) -> float:
+        return self.codebook[0]
+
+    def get_config(self) -> dict[str, Any]:
+        return {"codebook": self.codebook}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "CodebookQuantizer":
+        return cls(**config)
+
+
+class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
+    """A synapse array as a Keras layer: `inputs @ quantizer(kernel)`, no activation.
+
+    The kernel is normalized (full scale is 1). With a bias its last row is driven by the constant
+    `bias_input`. The remaining arguments are what hardware needs beside the values; they travel in
+    the layer's configuration, so a saved model converts on its own.
+
+    Args:
+        units: outputs.
+        codebook: ascending raw integers.
+        table_width: bits of a codebook value; a raw integer stands for raw / 2**(table_width - 1).
+        input_width: bits of the unsigned inputs.
+        bias_input: raw integer driving the bias row, or None.
+        bias_value: the same as a value, or None.
+        accum_width: bits of the accumulator.
+        accum_range: least and greatest raw sum.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        codebook: list[int],
+        table_width: int,
+        input_width: int,
+        bias_input: int | None,
+        bias_value: float | None,
+        accum_width: int,
+        accum_range: tuple[int, int],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+        self.hardware = {
+            "codebook": [int(value) for value in codebook],
+            "table_width": table_width,
+            "input_width": input_width,
+            "bias_input": bias_input,
+            "bias_value": bias_value,
+            "accum_width": accum_width,
+            "accum_range": [int(bound) for bound in accum_range],
+        }
+        self.bias_value = bias_value
+        step = 2.0 ** -(table_width - 1)
+        self.kernel_quantizer = CodebookQuantizer([value * step for value in codebook])
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        n_rows = int(input_shape[-1]) + (self.bias_value is not None)
+        self.kernel = self.add_weight(name="kernel", shape=(n_rows, self.units))
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        kernel = self.kernel_quantizer(self.kernel)
+        if self.bias_value is None:
+            return tf.matmul(inputs, kernel)
+        return tf.matmul(inputs, kernel[:-1]) + self.bias_value * kernel[-1]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "units": self.units, **self.hardware}
+
+
+_CUSTOM_OBJECTS = {
+    "CodebookQuantizer": CodebookQuantizer,
+    "QActivation": QActivation,
+    "SynapseDense": SynapseDense,
+    "quantized_relu": quantized_relu,
+}
+
+
+def build_model(network: QuantizedNetwork) -> tf.keras.Model:
+    """The QKeras model with the network's values; its outputs are `accumulator * step`.
+
+    Raises:
+        SynqError: an accumulator needs more than the 24 bits float32 holds exactly, in which QKeras
+            quantizes activations.
+    """
+    for index, array in enumerate(network.arrays):
+        low, high = array.accumulator_range
+        if max(-low, high) > _FLOAT32_EXACT:
+            raise SynqError(
+                f"the sums of array {index} need {array.accumulator.width} bits, QKeras is exact "
+                "only up to 25: use a smaller --table-width or --activation-bits"
+            )
+    signal = inputs = tf.keras.Input((network.sizes[0],), name="inputs")
+    for index, array in enumerate(network.arrays):
+        signal = _dense(array, index)(signal)
+        if index < len(network.activations):
+            form = network.activations[index]
+            relu = quantized_relu(form.width, form.integer)
+            signal = QActivation(relu, name=f"activation_{index}")(signal)
+    model = tf.keras.Model(inputs, signal, name="synapse_network")
+    for index, array in enumerate(network.arrays):
+        kernel = array.weights * array.table_format.step
+        model.get_layer(f"array_{index}").set_weights([kernel.astype(np.float32)])
+    return model
+
+
+def _dense(array: SynapseArray, index: int) -> SynapseDense:
+    bias = array.bias_input
+    return SynapseDense(
+        units=array.n_out,
+        codebook=array.codebook.tolist(),
+        table_width=array.table_format.width,
+        input_width=array.input_format.width,
+        bias_input=bias,
+        bias_value=None if bias is None else bias * array.input_format.step,
+        accum_width=array.accumulator.width,
+        accum_range=array.accumulator_range,
+        name=f"array_{index}",
+    )
+
+
+def save_model(model: tf.keras.Model, path: Path) -> None:
+    """Write the model as HDF5, which unlike `.keras` carries no date."""
+    model.save(str(path), save_format="h5", include_optimizer=False)
+
+
+def load_model(path: Path) -> tf.keras.Model:
+    """Read a model that `save_model` wrote."""
+    return tf.keras.models.load_model(str(path), custom_objects=_CUSTOM_OBJECTS, compile=False)
+
+
+def model_stages(
+    model: tf.keras.Model, network: QuantizedNetwork, inputs: NDArray[np.uint8]
+) -> list[tuple[str, NDArray[np.int64]]]:
+    """Run the model and return its layers' outputs as raw integers, in `Trace.stages` order.
+
+    Args:
+        inputs: (n_samples, n_in) raw integers.
+
+    Raises:
+        SynqError: an output is not an integer multiple of its format's step.
+    """
+    layers = [layer for layer in model.layers if layer.name != "inputs"]
+    probe = tf.keras.Model(model.inputs, [layer.output for layer in layers])
+    real = inputs.astype(np.float32) * np.float32(network.input_format.step)
+    outputs = probe.predict(real, batch_size=2000, verbose=0)
+    if len(layers) == 1:
+        outputs = [outputs]
+    named = [
+        (
+            layer.name,
+            raw_integers(
+                "the QKeras model", layer.name, output, layer_format(network, layer.name)
+            ),
+        )
+        for layer, output in zip(layers, outputs, strict=True)
+    ]
+    named.append(("class", np.argmax(named[-1][1], axis=1)[:, None].astype(np.int64)))
+    return named
+
+
+def layer_format(network: QuantizedNetwork, layer_name: str) -> FixedPoint:
+    """The output format of the layer `array_N` or `activation_N`."""
+    kind, index = layer_name.rsplit("_", 1)
+    if kind == "array":
+        return network.arrays[int(index)].accumulator
+    return network.activations[int(index)]
+
+
+def raw_integers(
+    source: str, name: str, values: NDArray[np.floating[Any]], form: FixedPoint
+) -> NDArray[np.int64]:
+    """Real values of a format as its raw integers.
+
+    Raises:
+        SynqError: a value is not an integer multiple of the format's step.
+    """
+    scaled = values.astype(np.float64) * 2.0**form.fraction
+    raw = np.rint(scaled)
+    if np.any(raw != scaled):
+        raise SynqError(f"{source} computes {name} with more than {form.fraction} fraction bits")
+    return raw.astype(np.int64)

@@ -1,0 +1,365 @@
+"""The quantized network: integers only, the one source every other view derives from."""
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synq.errors import SynqError
+from synq.fixedpoint import FixedPoint, requantize, signed_width
+
+# Products of integers in floating point are exact while no partial sum needs more bits than the
+# significand has (IEEE 754): then BLAS may add in any order.
+_FLOAT32_EXACT = 1 << 24
+_FLOAT64_EXACT = 1 << 53
+
+
+@dataclass(frozen=True)
+class SynapseArray:
+    """One layer's synapses: what a crossbar of `codes` computes for raw integer inputs.
+
+    `accumulator[j] = sum_i input[i] * codebook[codes[i, j]]`; with a bias, the last row of `codes`
+    is driven by the constant `bias_input`.
+
+    Attributes:
+        codes: (n_rows, n_out) uint8, indices into `codebook`; n_rows is n_in, or n_in + 1 with a
+            bias row.
+        codebook: (effective_levels,) int64, strictly ascending raw integers in `table_format`.
+        table_format: format of a codebook value: signed, one integer bit, so +-1 is full scale.
+        input_format: unsigned format of the inputs.
+        bias_input: raw integer in `input_format` driving the bias row, or None without one.
+        scale: the weight that the normalized weight 1 stands for (the layer's largest weight).
+
+    Raises:
+        ValueError: the parts contradict one another.
+    """
+
+    codes: NDArray[np.uint8]
+    codebook: NDArray[np.int64]
+    table_format: FixedPoint
+    input_format: FixedPoint
+    bias_input: int | None
+    scale: float
+
+    def __post_init__(self) -> None:
+        if self.codes.ndim != 2 or self.codes.dtype != np.uint8 or self.n_in < 1 or self.n_out < 1:
+            raise ValueError("codes must be a uint8 matrix with at least one row and one column")
+        if not 1 <= len(self.codebook) <= 256 or np.any(np.diff(self.codebook) <= 0):
+            raise ValueError("a codebook has 1 to 256 strictly ascending values")
+        if self.codes.max() >= len(self.codebook):
+            raise ValueError("a code points outside its codebook")
+        if not self.table_format.signed or self.input_format.signed:
+            raise ValueError("tables are signed, inputs unsigned")
+        low, high = self.table_format.min_raw, self.table_format.max_raw
+        if self.codebook[0] < low or self.codebook[-1] > high:
+            raise ValueError("a codebook value does not fit the table format")
+        if self.bias_input is not None and not 0 < self.bias_input <= self.input_format.max_raw:
+            raise ValueError("the bias input does not fit the input format")
+        for array in (self.codes, self.codebook):
+            array.setflags(write=False)
+
+    @property
+    def n_rows(self) -> int:
+        return self.codes.shape[0]
+
+    @property
+    def n_in(self) -> int:
+        return self.n_rows - (self.bias_input is not None)
+
+    @property
+    def n_out(self) -> int:
+        return self.codes.shape[1]
+
+    @property
+    def effective_levels(self) -> int:
+        return len(self.codebook)
+
+    @property
+    def code_bits(self) -> int:
+        """Bits of one stored code."""
+        return max(1, (self.effective_levels - 1).bit_length())
+
+    @cached_property
+    def weights(self) -> NDArray[np.int64]:
+        """(n_rows, n_out) int64: the codebook value of every synapse."""
+        return self.codebook[self.codes]
+
+    @cached_property
+    def accumulator_range(self) -> tuple[int, int]:
+        """The least and greatest sum that any inputs and any order of addition can reach.
+
+        An input is 0..max_raw, so the extremes of a column take the maximum input wherever the
+        weight has one sign and 0 elsewhere. Every partial sum lies between the same extremes.
+        """
+        drive = np.full(self.n_rows, self.input_format.max_raw, dtype=np.int64)
+        if self.bias_input is not None:
+            drive[-1] = self.bias_input
+        reach = self.weights * drive[:, None]
+        low = np.minimum(reach, 0).sum(axis=0).min()
+        high = np.maximum(reach, 0).sum(axis=0).max()
+        return int(low), int(high)
+
+    @cached_property
+    def accumulator(self) -> FixedPoint:
+        """The narrowest format that provably holds every sum: nothing rounds, nothing overflows."""
+        width = signed_width(*self.accumulator_range)
+        fraction = self.input_format.fraction + self.table_format.fraction
+        return FixedPoint(width, width - fraction, signed=True)
+
+    def accumulate(self, inputs: NDArray[np.integer]) -> NDArray[np.int64]:
+        """The exact sums for raw inputs.
+
+        Args:
+            inputs: (n_samples, n_in) raw integers in `input_format`.
+
+        Returns:
+            (n_samples, n_out) int64 raw integers in `accumulator`.
+
+        Raises:
+            ValueError: `inputs` has another number of columns.
+            SynqError: the sums need more than 53 bits.
+        """
+        if inputs.ndim != 2 or inputs.shape[1] != self.n_in:
+            raise ValueError(f"inputs must be (n_samples, {self.n_in}), got {inputs.shape}")
+        low, high = self.accumulator_range
+        bound = max(-low, high)
+        real: type[np.floating[Any]]
+        if bound < _FLOAT32_EXACT:
+            real = np.float32
+        elif bound < _FLOAT64_EXACT:
+            real = np.float64
+        else:
+            raise SynqError("the accumulator needs more than 53 bits: use a smaller --table-width")
+        sums = inputs.astype(real) @ self.weights[: self.n_in].astype(real)
+        exact = sums.astype(np.int64)
+        if self.bias_input is not None:
+            exact += self.weights[-1] * self.bias_input
+        return exact
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Every integer a network computes for a set of inputs; first axis: the samples.
+
+    Attributes:
+        accumulators: one (n_samples, n_out) int64 an array, raw in its `accumulator` format. The
+            last one is the network's output.
+        activations: one (n_samples, n_out) int64 a hidden layer, raw in its activation format.
+        classes: (n_samples,) int64, the index of the largest output, the first one on a tie.
+    """
+
+    accumulators: tuple[NDArray[np.int64], ...]
+    activations: tuple[NDArray[np.int64], ...]
+    classes: NDArray[np.int64]
+
+    def accuracy(self, labels: NDArray[np.int64]) -> float:
+        """Percent of samples whose class is the label."""
+        return float(np.mean(self.classes == labels) * 100)
+
+    def stages(self) -> list[tuple[str, NDArray[np.int64]]]:
+        """Every compared tensor in order of computation, named as in the emitted project."""
+        named: list[tuple[str, NDArray[np.int64]]] = []
+        for index, accumulator in enumerate(self.accumulators):
+            named.append((f"array_{index}", accumulator))
+            if index < len(self.activations):
+                named.append((f"activation_{index}", self.activations[index]))
+        named.append(("class", self.classes[:, None]))
+        return named
+
+    def table(self) -> NDArray[np.int64]:
+        """All stages side by side, one row a sample."""
+        return np.hstack([values for _, values in self.stages()])
+
+    def head(self, n_samples: int) -> "Trace":
+        """The first samples only."""
+        return Trace(
+            tuple(values[:n_samples] for values in self.accumulators),
+            tuple(values[:n_samples] for values in self.activations),
+            self.classes[:n_samples],
+        )
+
+
+@dataclass(frozen=True)
+class QuantizedNetwork:
+    """Synapse arrays with a ReLU and a requantization between each two of them.
+
+    Attributes:
+        arrays: at least one, shapes chaining.
+        activations: the unsigned format a hidden layer's accumulators are assigned to after the
+            ReLU; one fewer than `arrays`.
+
+    Raises:
+        ValueError: shapes or formats do not chain.
+    """
+
+    arrays: tuple[SynapseArray, ...]
+    activations: tuple[FixedPoint, ...]
+
+    def __post_init__(self) -> None:
+        if not self.arrays or len(self.activations) != len(self.arrays) - 1:
+            raise ValueError("a network has one activation format fewer than arrays")
+        for before, activation, after in zip(
+            self.arrays, self.activations, self.arrays[1:], strict=False
+        ):
+            if after.n_in != before.n_out or after.input_format != activation:
+                raise ValueError("the arrays' shapes or formats do not chain")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Layer sizes, inputs first: (784, 128, 10)."""
+        return (self.arrays[0].n_in, *(array.n_out for array in self.arrays))
+
+    @property
+    def input_format(self) -> FixedPoint:
+        return self.arrays[0].input_format
+
+    @property
+    def output_unit(self) -> float:
+        """The real logit that one raw unit of the last accumulator stands for.
+
+        ReLU commutes with a positive factor, so the scales are never multiplied in hardware: they
+        only pile up in the unit of the outputs.
+        """
+        unit = self.arrays[-1].accumulator.step
+        for array in self.arrays:
+            unit *= array_unit(array)
+        return unit
+
+    def run(self, inputs: NDArray[np.integer]) -> Trace:
+        """The integer reference: all sums and activations, exactly.
+
+        Args:
+            inputs: (n_samples, n_in) raw integers in `input_format`.
+        """
+        accumulators: list[NDArray[np.int64]] = []
+        activations: list[NDArray[np.int64]] = []
+        signal: NDArray[np.integer] = inputs
+        for index, array in enumerate(self.arrays):
+            accumulators.append(array.accumulate(signal))
+            if index < len(self.activations):
+                activations.append(self.activate(index, accumulators[-1]))
+                signal = activations[-1]
+        return Trace(
+            accumulators=tuple(accumulators),
+            activations=tuple(activations),
+            classes=np.argmax(accumulators[-1], axis=1).astype(np.int64),
+        )
+
+    def activate(self, index: int, accumulator: NDArray[np.int64]) -> NDArray[np.int64]:
+        """ReLU and requantization after array `index`."""
+        positive = np.maximum(accumulator, 0)
+        fraction = self.arrays[index].accumulator.fraction
+        return requantize(positive, fraction, self.activations[index])
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything in the network."""
+        return hashlib.sha256(self.to_npz()).hexdigest()
+
+    def to_npz(self) -> bytes:
+        """The network as one `.npz` of plain arrays; the same bytes for the same network."""
+        header = {
+            "arrays": [
+                {
+                    "table_format": array.table_format.to_dict(),
+                    "input_format": array.input_format.to_dict(),
+                    "bias_input": array.bias_input,
+                    "scale": array.scale,
+                }
+                for array in self.arrays
+            ],
+            "activations": [activation.to_dict() for activation in self.activations],
+        }
+        parts: dict[str, NDArray[Any]] = {
+            "header": np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)
+        }
+        for index, array in enumerate(self.arrays):
+            parts[f"codes_{index}"] = array.codes
+            parts[f"codebook_{index}"] = array.codebook
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **parts)  # zip entries carry the fixed date 1980-01-01
+        return buffer.getvalue()
+
+    @staticmethod
+    def from_npz(path: Path) -> "QuantizedNetwork":
+        """Read what `to_npz` wrote; nothing in the file is executed.
+
+        Raises:
+            SynqError: the file is missing, damaged or not such a network.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as parts:
+                header = json.loads(parts["header"].tobytes())
+                arrays = tuple(
+                    SynapseArray(
+                        codes=parts[f"codes_{index}"],
+                        codebook=parts[f"codebook_{index}"],
+                        table_format=FixedPoint.from_dict(fields["table_format"]),
+                        input_format=FixedPoint.from_dict(fields["input_format"]),
+                        bias_input=fields["bias_input"],
+                        scale=float(fields["scale"]),
+                    )
+                    for index, fields in enumerate(header["arrays"])
+                )
+            activations = tuple(FixedPoint.from_dict(fields) for fields in header["activations"])
+            return QuantizedNetwork(arrays, activations)
+        except FileNotFoundError:
+            raise SynqError(f"{path} is missing: export the project again") from None
+        except Exception as error:
+            raise SynqError(f"{path} is not a quantized network: {error}") from error
+
+
+def array_unit(array: SynapseArray) -> float:
+    """The weight that the table value 1.0 stands for.
+
+    The largest weight, `scale`, is stored as the largest table integer, 127 for 8 bits, which is
+    127/128 in the table format; hence the factor 128/127.
+    """
+    full_scale = array.table_format.max_raw * array.table_format.step
+    return array.scale / full_scale
+
+
+def first_difference(
+    expected: Trace, got: Sequence[tuple[str, NDArray[np.int64]]], got_name: str
+) -> str | None:
+    """None if `got` equals `expected` everywhere, else where they first differ, in one line.
+
+    Args:
+        expected: the integer reference.
+        got: the same stages, in the same order, from another implementation.
+        got_name: what to call that implementation.
+
+    Raises:
+        ValueError: `got` lacks a stage or has another shape.
+    """
+    differing: list[tuple[int, int, str]] = []
+    stages = expected.stages()
+    if [name for name, _ in stages] != [name for name, _ in got]:
+        raise ValueError(f"{got_name} reports other stages than the reference")
+    for order, ((name, want), (_, have)) in enumerate(zip(stages, got, strict=True)):
+        if want.shape != have.shape:
+            raise ValueError(f"{got_name} reports {name} as {have.shape}, not {want.shape}")
+        wrong = np.argwhere(want != have)
+        if len(wrong):
+            image, neuron = (int(i) for i in wrong[0])
+            where = f"image {image}, {name}, neuron {neuron}"
+            values = f"expected {want[image, neuron]}, got {have[image, neuron]}"
+            differing.append((image, order, f"{where}: {values}"))
+    if not differing:
+        return None
+    return f"{got_name} differs from the integer reference at {min(differing)[2]}"
+
+
+def count_mismatches(expected: Trace, got: Sequence[tuple[str, NDArray[np.int64]]]) -> int:
+    """How many samples differ in at least one integer."""
+    wrong = np.zeros(len(expected.classes), dtype=bool)
+    for (_, want), (_, have) in zip(expected.stages(), got, strict=True):
+        wrong |= (want != have).any(axis=1)
+    return int(wrong.sum())

@@ -1,0 +1,271 @@
+"""From real weights to device conductances: normalize, quantize to L levels, snap, encode.
+
+Lee et al., "Uniform Quantization Method for Synaptic Device": weights are divided by the largest
+absolute weight, quantized uniformly to L levels, and each level is moved to the nearest *reference
+value*, a conductance that the device can really take. What is left of a layer is a small codebook
+and one code per synapse.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synq.checkpoint import FloatNetwork
+from synq.device import Branch, Device
+from synq.errors import SynqError, UsageError
+from synq.fixedpoint import FixedPoint, Overflow, Rounding, requantize
+from synq.network import QuantizedNetwork, SynapseArray, array_unit
+
+_MAX_LEVELS = 256  # codes are stored as 8-bit unsigned integers
+_CALIBRATION_SAMPLES = 10_000
+
+
+class Method(str, Enum):
+    """How the values that weights may take are found."""
+
+    PROPOSED = "proposed"  # uniform levels, each snapped to the nearest reference value
+    SAMPLING = "sampling"  # the device curve itself, sampled at L positions
+    UNIFORM = "uniform"  # uniform levels of an ideal device
+
+
+class Mapping(str, Enum):
+    """How a signed weight becomes conductances."""
+
+    DIFFERENTIAL = "differential"  # a pair of devices, w = G+ - G-
+    OFFSET = "offset"  # one device against a reference column at mid-range, w = 2 G - 1
+
+
+class Count(str, Enum):
+    """What the L levels are laid over."""
+
+    SIGNED = "signed"  # -1..1, both ends included
+    MAGNITUDE = "magnitude"  # 0..1, mirrored for negative weights: 2 L - 1 signed values
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """Every choice between real weights and codes.
+
+    Attributes:
+        levels: L, 2 to 256 (the paper: 5 to 25).
+        percentile: the percentile of absolute weights that normalizes a layer; 100 is the paper's
+            largest weight. Weights beyond it are clipped.
+        table_width: bits of a signed codebook value.
+        activation_bits: bits of an unsigned hidden activation.
+
+    Raises:
+        UsageError: a value out of range.
+    """
+
+    levels: int
+    method: Method = Method.PROPOSED
+    mapping: Mapping = Mapping.DIFFERENTIAL
+    count: Count = Count.SIGNED
+    branch: Branch = Branch.LTP
+    percentile: float = 100.0
+    table_width: int = 8
+    activation_bits: int = 8
+
+    def __post_init__(self) -> None:
+        _check_range("levels", self.levels, 2, _MAX_LEVELS)
+        _check_range("table width", self.table_width, 2, 16)
+        _check_range("activation bits", self.activation_bits, 1, 16)
+        _check_range("percentile", self.percentile, 50.0, 100.0)
+        if self.count is Count.MAGNITUDE and 2 * self.levels - 1 > _MAX_LEVELS:
+            raise UsageError(
+                f"levels must be at most {(_MAX_LEVELS + 1) // 2} when counted over the magnitude "
+                f"(they are mirrored for negative weights), got {self.levels}"
+            )
+
+    @property
+    def table_format(self) -> FixedPoint:
+        return FixedPoint(self.table_width, 1, signed=True)
+
+
+def _check_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise UsageError(f"{name} must be between {low:g} and {high:g}, got {value:g}")
+
+
+def uniform_levels(levels: int, count: Count) -> NDArray[np.float64]:
+    """The signed uniform levels, ascending, in -1..1."""
+    if count is Count.SIGNED:
+        # Built from integers so that the levels are exactly symmetric about zero.
+        return np.arange(-(levels - 1), levels, 2) / (levels - 1)
+    return np.arange(-(levels - 1), levels) / (levels - 1)
+
+
+def signed_reference_values(device: Device, branch: Branch, mapping: Mapping) -> NDArray[np.float64]:
+    """Every signed weight the device can take, ascending, in -1..1."""
+    reference = device.reference_values(branch)
+    if mapping is Mapping.OFFSET:
+        return 2 * reference - 1
+    return np.unique(np.concatenate([-reference, reference]))
+
+
+def snap(values: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each value moved to the nearest of the ascending `targets`; ties go to the lower one."""
+    return targets[nearest_index(values, targets)]
+
+
+def nearest_index(values: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Index of the nearest of the ascending `targets`; ties go to the lower one."""
+    middles = (targets[1:] + targets[:-1]) / 2
+    return np.searchsorted(middles, values, side="left")
+
+
+def level_values(
+    choice: Quantization, device: Device
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The decision levels and the weight that each one is realized as, both ascending in -1..1.
+
+    A weight belongs to the nearest decision level and takes that level's realized value. Only for
+    the proposed method do the two differ.
+    """
+    levels = uniform_levels(choice.levels, choice.count)
+    if choice.method is Method.UNIFORM:
+        return levels, levels
+    if choice.method is Method.PROPOSED:
+        return levels, snap(levels, signed_reference_values(device, choice.branch, choice.mapping))
+    if choice.mapping is Mapping.OFFSET:
+        samples = 2 * device.curve(choice.branch, (1 + levels) / 2) - 1
+    else:
+        samples = np.sign(levels) * device.curve(choice.branch, np.abs(levels))
+    return samples, samples
+
+
+def encode(
+    weights: NDArray[np.float64], choice: Quantization, device: Device
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Codes and codebook of normalized weights.
+
+    Args:
+        weights: any shape, normalized so that 1 is full scale; beyond +-1 is clipped.
+
+    Returns:
+        codes, same shape, uint8; codebook, int64, ascending raw integers in `choice.table_format`.
+        Levels that become the same integer share one code.
+    """
+    levels, realized = level_values(choice, device)
+    full_scale = choice.table_format.max_raw
+    raw = np.rint(realized * full_scale).astype(np.int64)
+    codebook, code_of_level = np.unique(raw, return_inverse=True)
+    codes = code_of_level[nearest_index(weights, levels)]
+    return codes.astype(np.uint8), codebook
+
+
+def quantize_network(
+    network: FloatNetwork,
+    choice: Quantization,
+    device: Device,
+    input_format: FixedPoint,
+    training_inputs: NDArray[np.uint8],
+) -> QuantizedNetwork:
+    """The network as the device would hold it.
+
+    ReLU is positively homogeneous: a positive factor on a layer's sums passes through it. So the
+    normalization of a layer need never be undone in hardware. Activations are kept in the unit of
+    the array before them, and requantization is a shift with rounding and saturation.
+
+    Args:
+        network: the trained weights.
+        input_format: unsigned format of the inputs.
+        training_inputs: (n_samples, n_in) raw inputs from the training set; the activation formats
+            are chosen on them.
+
+    Raises:
+        SynqError: the inputs do not fit the network's first layer.
+    """
+    if training_inputs.shape[1] != network.sizes[0]:
+        raise SynqError(
+            f"the network takes {network.sizes[0]} inputs, the data has {training_inputs.shape[1]}"
+        )
+    stride = max(1, len(training_inputs) // _CALIBRATION_SAMPLES)
+    signal: NDArray[np.integer] = training_inputs[::stride]
+    arrays: list[SynapseArray] = []
+    activations: list[FixedPoint] = []
+    unit = 1.0  # the real value that 1.0 in this layer's inputs stands for
+    for index, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
+        array = _quantize_layer(weight, bias, unit, choice, device, input_format)
+        arrays.append(array)
+        if index == len(network.weights) - 1:
+            break
+        accumulator = np.maximum(array.accumulate(signal), 0)
+        input_format = choose_activation_format(
+            accumulator, array.accumulator.fraction, choice.activation_bits
+        )
+        activations.append(input_format)
+        signal = requantize(accumulator, array.accumulator.fraction, input_format)
+        unit *= array_unit(array)
+    return QuantizedNetwork(tuple(arrays), tuple(activations))
+
+
+def _quantize_layer(
+    weight: NDArray[np.float32],
+    bias: NDArray[np.float32] | None,
+    unit: float,
+    choice: Quantization,
+    device: Device,
+    input_format: FixedPoint,
+) -> SynapseArray:
+    rows = weight.astype(np.float64)
+    bias_input = None
+    if bias is not None:
+        # The bias row is driven by the largest input, which asks for the smallest conductance.
+        bias_input = input_format.max_raw
+        drive = bias_input * input_format.step * unit
+        rows = np.vstack([rows, bias.astype(np.float64) / drive])
+    scale = float(np.percentile(np.abs(rows), choice.percentile))
+    if scale == 0:
+        raise SynqError(
+            f"percentile {choice.percentile:g} of a layer's weights is 0: it cannot normalize the "
+            "layer; use a higher --percentile"
+        )
+    codes, codebook = encode(rows / scale, choice, device)
+    return SynapseArray(codes, codebook, choice.table_format, input_format, bias_input, scale)
+
+
+def choose_activation_format(
+    accumulator: NDArray[np.int64], fraction: int, bits: int
+) -> FixedPoint:
+    """The unsigned format of `bits` bits with the least mean squared error on these sums.
+
+    Args:
+        accumulator: non-negative raw sums with `fraction` fractional bits.
+
+    Returns:
+        A format rounding to nearest even and saturating. Clipping rare large sums is often better
+        than halving the resolution of all others; the squared error weighs one against the other.
+    """
+    largest = int(accumulator.max(initial=1))
+    widest = max(0, largest.bit_length() - fraction)
+    best = FixedPoint(bits, widest, False, Rounding.RND_CONV, Overflow.SAT)
+    least = np.inf
+    # Clipping at less than a sixteenth of the largest sum has never been the best in practice.
+    for integer in range(widest, max(-1, widest - 5), -1):
+        candidate = replace(best, integer=integer)
+        kept = requantize(accumulator, fraction, candidate)
+        difference = kept * candidate.step - accumulator * 2.0**-fraction
+        error = float(np.mean(difference**2))
+        if error < least:
+            best, least = candidate, error
+    return best
+
+
+def dequantize(network: QuantizedNetwork) -> FloatNetwork:
+    """The network in real numbers with the quantized weights, and activations left unquantized."""
+    weights: list[NDArray[np.float32]] = []
+    biases: list[NDArray[np.float32] | None] = []
+    unit = 1.0
+    for array in network.arrays:
+        rows = array.weights * array.table_format.step * array_unit(array)
+        weights.append(rows[: array.n_in].astype(np.float32))
+        if array.bias_input is None:
+            biases.append(None)
+        else:
+            drive = array.bias_input * array.input_format.step * unit
+            biases.append((rows[-1] * drive).astype(np.float32))
+        unit *= array_unit(array)
+    return FloatNetwork(tuple(weights), tuple(biases))

@@ -1,0 +1,351 @@
+"""Training in real numbers: from a dataset and a recipe to a network, the same one every time.
+
+The sums in a matrix product depend on how many threads share it, and on the processor: on one
+machine the weights are equal to the last bit, on two kinds of machine to a few hundredths of a
+percent of accuracy.
+"""
+
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synq.checkpoint import MAX_VALUES, FloatNetwork, load_checkpoint, save_checkpoint
+from synq.data import Dataset
+from synq.errors import SynqError, UsageError
+from synq.progress import Progress
+
+if TYPE_CHECKING:  # importing torch takes two seconds; a network in the cache needs none of it
+    import torch
+
+TRAINING_VERSION = 1  # raise it when the code below makes other weights of the same recipe
+
+# The number of threads changes the sums, so it follows from the recipe, not from the machine. Two
+# halve the time of large batches; in small ones they wait for each other (on a busy machine a batch
+# of 100 took six times as long with two as with one).
+_BATCH_FOR_TWO_THREADS = 2000
+
+_log = logging.getLogger("synq")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything, beside the dataset, that determines the trained weights.
+
+    Attributes:
+        name: what the user calls it by.
+        hidden: neurons of each hidden layer, input side first.
+        epochs: how many times each training sample is seen.
+        batch_size: samples a step; the whole training set if it has fewer.
+        learning_rate: of SGD; with the schedule "one-cycle" its highest value.
+        momentum: of SGD, 0 for none.
+        nesterov: whether the momentum is Nesterov's.
+        schedule: "constant", or "one-cycle": from 1/25 of the learning rate up to it in the first
+            30 % of the steps and down to almost zero in the rest (Smith, Topin, "Super-
+            Convergence", 2018; torch's OneCycleLR with constant momentum).
+        shift: the largest random shift of an image, in pixels, along each axis; 0 for none.
+        dropout: the share of hidden activations set to zero in training.
+        bias: whether the layers have biases.
+        seed: of the initial weights, the order of the samples, the shifts and the dropout.
+
+    Raises:
+        UsageError: a value outside its range.
+    """
+
+    name: str
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    momentum: float = 0.0
+    nesterov: bool = False
+    schedule: Literal["constant", "one-cycle"] = "constant"
+    shift: int = 0
+    dropout: float = 0.0
+    hidden: tuple[int, ...] = (128,)
+    bias: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        rules = {
+            "epochs": (self.epochs >= 1, "at least 1"),
+            "batch_size": (self.batch_size >= 1, "at least 1"),
+            "learning_rate": (0 < self.learning_rate < math.inf, "above 0"),
+            "momentum": (0 <= self.momentum < 1, "at least 0 and below 1"),
+            "nesterov": (not self.nesterov or self.momentum > 0, "off without momentum"),
+            "schedule": (self.schedule in ("constant", "one-cycle"), "constant or one-cycle"),
+            "shift": (self.shift >= 0, "at least 0"),
+            "dropout": (0 <= self.dropout < 1, "at least 0 and below 1"),
+            "hidden": (all(width >= 1 for width in self.hidden), "widths of at least 1"),
+            "seed": (0 <= self.seed < 1 << 63, "between 0 and 2**63 - 1"),
+        }
+        for field, (holds, rule) in rules.items():
+            if not holds:
+                raise UsageError(f"{field} must be {rule}, got {getattr(self, field)}")
+
+
+# Where the numbers come from, with what else was measured: docs/training.md.
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(name="paper", epochs=200, batch_size=16384, learning_rate=0.5),
+        Recipe(
+            name="accurate",
+            epochs=60,
+            batch_size=100,
+            learning_rate=0.1,
+            momentum=0.9,
+            nesterov=True,
+            schedule="one-cycle",
+            shift=1,
+            dropout=0.1,
+        ),
+    )
+}
+
+
+def trained_network(
+    recipe: Recipe, dataset: Dataset, cache_dir: Path, progress: Progress
+) -> tuple[FloatNetwork, bool]:
+    """The network `train` makes, and whether it came from the cache.
+
+    A damaged file in the cache is reported to the log and replaced.
+
+    Raises:
+        SynqError: as `train`, or the cache cannot be written.
+    """
+    described = {
+        "recipe": json.dumps(asdict(recipe), sort_keys=True),
+        "dataset": dataset.digest,
+        "torch": version("torch"),
+        "training": str(TRAINING_VERSION),
+    }
+    key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+    path = cache_dir / "networks" / f"{key}.safetensors"
+    if path.exists():
+        try:
+            return load_checkpoint(path), True
+        except SynqError as error:
+            _log.warning("%s; training the network again", error)
+    network = train(recipe, dataset, progress)
+    save_checkpoint(network, path, described)
+    return network, False
+
+
+def train(recipe: Recipe, dataset: Dataset, progress: Progress) -> FloatNetwork:
+    """Train a ReLU multilayer perceptron on the raw inputs' values, with cross-entropy and SGD.
+
+    The initial weights are those of torch's `Linear`. Batches are always full: what an epoch
+    leaves over begins the first batch of the next. The progress shows the mean loss and the
+    accuracy of each epoch on the training samples as they passed; the test set is not looked at.
+
+    Raises:
+        SynqError: the dataset has no training labels or fewer than two classes, random shifts of
+            what are not square images, a network beyond any reason, or a loss that diverged.
+    """
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    sizes = _sizes(recipe, dataset)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    threads = 2 if recipe.batch_size >= _BATCH_FOR_TWO_THREADS else 1
+    with _reproducible_torch(threads), progress.task("Train", total=recipe.epochs) as task:
+        layers = [_Layer(n_in, n_out, recipe.bias, generator) for n_in, n_out in pairwise(sizes)]
+        samples = _Samples(recipe, dataset, generator)
+        optimizer = torch.optim.SGD(
+            [parameter for layer in layers for parameter in layer.parameters],
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            fused=True,
+        )
+        schedule = None
+        if recipe.schedule == "one-cycle":
+            schedule = torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, recipe.learning_rate, total_steps=samples.steps, cycle_momentum=False
+            )
+        for epoch in range(1, recipe.epochs + 1):
+            loss_sum, correct, batches = 0.0, 0, 0
+            for inputs, labels in samples.epoch():
+                outputs = _forward(layers, inputs, recipe.dropout, generator)
+                loss = cross_entropy(outputs, labels)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                if schedule is not None:
+                    schedule.step()
+                loss_sum += loss.item()
+                correct += int((outputs.argmax(dim=1) == labels).sum())
+                batches += 1
+            if not math.isfinite(loss_sum):
+                raise SynqError(
+                    f"training diverged in epoch {epoch}: the loss is not finite; "
+                    f"try a learning rate below {recipe.learning_rate:g}"
+                )
+            accuracy = 100 * correct / (batches * samples.batch_size)
+            task.update(epoch, f"loss {loss_sum / batches:.3f}, accuracy {accuracy:.1f} %")
+    return FloatNetwork(
+        tuple(layer.weight.detach().numpy().T for layer in layers),
+        tuple(None if layer.bias is None else layer.bias.detach().numpy() for layer in layers),
+    )
+
+
+def hold_out(dataset: Dataset, count: int) -> Dataset:
+    """`dataset` with its last `count` training samples in place of the test samples.
+
+    For choosing a recipe: what is chosen by the test set is no longer measured by it.
+    """
+    inputs, labels = dataset.train_inputs, dataset.train_labels
+    if not 0 < count < len(labels):
+        raise UsageError(f"hold out between 1 and {len(labels) - 1} samples, got {count}")
+    digest = hashlib.sha256(f"{dataset.digest} without the last {count}".encode()).hexdigest()
+    return replace(
+        dataset,
+        train_inputs=inputs[:-count],
+        train_labels=labels[:-count],
+        test_inputs=inputs[-count:],
+        test_labels=labels[-count:],
+        digest=digest,
+    )
+
+
+def _sizes(recipe: Recipe, dataset: Dataset) -> tuple[int, ...]:
+    """Neurons a layer, inputs first, after checking that the dataset can be trained on."""
+    labels = dataset.train_labels
+    if len(labels) == 0:
+        raise SynqError(
+            f"dataset {dataset.name} has no training labels; add them, or give a trained checkpoint"
+        )
+    classes = int(labels.max()) + 1
+    if classes < 2:
+        raise SynqError(f"dataset {dataset.name} has one class only; training needs at least two")
+    features = dataset.train_inputs.shape[1]
+    side = math.isqrt(features)
+    if recipe.shift and (side * side != features or recipe.shift >= side):
+        raise SynqError(
+            f"random shifts need square images larger than the shift of {recipe.shift}, "
+            f"got {features} features; use a recipe without shifts"
+        )
+    sizes = (features, *recipe.hidden, classes)
+    values = sum(n_in * n_out for n_in, n_out in pairwise(sizes))
+    if values > MAX_VALUES:
+        raise SynqError(
+            f"a network {'-'.join(map(str, sizes))} has {values:,} weights; "
+            f"at most {MAX_VALUES:,} are supported"
+        )
+    return sizes
+
+
+@contextmanager
+def _reproducible_torch(threads: int) -> Iterator[None]:
+    """Fix what the sums depend on; torch's settings are the process's, so put them back."""
+    import torch
+
+    threads_before = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads_before)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+
+
+class _Layer:
+    """A dense layer's parameters, drawn as torch's `Linear` does but from our own generator."""
+
+    def __init__(self, n_in: int, n_out: int, bias: bool, generator: "torch.Generator") -> None:
+        import torch
+
+        def drawn(*shape: int) -> torch.Tensor:
+            bound = 1 / math.sqrt(n_in)
+            values = torch.empty(shape).uniform_(-bound, bound, generator=generator)
+            return values.requires_grad_()
+
+        self.weight = drawn(n_out, n_in)
+        self.bias = drawn(n_out) if bias else None
+        self.parameters = [self.weight] if self.bias is None else [self.weight, self.bias]
+
+
+def _forward(
+    layers: list[_Layer], inputs: "torch.Tensor", dropout: float, generator: "torch.Generator"
+) -> "torch.Tensor":
+    """Logits `(n, classes)` of float32 inputs `(n, features)`."""
+    import torch
+    from torch.nn.functional import linear
+
+    activations = linear(inputs, layers[0].weight, layers[0].bias)
+    for layer in layers[1:]:
+        activations = torch.relu(activations)
+        if dropout:  # torch's own draws from the global generator
+            kept = torch.rand(activations.shape, generator=generator) >= dropout
+            activations = activations * kept / (1 - dropout)
+        activations = linear(activations, layer.weight, layer.bias)
+    return activations
+
+
+class _Samples:
+    """The training set as the stream of batches a recipe asks for.
+
+    Attributes:
+        batch_size: of every batch.
+        steps: batches in all epochs together.
+    """
+
+    def __init__(self, recipe: Recipe, dataset: Dataset, generator: "torch.Generator") -> None:
+        import torch
+
+        count = len(dataset.train_labels)
+        self.batch_size = min(recipe.batch_size, count)
+        self.steps = recipe.epochs * count // self.batch_size
+        self._generator = generator
+        self._shift = recipe.shift
+        self._labels = torch.tensor(dataset.train_labels)
+        self._left_over = torch.empty(0, dtype=torch.int64)
+        inputs = torch.from_numpy(_values(dataset))
+        if self._shift:
+            side = math.isqrt(inputs.shape[1])
+            padded = torch.nn.functional.pad(inputs.view(-1, side, side), (self._shift,) * 4)
+            # a view: (image, shift down, shift right, row, column)
+            self._windows = padded.unfold(1, side, 1).unfold(2, side, 1)
+        else:
+            self._inputs = inputs
+            # gathering a large batch into fresh memory takes three times as long as into this
+            self._batch = torch.empty(self.batch_size, inputs.shape[1])
+
+    def epoch(self) -> Iterator[tuple["torch.Tensor", "torch.Tensor"]]:
+        """The next epoch's batches: inputs `(batch_size, features)` and labels `(batch_size,)`.
+
+        Inputs are valid until the next batch is asked for.
+        """
+        import torch
+
+        shuffled = torch.randperm(len(self._labels), generator=self._generator)
+        order = torch.cat([self._left_over, shuffled])
+        full = len(order) - len(order) % self.batch_size
+        self._left_over = order[full:]
+        for rows in order[:full].view(-1, self.batch_size):
+            labels = self._labels.index_select(0, rows)
+            if self._shift:
+                down, right = torch.randint(
+                    2 * self._shift + 1, (2, self.batch_size), generator=self._generator
+                )
+                yield self._windows[rows, down, right].flatten(1), labels
+            else:
+                yield torch.index_select(self._inputs, 0, rows, out=self._batch), labels
+
+
+def _values(dataset: Dataset) -> NDArray[np.float32]:
+    """The training inputs as the real numbers the hardware takes them for, `(n, features)`."""
+    return dataset.train_inputs * np.float32(dataset.input_format.step)
