@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -177,7 +178,7 @@ def _read_safetensors(data: bytes) -> tuple[dict[str, NDArray[Any]], str | None]
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     try:
         digest = json.loads(header["__metadata__"]["synq"])["digest"]
-    except (KeyError, TypeError, ValueError):  # not written by synq
+    except (KeyError, TypeError, ValueError, RecursionError):  # not written by synq
         digest = None
     return {name: tensors[name] for name in sorted(tensors, key=_natural)}, digest
 
@@ -206,7 +207,9 @@ def _read_torch(data: bytes) -> dict[str, NDArray[Any]]:
     if data.startswith(b"PK"):
         _check_archive(data)
     try:
-        loaded = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what matters becomes an error below
+            loaded = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise SynqError(
             "is not a plain state dict, or damaged; synq never runs code from a checkpoint: "
@@ -240,8 +243,8 @@ def _check_archive(data: bytes) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
-    except zipfile.BadZipFile as error:
-        raise SynqError(f"is a truncated or damaged torch checkpoint ({error})") from error
+    except Exception as error:  # zipfile raises others than its own: UnicodeDecodeError...
+        raise SynqError("is a truncated or damaged torch checkpoint") from error
     if unpacked > MAX_FILE_BYTES:
         raise SynqError(f"unpacks to more than {MAX_FILE_BYTES >> 30} GiB")
 

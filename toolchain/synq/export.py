@@ -100,6 +100,7 @@ class Export:
     prepared: Prepared
     quantization: Quantization
     board: Board
+    backend: str
     estimated: Estimate
     images: int
     mismatches: int
@@ -256,6 +257,7 @@ def export(
         prepared=prepared,
         quantization=choice,
         board=board,
+        backend=target.backend,
         estimated=estimated,
         images=len(inputs),
         mismatches=mismatches,

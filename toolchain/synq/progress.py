@@ -1,7 +1,7 @@
 """How a long stage tells the user where it is, without knowing who shows it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -15,15 +15,8 @@ class Task(Protocol):
 class Progress(Protocol):
     """Where tasks are shown: `with progress.task("train", 200) as task: ...`."""
 
-    def task(self, label: str, total: float | None = None) -> "TaskContext":
+    def task(self, label: str, total: float | None = None) -> AbstractContextManager[Task]:
         """Open a task; `total` None means the size is unknown (a spinner)."""
-
-
-class TaskContext(Protocol):
-    """The context manager a `Progress` opens for a task."""
-
-    def __enter__(self) -> Task: ...
-    def __exit__(self, *exc: object) -> None: ...
 
 
 class _SilentTask:

@@ -7,7 +7,7 @@ and one code per synapse.
 """
 
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ _MAX_LEVELS = 256  # codes are stored as 8-bit unsigned integers
 _CALIBRATION_SAMPLES = 10_000
 
 
-class Method(str, Enum):
+class Method(StrEnum):
     """How the values that weights may take are found."""
 
     PROPOSED = "proposed"  # uniform levels, each snapped to the nearest reference value
@@ -30,14 +30,14 @@ class Method(str, Enum):
     UNIFORM = "uniform"  # uniform levels of an ideal device
 
 
-class Mapping(str, Enum):
+class Mapping(StrEnum):
     """How a signed weight becomes conductances."""
 
     DIFFERENTIAL = "differential"  # a pair of devices, w = G+ - G-
     OFFSET = "offset"  # one device against a reference column at mid-range, w = 2 G - 1
 
 
-class Count(str, Enum):
+class Count(StrEnum):
     """What the L levels are laid over."""
 
     SIGNED = "signed"  # -1..1, both ends included

@@ -3,11 +3,8 @@
 Importing this module imports TensorFlow (seconds, half a gigabyte): import it where it is used.
 """
 
-import os
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
 
 import numpy as np
 import tensorflow as tf

@@ -1,0 +1,148 @@
+"""Options that several commands take, and what they stand for."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from synq.errors import UsageError
+
+if TYPE_CHECKING:
+    from synq.export import Source
+    from synq.quantize import Quantization
+
+_NETWORK = "Network and data"
+_DEVICE = "Device and quantization"
+
+RecipeOption = Annotated[
+    Literal["paper", "accurate"],
+    typer.Option(help="How to train, when no checkpoint is given.", rich_help_panel=_NETWORK),
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(help="Seed of the training; the recipe's own without.", rich_help_panel=_NETWORK),
+]
+BiasOption = Annotated[
+    bool, typer.Option("--bias", help="Train with a bias.", rich_help_panel=_NETWORK)
+]
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Your own ReLU network: safetensors, or a torch state dict.",
+        rich_help_panel=_NETWORK,
+    ),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Your own data: .npz with x_train, x_test, y_test; MNIST without.",
+        rich_help_panel=_NETWORK,
+    ),
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of MNIST's IDX files; fetched without.", rich_help_panel=_NETWORK),
+]
+LevelsOption = Annotated[
+    int,
+    typer.Option(help="Levels L, 2 to 256 (the paper: 5 to 25)."),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(help="Device (see `synq devices`), or your .toml.", rich_help_panel=_DEVICE),
+]
+BranchOption = Annotated[
+    Literal["ltp", "ltd", "union"],
+    typer.Option(help="Curve that the reference values come from.", rich_help_panel=_DEVICE),
+]
+MethodOption = Annotated[
+    Literal["proposed", "sampling", "uniform"],
+    typer.Option(
+        help="Uniform levels snapped to the device; its curve sampled; or no device.",
+        rich_help_panel=_DEVICE,
+    ),
+]
+MappingOption = Annotated[
+    Literal["differential", "offset"],
+    typer.Option(
+        help="A pair of devices a weight, or one against a reference column.",
+        rich_help_panel=_DEVICE,
+    ),
+]
+CountOption = Annotated[
+    Literal["signed", "magnitude"],
+    typer.Option(
+        help="Lay the levels over -1..1, or over 0..1 and mirror them.", rich_help_panel=_DEVICE
+    ),
+]
+PercentileOption = Annotated[
+    float,
+    typer.Option(
+        help="Percentile of absolute weights that normalizes a layer; 100 is the largest.",
+        rich_help_panel=_DEVICE,
+    ),
+]
+TableWidthOption = Annotated[
+    int, typer.Option(help="Bits of a conductance-table value, 2 to 16.", rich_help_panel=_DEVICE)
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object and nothing else.")
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")]
+
+
+def source(
+    recipe: str,
+    seed: int | None,
+    bias: bool,
+    checkpoint: Path | None,
+    data: Path | None,
+    data_dir: Path | None,
+) -> "Source":
+    """The network and data that the options describe.
+
+    Raises:
+        UsageError: they contradict one another.
+    """
+    from dataclasses import replace
+
+    from synq.cache import default_cache_dir
+    from synq.export import Source
+    from synq.train import RECIPES
+
+    if data is not None and data_dir is not None:
+        raise UsageError("--data and --data-dir exclude each other")
+    if checkpoint is not None and (seed is not None or bias):
+        raise UsageError("--seed and --bias are for training; with --checkpoint nothing is trained")
+    chosen = RECIPES[recipe]
+    if seed is not None:
+        chosen = replace(chosen, seed=seed)
+    return Source(replace(chosen, bias=bias), checkpoint, data, data_dir, default_cache_dir())
+
+
+def quantization(
+    levels: int,
+    method: str,
+    mapping: str,
+    count: str,
+    branch: str,
+    percentile: float,
+    table_width: int,
+) -> "Quantization":
+    """The quantization that the options describe.
+
+    Raises:
+        UsageError: a value is out of range, or two exclude each other.
+    """
+    from synq.device import Branch
+    from synq.quantize import Count, Mapping, Method, Quantization
+
+    return Quantization(
+        levels=levels,
+        method=Method(method),
+        mapping=Mapping(mapping),
+        count=Count(count),
+        branch=Branch(branch),
+        percentile=percentile,
+        table_width=table_width,
+    )

@@ -1,0 +1,56 @@
+"""`synq train`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from synq.cli import console, options
+
+
+def train(
+    output: Annotated[
+        Path | None, typer.Option(help="Also write the weights here, as safetensors.")
+    ] = None,
+    recipe: options.RecipeOption = "paper",
+    seed: options.SeedOption = None,
+    bias: options.BiasOption = False,
+    data: options.DataOption = None,
+    data_dir: options.DataDirOption = None,
+    as_json: options.JsonOption = False,
+    verbose: options.VerboseOption = False,
+) -> None:
+    """Train the software network, or take it from the cache."""
+    console.start_logging(verbose)
+    source = options.source(recipe, seed, bias, None, data, data_dir)
+    import numpy as np
+
+    from synq.checkpoint import save_checkpoint
+    from synq.export import Stopwatch, load_source
+
+    watch = Stopwatch()
+    dataset, network, cached = load_source(source, watch, console.progress(as_json))
+    real = dataset.test_inputs * np.float32(dataset.input_format.step)
+    accuracy = round(network.accuracy(real, dataset.test_labels), 4)
+    if output is not None:
+        save_checkpoint(network, output, {"recipe": source.recipe.name})
+    if as_json:
+        console.print_json(
+            {
+                "accuracy": {"software": accuracy},
+                "sizes": list(network.sizes),
+                "digest": network.digest,
+                "from_cache": cached,
+                "output": None if output is None else str(output.resolve()),
+                "seconds": watch.seconds,
+            }
+        )
+        return
+    sizes = "-".join(str(size) for size in network.sizes)
+    origin = "from the cache" if cached else f"trained in {watch.seconds['train']:.0f} s"
+    console.say(
+        f"{sizes}, recipe {source.recipe.name}, {origin}: "
+        f"[bold]{accuracy:.2f} %[/] on {len(dataset.test_labels):,} test images"
+    )
+    if output is not None:
+        console.say(f"Next: synq-export --checkpoint {output}")
