@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from synq import train as train_module
 from synq.checkpoint import FloatNetwork, load_checkpoint, save_checkpoint
 from synq.data import Dataset
@@ -132,7 +133,7 @@ def test_torch_settings_are_put_back(small: Dataset) -> None:
 
 def test_every_sample_is_seen_once_an_epoch_in_full_batches() -> None:
     """70 samples in batches of 30: 2, 2 and 3 batches, each sample three times in all."""
-    toy = square_dataset(4, [0, 1] * 35)
+    toy = square_dataset(1, [0, 1] * 35)
     recipe = dataclasses.replace(QUICK, epochs=3, batch_size=30)
     samples = train_module._Samples(recipe, toy, torch.Generator().manual_seed(0))
     epochs = [[inputs[:, 0].clone() for inputs, _ in samples.epoch()] for _ in range(3)]
@@ -168,7 +169,7 @@ def test_shifts_move_images_and_fill_with_zeros(shift: int, small: Dataset) -> N
     assert len(used) == (2 * shift + 1) ** 2
 
 
-def test_a_dataset_smaller_than_the_batch(small: Dataset) -> None:
+def test_a_dataset_smaller_than_the_batch() -> None:
     toy = square_dataset(4, [0, 1, 2])
     assert train(RECIPES["paper"], toy, SILENT).sizes == (4, 128, 3)
 
@@ -193,7 +194,7 @@ def test_divergence_is_an_error(small: Dataset) -> None:
 
 def test_shifts_need_square_images() -> None:
     toy = square_dataset(5, [0, 1])
-    with pytest.raises(SynqError, match="random shifts need square images .* got 5 features"):
+    with pytest.raises(SynqError, match=r"random shifts need square images .* got 5 features"):
         train(RECIPES["accurate"], toy, SILENT)
     assert train(QUICK, toy, SILENT).sizes == (5, 16, 2)
     with pytest.raises(SynqError, match="larger than the shift of 2"):
