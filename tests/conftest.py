@@ -1,12 +1,26 @@
 """Fixtures that more than one test module uses."""
 
 import pytest
+
 from synq.cache import default_cache_dir
 from synq.data import Dataset, load_mnist
+from synq.device import load_device
+from synq.network import QuantizedNetwork
 from synq.progress import SILENT
+from synq.quantize import Quantization, quantize_network
+from synq.train import RECIPES, trained_network
 
 
 @pytest.fixture(scope="session")
 def mnist() -> Dataset:
     """The real MNIST, from the user's cache (filled on the first run)."""
     return load_mnist(None, default_cache_dir(), SILENT)
+
+
+@pytest.fixture(scope="session")
+def paper_network(mnist: Dataset) -> QuantizedNetwork:
+    """What `synq-export --levels 10` emits; trained on the first run, then from the cache."""
+    trained, _ = trained_network(RECIPES["paper"], mnist, default_cache_dir(), SILENT)
+    return quantize_network(
+        trained, Quantization(10), load_device("pcmo"), mnist.input_format, mnist.train_inputs
+    )
