@@ -1,0 +1,138 @@
+"""The main job on real MNIST, end to end: `synq-export --levels 10 --board pynq-z2`."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synq.cache import default_cache_dir
+from synq.errors import SynqError
+from synq.export import Export, Source, Target, export
+from synq.network import QuantizedNetwork
+from synq.output import MANIFEST, changed_files, read_manifest, write_manifest
+from synq.progress import SILENT
+from synq.quantize import Quantization
+from synq.train import RECIPES
+from synq.verify import verify
+
+pytestmark = pytest.mark.xdist_group("export")  # one worker makes the projects once
+
+
+def make(output: Path) -> Export:
+    source = Source(RECIPES["paper"], None, None, None, default_cache_dir())
+    target = Target("pynq-z2", "Vitis", "io_parallel", output, force=False)
+    return export(source, "pcmo", Quantization(10), target, SILENT)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Export:
+    return make(tmp_path_factory.mktemp("export") / "first place" / "project")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_accuracy_is_the_papers(made: Export) -> None:
+    accuracy = made.prepared.accuracy
+    assert accuracy["software"] == pytest.approx(96.47, abs=0.3)
+    assert accuracy["csim"] == pytest.approx(95.75, abs=0.4)
+    assert accuracy["software"] - accuracy["csim"] < 1
+    assert accuracy["reference"] == accuracy["csim"]
+    assert (made.images, made.mismatches) == (10_000, 0)
+
+
+def test_manifest_tells_everything(made: Export) -> None:
+    manifest = read_manifest(made.output)
+    assert changed_files(made.output, manifest) == []
+    assert set(manifest["files"]) == set(contents(made.output)) - {MANIFEST}
+    assert manifest["configuration"]["board"] == "pynq-z2"
+    assert manifest["training"]["seed"] == RECIPES["paper"].seed
+    assert manifest["checkpoint"] == made.prepared.trained.digest
+    assert manifest["dataset"]["digest"] == made.prepared.dataset.digest
+    assert manifest["accuracy"] == made.prepared.accuracy
+    assert manifest["bit_exact"] == {"images": 10_000, "mismatches": 0}
+    assert [array["effective_levels"] for array in manifest["network"]["arrays"]] == [10, 10]
+
+
+def test_the_project_is_the_network(made: Export) -> None:
+    network = QuantizedNetwork.from_npz(made.output / "network.npz")
+    assert network.digest == made.prepared.network.digest
+
+
+def test_same_arguments_same_bytes(made: Export, tmp_path: Path) -> None:
+    again = make(tmp_path / "second" / "other name")
+    assert contents(made.output) == contents(again.output)
+    assert [path.name for path in (tmp_path / "second").iterdir()] == ["other name"]
+
+
+def test_verify_accepts_the_project(made: Export) -> None:
+    result = verify(made.output, SILENT)
+    assert (result.images, result.mismatches) == (10_000, 0)
+    assert result.accuracy == made.prepared.accuracy["csim"]
+
+
+def test_verify_notices_a_changed_file(made: Export, tmp_path: Path) -> None:
+    project = copy(made.output, tmp_path)
+    header = project / "hls/firmware/array_0.h"
+    header.write_bytes(flip_a_code(header.read_bytes()))
+    with pytest.raises(SynqError, match=r"hls/firmware/array_0\.h has changed"):
+        verify(project, SILENT)
+
+
+def test_verify_simulates_even_what_the_manifest_vouches_for(made: Export, tmp_path: Path) -> None:
+    project = copy(made.output, tmp_path)
+    header = project / "hls/firmware/array_0.h"
+    header.write_bytes(flip_a_code(header.read_bytes()))
+    manifest: dict[str, Any] = read_manifest(project)
+    del manifest["files"]
+    (project / MANIFEST).unlink()
+    write_manifest(project, manifest)
+    with pytest.raises(SynqError, match=r"not bit-exact: .* image \d+, array_0, neuron 0: expected"):
+        verify(project, SILENT)
+
+
+def copy(project: Path, folder: Path) -> Path:
+    import shutil
+
+    return shutil.copytree(project, folder / "copy")
+
+
+def flip_a_code(header: bytes) -> bytes:
+    """One bit of neuron 0's code for the pixel in the middle of the image."""
+    lines = header.splitlines(keepends=True)
+    first = next(i for i, line in enumerate(lines) if line.startswith(b"    {0x"))
+    row = first + 14 * 28 + 14
+    word = lines[row][5:15]
+    lines[row] = lines[row].replace(word, b"0x%08x" % (int(word, 16) ^ 1), 1)
+    return b"".join(lines)
+
+
+def test_the_wheel_ships_boards_devices_and_templates(tmp_path: Path) -> None:
+    root = Path(__file__).parents[1]
+    site = tmp_path / "site"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", site, root],
+        check=True,
+        capture_output=True,
+    )
+    code = "import synq, sys; from synq.cli import main; sys.argv = ['synq', 'boards', '--json']; "
+    run = subprocess.run(
+        [sys.executable, "-c", code + "print(synq.__file__, file=sys.stderr); main()"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(site), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert str(site) in run.stderr
+    assert "pynq-z2" in [board["name"] for board in json.loads(run.stdout)["boards"]]
+    for shipped in ("devices/pcmo.toml", "hls_templates/nnet_synapse_array.h"):
+        assert (site / "synq" / shipped).is_file()
