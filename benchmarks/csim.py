@@ -129,9 +129,7 @@ def plain_hls4ml(trained: FloatNetwork, folder: Path) -> object:
     )
     for layer, weight in zip(model.layers, trained.weights, strict=True):
         layer.set_weights([weight])
-    config = {
-        "Model": {"Precision": "ap_fixed<16,6>", "ReuseFactor": 784, "Strategy": "Resource"}
-    }
+    config = {"Model": {"Precision": "ap_fixed<16,6>", "ReuseFactor": 784, "Strategy": "Resource"}}
     graph = hls4ml.converters.convert_from_keras_model(
         model,
         output_dir=str(folder),

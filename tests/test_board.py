@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from synq.board import Board, Resources, Sources, board_names, load_board
 from synq.errors import SynqError, UsageError
 

@@ -26,6 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
+
 from synq import data
 from synq.cache import atomic_write, default_cache_dir
 from synq.data import MNIST_FILES, Dataset, IdxFile, load_mnist, load_npz

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from synq.device import Branch, Device, device_names, load_device, nonlinearity_to_a
 from synq.errors import SynqError, UsageError
 from synq.resources import folder

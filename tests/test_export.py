@@ -95,7 +95,9 @@ def test_verify_simulates_even_what_the_manifest_vouches_for(made: Export, tmp_p
     del manifest["files"]
     (project / MANIFEST).unlink()
     write_manifest(project, manifest)
-    with pytest.raises(SynqError, match=r"not bit-exact: .* image \d+, array_0, neuron 0: expected"):
+    with pytest.raises(
+        SynqError, match=r"not bit-exact: .* image \d+, array_0, neuron 0: expected"
+    ):
         verify(project, SILENT)
 
 

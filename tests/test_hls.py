@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -72,9 +73,7 @@ def random_network(
     sizes: tuple[int, ...], choice: Quantization, bias: bool, seed: int
 ) -> tuple[QuantizedNetwork, NDArray[np.uint8]]:
     random = np.random.default_rng(seed)
-    weights = tuple(
-        random.normal(size=shape).astype(np.float32) for shape in zip(sizes, sizes[1:], strict=False)
-    )
+    weights = tuple(random.normal(size=shape).astype(np.float32) for shape in pairwise(sizes))
     biases = tuple(
         random.normal(size=size).astype(np.float32) if bias else None for size in sizes[1:]
     )
@@ -180,9 +179,7 @@ def test_one_wrong_code_bit_is_caught(small: Built, tmp_path: Path) -> None:
 
 def test_one_wrong_table_bit_is_caught(small: Built, tmp_path: Path) -> None:
     value = int(small.network.arrays[1].codebook[3])
-    broken = corrupted(
-        small, tmp_path / "hls", "array_1.h", f", {value},", f", {value ^ 1},"
-    )
+    broken = corrupted(small, tmp_path / "hls", "array_1.h", f", {value},", f", {value ^ 1},")
     found = difference(broken, tmp_path / "run")
     assert found is not None and "array_1" in found
 
@@ -190,7 +187,11 @@ def test_one_wrong_table_bit_is_caught(small: Built, tmp_path: Path) -> None:
 def test_one_wrong_requantization_bit_is_caught(small: Built, tmp_path: Path) -> None:
     integer = small.network.activations[0].integer
     broken = corrupted(
-        small, tmp_path / "hls", "defines.h", f"ap_ufixed<8,{integer},", f"ap_ufixed<8,{integer ^ 1},"
+        small,
+        tmp_path / "hls",
+        "defines.h",
+        f"ap_ufixed<8,{integer},",
+        f"ap_ufixed<8,{integer ^ 1},",
     )
     # The test bench notices that the format is not the one it was made for, or the values differ.
     try:
@@ -207,7 +208,7 @@ def test_wrong_rounding_is_caught(small: Built, tmp_path: Path) -> None:
 
 
 def test_sum_outside_the_proven_range_stops_the_simulation(small: Built, tmp_path: Path) -> None:
-    low, high = small.network.arrays[0].accumulator_range
+    _, high = small.network.arrays[0].accumulator_range
     broken = corrupted(
         small, tmp_path / "hls", "parameters.h", f"accum_max = {high}", f"accum_max = {high // 64}"
     )

@@ -3,13 +3,13 @@
 Counted from the structure of `nnet_synapse_array.h`, a decode-and-multiply datapath at one row a
 cycle. It is an estimate: no vendor tool has been asked.
 
-| resource | formula |
-|---|---|
-| BRAM | the code ROM, n_rows words of n_out * code_bits bits, in the best aspect ratio of an 18K block (512x36 ... 16Kx1; UG473 table 1-1, UG573 table 1-1) |
-| DSP | one multiplier an output |
-| LUT | an output: table_width * ceil(levels / 64) to look a value up in 6-input LUTs, accum_width to add; an input: a third of its bits, to select one of n_in; 250 an array for control |
-| FF | an output: two accumulators and the product; an input: its bits; 250 an array for control |
-| cycles | an array: n_rows + 10; latency adds the arrays up, the interval is the slowest one's |
+BRAM: the code ROM, n_rows words of n_out * code_bits bits, in the best aspect ratio of an 18K block
+    (512x36 ... 16Kx1; UG473 table 1-1, UG573 table 1-1).
+DSP: one multiplier an output.
+LUT: an output takes table_width * ceil(levels / 64) to look a value up in 6-input LUTs, and
+    accum_width to add; an input a third of its bits, to select one of n_in; 250 an array, control.
+FF: an output takes two accumulators and the product; an input its bits; 250 an array, control.
+Cycles: an array takes n_rows + 10; the latency is their sum, the interval the slowest one's.
 """
 
 from dataclasses import dataclass

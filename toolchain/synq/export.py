@@ -4,6 +4,7 @@ import io
 import logging
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -217,23 +218,25 @@ def export(
             (project_dir / "network.npz").write_bytes(network.to_npz())
             (project_dir / "vectors.npz").write_bytes(_vectors(prepared.dataset))
 
-        with watch.stage("compile"), progress.task("Compile and run the C simulation"):
+        with watch.stage("csim"), progress.task("Compile and run the C simulation"):
             bench = scratch / "testbench"
+            # On one core the test bench is built and run, on the other hls4ml's own library is.
             with (
+                ThreadPoolExecutor(1) as pool,
                 csim.test_bench_build(project_dir / "hls", bench) as build,
                 redirect_stdout(log),
                 redirect_stderr(log),
             ):
+                simulated = pool.submit(csim.finish_and_simulate, build, network, inputs, scratch)
                 library_stages = hls.simulate_library(converted, inputs)
-                compiler_log = build.finish()
-        with watch.stage("csim"):
-            simulation = csim.simulate(bench, network, inputs, scratch)
+                compiler_log, simulation = simulated.result()
             _compare(prepared.expected, simulation.stages, "C simulation")
             _compare(prepared.expected, library_stages, "hls4ml's compiled library")
         accuracy = {
             **prepared.accuracy,
             "csim": round(
-                float(np.mean(simulation.stages[-1][1][:, 0] == prepared.dataset.test_labels)) * 100,
+                float(np.mean(simulation.stages[-1][1][:, 0] == prepared.dataset.test_labels))
+                * 100,
                 4,
             ),
         }

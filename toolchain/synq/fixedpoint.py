@@ -7,6 +7,7 @@ arithmetic on int64: nothing is rounded unless a `Rounding` says how (Vitis HLS 
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,10 +128,11 @@ def requantize(raw: NDArray[np.int64], fraction: int, target: FixedPoint) -> NDA
     return wrapped
 
 
-def quantize(values: NDArray[np.floating], target: FixedPoint) -> NDArray[np.int64]:
+def quantize(values: NDArray[np.floating[Any]], target: FixedPoint) -> NDArray[np.int64]:
     """The raw integers of `target` nearest to real `values` (ties to even), clipped to its range.
 
     This is how real numbers enter the integer world, offline; the hardware never does it.
     """
     scaled = np.rint(np.asarray(values, dtype=np.float64) * 2.0**target.fraction)
-    return np.clip(scaled, target.min_raw, target.max_raw).astype(np.int64)
+    raw: NDArray[np.int64] = np.clip(scaled, target.min_raw, target.max_raw).astype(np.int64)
+    return raw

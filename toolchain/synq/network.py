@@ -113,7 +113,7 @@ class SynapseArray:
         fraction = self.input_format.fraction + self.table_format.fraction
         return FixedPoint(width, width - fraction, signed=True)
 
-    def accumulate(self, inputs: NDArray[np.integer]) -> NDArray[np.int64]:
+    def accumulate(self, inputs: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
         """The exact sums for raw inputs.
 
         Args:
@@ -138,7 +138,7 @@ class SynapseArray:
         else:
             raise SynqError("the accumulator needs more than 53 bits: use a smaller --table-width")
         sums = inputs.astype(real) @ self.weights[: self.n_in].astype(real)
-        exact = sums.astype(np.int64)
+        exact: NDArray[np.int64] = sums.astype(np.int64)
         if self.bias_input is not None:
             exact += self.weights[-1] * self.bias_input
         return exact
@@ -232,7 +232,7 @@ class QuantizedNetwork:
             unit *= array_unit(array)
         return unit
 
-    def run(self, inputs: NDArray[np.integer]) -> Trace:
+    def run(self, inputs: NDArray[np.integer[Any]]) -> Trace:
         """The integer reference: all sums and activations, exactly.
 
         Args:
@@ -240,7 +240,7 @@ class QuantizedNetwork:
         """
         accumulators: list[NDArray[np.int64]] = []
         activations: list[NDArray[np.int64]] = []
-        signal: NDArray[np.integer] = inputs
+        signal: NDArray[np.integer[Any]] = inputs
         for index, array in enumerate(self.arrays):
             accumulators.append(array.accumulate(signal))
             if index < len(self.activations):

@@ -56,7 +56,9 @@ def staged(output: Path, force: bool) -> Iterator[tuple[Path, Path]]:
         beside = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
     except OSError as error:
         reason = error.strerror or error
-        raise UsageError(f"cannot write in {output.parent}: {reason}; choose another --output") from None
+        raise UsageError(
+            f"cannot write in {output.parent}: {reason}; choose another --output"
+        ) from None
     finished = False
     try:
         project, scratch = beside / "project", beside / "scratch"
@@ -81,6 +83,8 @@ def write_files(root: Path, files: Mapping[str, bytes]) -> None:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+        if content.startswith(b"#!"):
+            path.chmod(0o755)
 
 
 def write_manifest(root: Path, content: Mapping[str, Any]) -> None:
@@ -100,7 +104,9 @@ def read_manifest(root: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_bytes())
     except OSError as error:
-        raise SynqError(f"{path} cannot be read ({error.strerror}): is it a synq project?") from None
+        raise SynqError(
+            f"{path} cannot be read ({error.strerror}): is it a synq project?"
+        ) from None
     except (ValueError, RecursionError):
         raise SynqError(f"{path} is not valid JSON: export the project again") from None
     if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:

@@ -8,6 +8,7 @@ and one code per synapse.
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,12 +98,15 @@ def uniform_levels(levels: int, count: Count) -> NDArray[np.float64]:
     return np.arange(-(levels - 1), levels) / (levels - 1)
 
 
-def signed_reference_values(device: Device, branch: Branch, mapping: Mapping) -> NDArray[np.float64]:
+def signed_reference_values(
+    device: Device, branch: Branch, mapping: Mapping
+) -> NDArray[np.float64]:
     """Every signed weight the device can take, ascending, in -1..1."""
     reference = device.reference_values(branch)
     if mapping is Mapping.OFFSET:
         return 2 * reference - 1
-    return np.unique(np.concatenate([-reference, reference]))
+    mirrored: NDArray[np.float64] = np.unique(np.concatenate([-reference, reference]))
+    return mirrored
 
 
 def snap(values: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -183,7 +187,7 @@ def quantize_network(
             f"the network takes {network.sizes[0]} inputs, the data has {training_inputs.shape[1]}"
         )
     stride = max(1, len(training_inputs) // _CALIBRATION_SAMPLES)
-    signal: NDArray[np.integer] = training_inputs[::stride]
+    signal: NDArray[np.integer[Any]] = training_inputs[::stride]
     arrays: list[SynapseArray] = []
     activations: list[FixedPoint] = []
     unit = 1.0  # the real value that 1.0 in this layer's inputs stands for

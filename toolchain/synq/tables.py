@@ -78,7 +78,7 @@ def c_header(array: SynapseArray, name: str) -> str:
 // Raw integers of {array.table_format.ap_type} ({width} bits).
 static const int {name}_codebook[{array.effective_levels}] = {{{codebook}}};
 
-// One row an input; {codes_per_word(array)} codes of {array.code_bits} bits in a word, output 0 lowest.
+// A row an input; {codes_per_word(array)} codes of {array.code_bits} bits a word, output 0 lowest.
 static const unsigned {name}_codes[{array.n_rows}][{words_per_row(array)}] = {{
 {rows}
 }};

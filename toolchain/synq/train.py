@@ -248,21 +248,17 @@ def _sizes(recipe: Recipe, dataset: Dataset) -> tuple[int, ...]:
 def _reproducible_torch(threads: int) -> Iterator[None]:
     """Fix what the sums depend on; torch's settings are the process's, so put them back."""
     import torch
-    from torch.utils import deterministic as determinism
 
     threads_before = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    fill = determinism.fill_uninitialized_memory
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
-    determinism.fill_uninitialized_memory = False  # a tenth of the time, to catch bugs in torch
     try:
         yield
     finally:
         torch.set_num_threads(threads_before)
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-        determinism.fill_uninitialized_memory = fill
 
 
 class _Layer:

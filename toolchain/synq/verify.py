@@ -51,8 +51,7 @@ def verify(project: Path, progress: Progress) -> Verification:
     ):
         bench = Path(scratch) / "testbench"
         with csim.test_bench_build(project / "hls", bench) as build:
-            build.finish()
-        simulation = csim.simulate(bench, network, inputs, Path(scratch))
+            _, simulation = csim.finish_and_simulate(build, network, inputs, Path(scratch))
     difference = first_difference(expected, simulation.stages, "C simulation")
     if difference is not None:
         raise SynqError(f"not bit-exact: {difference}")

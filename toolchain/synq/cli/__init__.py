@@ -30,9 +30,7 @@ app.command("verify")(verify.verify)
 app.command("boards")(boards.boards)
 app.command("devices")(devices.devices)
 
-export_app = typer.Typer(
-    name="synq-export", add_completion=False, pretty_exceptions_enable=False
-)
+export_app = typer.Typer(name="synq-export", add_completion=False, pretty_exceptions_enable=False)
 export_app.command("synq-export")(export.export)
 
 

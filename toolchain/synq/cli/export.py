@@ -44,7 +44,7 @@ def export(
     as_json: options.JsonOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
-    """Train, quantize to the device, emit the hls4ml project for a board, and check it bit-exact."""
+    """Train, quantize to the device, emit the hls4ml project for a board, check it bit-exact."""
     console.start_logging(verbose)
     choice = options.quantization(levels, method, mapping, count, branch, percentile, table_width)
     source = options.source(recipe, seed, bias, checkpoint, data, data_dir)

@@ -85,9 +85,7 @@ PercentileOption = Annotated[
 TableWidthOption = Annotated[
     int, typer.Option(help="Bits of a conductance-table value, 2 to 16.", rich_help_panel=_DEVICE)
 ]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object and nothing else.")
-]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,6 +145,14 @@ def simulate(
     return Simulation(list(zip(names, columns, strict=True)), len(inputs) / seconds)
 
 
+def finish_and_simulate(
+    build: Build, network: QuantizedNetwork, inputs: NDArray[np.uint8], scratch: Path
+) -> tuple[str, Simulation]:
+    """Wait for the build, then `simulate`; the compiler's log and the simulation."""
+    log = build.finish()
+    return log, simulate(build.executable, network, inputs, scratch)
+
+
 def stage_sizes(network: QuantizedNetwork) -> list[tuple[str, int]]:
     """Names and widths of the compared layers, in order of computation."""
     sizes: list[tuple[str, int]] = []
@@ -154,7 +163,7 @@ def stage_sizes(network: QuantizedNetwork) -> list[tuple[str, int]]:
     return sizes
 
 
-def integer_lines(rows: NDArray[np.integer]) -> bytes:
+def integer_lines(rows: NDArray[np.integer[Any]]) -> bytes:
     """A matrix of integers as text, one line a row."""
     return b"".join(b" ".join(b"%d" % value for value in row) + b"\n" for row in rows.tolist())
 

@@ -189,7 +189,7 @@ def _assert_converted(project: HlsProject) -> None:
 
 
 def _make_reproducible(root: Path, stamp: str) -> None:
-    """Remove what differs from run to run: a random stamp, folder names, a dated copy of the model."""
+    """Remove what differs from run to run: a random stamp, folder names, a dated model file."""
     script = root / "build_lib.sh"
     script.write_text(script.read_text().replace(stamp, "synq"))
     (root / "keras_model.keras").unlink(missing_ok=True)

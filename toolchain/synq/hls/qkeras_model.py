@@ -193,9 +193,7 @@ def model_stages(
     named = [
         (
             layer.name,
-            raw_integers(
-                "the QKeras model", layer.name, output, layer_format(network, layer.name)
-            ),
+            raw_integers("the QKeras model", layer.name, output, layer_format(network, layer.name)),
         )
         for layer, output in zip(layers, outputs, strict=True)
     ]
@@ -220,7 +218,7 @@ def raw_integers(
         SynqError: a value is not an integer multiple of the format's step.
     """
     scaled = values.astype(np.float64) * 2.0**form.fraction
-    raw = np.rint(scaled)
+    raw: NDArray[np.int64] = np.rint(scaled).astype(np.int64)
     if np.any(raw != scaled):
         raise SynqError(f"{source} computes {name} with more than {form.fraction} fraction bits")
-    return raw.astype(np.int64)
+    return raw
