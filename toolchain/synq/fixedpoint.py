@@ -134,5 +134,7 @@ def quantize(values: NDArray[np.floating[Any]], target: FixedPoint) -> NDArray[n
     This is how real numbers enter the integer world, offline; the hardware never does it.
     """
     scaled = np.rint(np.asarray(values, dtype=np.float64) * 2.0**target.fraction)
-    raw: NDArray[np.int64] = np.clip(scaled, target.min_raw, target.max_raw).astype(np.int64)
-    return raw
+    # float64 may round max_raw up to a power of two, out of the range: never convert from there
+    below = scaled < target.max_raw
+    raw = np.maximum(np.where(below, scaled, 0), target.min_raw).astype(np.int64)
+    return np.where(below, raw, np.int64(target.max_raw))

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,8 @@ _FLOAT64_EXACT = 1 << 53
 @dataclass(frozen=True)
 class SynapseArray:
     """One layer's synapses: what a crossbar of `codes` computes for raw integer inputs.
+
+    The constructor copies the matrices and makes the copies read-only.
 
     `accumulator[j] = sum_i input[i] * codebook[codes[i, j]]`; with a bias, the last row of `codes`
     is driven by the constant `bias_input`.
@@ -51,6 +54,8 @@ class SynapseArray:
     def __post_init__(self) -> None:
         if self.codes.ndim != 2 or self.codes.dtype != np.uint8 or self.n_in < 1 or self.n_out < 1:
             raise ValueError("codes must be a uint8 matrix with at least one row and one column")
+        if self.codebook.ndim != 1 or self.codebook.dtype != np.int64:
+            raise ValueError("a codebook must be a vector of int64")
         if not 1 <= len(self.codebook) <= 256 or np.any(np.diff(self.codebook) <= 0):
             raise ValueError("a codebook has 1 to 256 strictly ascending values")
         if self.codes.max() >= len(self.codebook):
@@ -60,10 +65,18 @@ class SynapseArray:
         low, high = self.table_format.min_raw, self.table_format.max_raw
         if self.codebook[0] < low or self.codebook[-1] > high:
             raise ValueError("a codebook value does not fit the table format")
-        if self.bias_input is not None and not 0 < self.bias_input <= self.input_format.max_raw:
+        if self.bias_input is not None and not (
+            isinstance(self.bias_input, int) and 0 < self.bias_input <= self.input_format.max_raw
+        ):
             raise ValueError("the bias input does not fit the input format")
-        for array in (self.codes, self.codebook):
-            array.setflags(write=False)
+        if not 0 < self.scale < math.inf:
+            raise ValueError("the scale must be positive and finite")
+        if self.table_format.width + self.input_format.width + self.n_rows.bit_length() > 63:
+            raise ValueError("the sums may need more than 63 bits")
+        for name in ("codes", "codebook"):  # copies, so that nobody else can change them
+            copy = np.array(getattr(self, name), order="C")
+            copy.setflags(write=False)
+            object.__setattr__(self, name, copy)
 
     @property
     def n_rows(self) -> int:

@@ -1,4 +1,4 @@
-"""The commands `synq` and `synq-export`.
+"""The commands `synq` and `synq-export`: their entry points, and every way out of them.
 
 Modules that import numpy, torch or TensorFlow are imported inside the commands, so that `--help`
 answers at once.
@@ -6,72 +6,68 @@ answers at once.
 
 import logging
 import os
-import signal
 import sys
-from types import FrameType
+from typing import NoReturn
 
-import typer
-from typer._click.exceptions import ClickException
-
-from synq.cli import boards, devices, export, quantize, train, verify
+from synq.cli.interrupt import Interrupts
 from synq.errors import SynqError
-
-app = typer.Typer(
-    name="synq",
-    help="From a trained network to a bit-exact memristor synapse array on an FPGA.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command("export")(export.export)
-app.command("train")(train.train)
-app.command("quantize")(quantize.quantize)
-app.command("verify")(verify.verify)
-app.command("boards")(boards.boards)
-app.command("devices")(devices.devices)
-
-export_app = typer.Typer(name="synq-export", add_completion=False, pretty_exceptions_enable=False)
-export_app.command("synq-export")(export.export)
 
 
 def main() -> None:
     """Entry point of `synq`."""
-    _run(app, "synq")
+    _run("synq")
 
 
 def main_export() -> None:
     """Entry point of `synq-export`."""
-    _run(export_app, "synq-export")
+    _run("synq-export")
 
 
-def _run(application: typer.Typer, name: str) -> None:
+def _run(name: str) -> NoReturn:
     """Run a command; every failure a user can cause is one line on standard error."""
-    signal.signal(signal.SIGTERM, _terminate)
+    interrupts = Interrupts()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # a path may hold what the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        code = application(prog_name=name, standalone_mode=False)
-    except ClickException as error:
-        _fail(name, error.format_message().replace("\n", " "), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        _fail(name, "interrupted; nothing was written", 130)
-    except SynqError as error:
-        _fail(name, str(error), error.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except MemoryError:
-        _fail(name, "out of memory", 1)
-    except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        _fail(name, f"{error.strerror or error}{where}; nothing was written", 1)
-    else:
-        sys.exit(code if isinstance(code, int) else 0)
+        from synq.cli.app import invoke  # slow, so only now that Ctrl-C is in good hands
+
+        invoke(name)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BaseException as error:
+        logging.getLogger("synq").debug("traceback", exc_info=True)
+        # Whatever it became on its way here: libraries turn a Ctrl-C into an ImportError and worse.
+        if interrupts.happened:
+            _fail(name, "interrupted; nothing was written", 130)
+        _explain(name, error)
+    sys.exit(0)
 
 
-def _fail(name: str, message: str, code: int) -> None:
-    logging.getLogger("synq").debug("traceback", exc_info=True)
+def _explain(name: str, error: BaseException) -> NoReturn:
+    match error:
+        case SystemExit():
+            raise error
+        case SynqError():
+            _fail(name, str(error), error.exit_code)
+        case BrokenPipeError():  # the reader of our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        case MemoryError():
+            _fail(name, "out of memory: close other programs, or give less data", 1)
+        case OSError():
+            where = f" ({error.filename})" if error.filename else ""
+            _fail(name, f"{error.strerror or error}{where}", 1)
+        case _:
+            first_line = " ".join(str(error).splitlines()[:1])
+            _fail(
+                name,
+                f"internal error, {type(error).__name__}: {first_line}; "
+                "this is a bug in synq: please report it with what --verbose prints",
+                1,
+            )
+
+
+def _fail(name: str, message: str, code: int) -> NoReturn:
     print(f"{name}: error: {message}", file=sys.stderr)
     sys.exit(code)
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt  # the same orderly way out as Ctrl-C

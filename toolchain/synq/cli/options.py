@@ -14,6 +14,21 @@ if TYPE_CHECKING:
 _NETWORK = "Network and data"
 _DEVICE = "Device and quantization"
 
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an integer") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number") from None
+
+
 RecipeOption = Annotated[
     Literal["paper", "accurate"],
     typer.Option(help="How to train, when no checkpoint is given.", rich_help_panel=_NETWORK),
