@@ -4,7 +4,8 @@
 //
 // INPUTS: one line an image, the raw inputs. RESULTS: one line an image, every stage below in
 // order, then the class. Without arguments it runs on tb_data/inputs.txt and compares with
-// tb_data/expected.txt, as csim_design and cosim_design do; it returns 1 on a difference.
+// tb_data/expected.txt, as csim_design and cosim_design do; it returns 1 on a difference, and
+// logs only outputs and class, since RTL has no hidden stages to log.
 #include "firmware/{{ project }}.h"
 #include "firmware/nnet_utils/nnet_helpers.h"
 
@@ -159,8 +160,11 @@ int main(int argc, char **argv) {
         return 1;
     }
     const size_t row = n_images ? results.size() / n_images : 0;
-    for (size_t i = 0; i < results.size(); i++)
-        fprintf(out, "%lld%c", results[i], (i + 1) % row ? ' ' : '\n');
+    const size_t first = argc > 1 ? 0 : row - N_OUTPUTS - 1;
+    for (size_t i = 0; i < results.size(); i++) {
+        if (i % row >= first)
+            fprintf(out, "%lld%c", results[i], (i + 1) % row ? ' ' : '\n');
+    }
     if (fclose(out) != 0) {
         std::cerr << "cannot write " << results_path << std::endl;
         return 1;

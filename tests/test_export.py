@@ -22,7 +22,7 @@ pytestmark = pytest.mark.xdist_group("export")  # one worker makes the projects 
 
 
 def make(output: Path) -> Export:
-    source = Source(RECIPES["paper"], None, None, None, default_cache_dir())
+    source = Source(RECIPES["paper"], None, None, None, None, default_cache_dir())
     target = Target("pynq-z2", "Vitis", "io_parallel", output, force=False)
     return export(source, "pcmo", Quantization(10), target, SILENT)
 

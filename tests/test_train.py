@@ -135,7 +135,7 @@ def test_every_sample_is_seen_once_an_epoch_in_full_batches() -> None:
     """70 samples in batches of 30: 2, 2 and 3 batches, each sample three times in all."""
     toy = square_dataset(1, [0, 1] * 35)
     recipe = dataclasses.replace(QUICK, epochs=3, batch_size=30)
-    samples = train_module._Samples(recipe, toy, torch.Generator().manual_seed(0))
+    samples = train_module.Samples(recipe, toy, torch.Generator().manual_seed(0))
     epochs = [[inputs[:, 0].clone() for inputs, _ in samples.epoch()] for _ in range(3)]
     assert [len(batches) for batches in epochs] == [2, 2, 3]
     assert samples.steps == 7
@@ -148,9 +148,9 @@ def test_every_sample_is_seen_once_an_epoch_in_full_batches() -> None:
 @pytest.mark.parametrize("shift", [1, 2])
 def test_shifts_move_images_and_fill_with_zeros(shift: int, small: Dataset) -> None:
     recipe = dataclasses.replace(QUICK, shift=shift, batch_size=500)
-    samples = train_module._Samples(recipe, small, torch.Generator().manual_seed(0))
+    samples = train_module.Samples(recipe, small, torch.Generator().manual_seed(0))
     plain = dataclasses.replace(recipe, shift=0)
-    unmoved = train_module._Samples(plain, small, torch.Generator().manual_seed(0))
+    unmoved = train_module.Samples(plain, small, torch.Generator().manual_seed(0))
     # the order of the samples is drawn first, so the first batches hold the same images
     moved, labels = next(samples.epoch())
     images, same_labels = next(unmoved.epoch())

@@ -21,7 +21,7 @@ import urllib.request
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from synq.cache import atomic_write
 from synq.errors import SynqError
-from synq.fixedpoint import FixedPoint, quantize
+from synq.fixedpoint import FixedPoint, Overflow, Rounding, quantize, requantize
 from synq.progress import Progress, Task
 
 _log = logging.getLogger("synq")
@@ -44,7 +44,7 @@ class Dataset:
 
     Attributes:
         name: "mnist", or the stem of the user's npz.
-        input_format: what the raw inputs mean; unsigned, 8 bits.
+        input_format: what the raw inputs mean; unsigned, 8 bits unless reduced to fewer.
         train_inputs: (n_train, n_features), uint8, raw integers in `input_format`.
         train_labels: (n_train,), int64, class numbers from 0; (0,) if the user gave none.
         test_inputs: (n_test, n_features), uint8, raw integers in `input_format`.
@@ -603,6 +603,26 @@ def _raw(values: NDArray[Any], target: FixedPoint) -> NDArray[np.uint8]:
         part = slice(start, start + _ROWS_AT_ONCE)
         raw[part] = quantize(rows[part], target)
     return _frozen(raw)
+
+
+def with_input_bits(dataset: Dataset, bits: int) -> Dataset:
+    """`dataset` with inputs of `bits` bits, 1 to 8, rounded half up and saturated.
+
+    The values stay where they were: an 8-bit 255/256 becomes 15/16 in 4 bits and 1/2 in 1 bit.
+    """
+    given = dataset.input_format
+    if bits == given.width:
+        return dataset
+    target = FixedPoint(bits, given.integer, False, Rounding.RND, Overflow.SAT)
+    table = requantize(np.arange(1 << given.width), given.fraction, target).astype(np.uint8)
+    digest = hashlib.sha256(f"{dataset.digest} in {bits} bits".encode()).hexdigest()
+    return replace(
+        dataset,
+        input_format=FixedPoint(bits, given.integer, signed=False),
+        train_inputs=_frozen(table[dataset.train_inputs]),
+        test_inputs=_frozen(table[dataset.test_inputs]),
+        digest=digest,
+    )
 
 
 # ---- Both ---------------------------------------------------------------------------------------

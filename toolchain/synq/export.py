@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synq import __version__
 from synq.board import Board, load_board
 from synq.checkpoint import FloatNetwork, load_checkpoint
-from synq.data import Dataset, load_mnist, load_npz
+from synq.data import Dataset, load_mnist, load_npz, with_input_bits
 from synq.device import Device, load_device
 from synq.errors import SynqError
 from synq.estimate import Estimate, estimate
@@ -23,9 +24,9 @@ from synq.hls import csim
 from synq.network import QuantizedNetwork, Trace, count_mismatches, first_difference
 from synq.output import check_replaceable, staged, write_files, write_manifest
 from synq.progress import Progress
-from synq.quantize import Quantization, dequantize, quantize_network
+from synq.quantize import Quantization, dequantize, level_values, quantize_network
 from synq.tables import render_tables
-from synq.train import Recipe, trained_network
+from synq.train import FineTuning, Recipe, trained_network
 
 _log = logging.getLogger("synq")
 _SHIPPED_VECTORS = 100  # test images a project carries as text, for csim_design and cosim_design
@@ -40,6 +41,7 @@ class Source:
         checkpoint: the user's own weights.
         data: the user's own inputs (`.npz`); MNIST without.
         data_dir: folder of MNIST's IDX files; fetched without.
+        finetuning: how to fine-tune for the device; not at all without.
         cache_dir: where fetched data and trained networks are kept.
     """
 
@@ -47,6 +49,7 @@ class Source:
     checkpoint: Path | None
     data: Path | None
     data_dir: Path | None
+    finetuning: FineTuning | None
     cache_dir: Path
 
 
@@ -154,20 +157,35 @@ def prepare(
         UsageError, SynqError: from the stages.
     """
     device = load_device(device_name)
+    level_values(choice, device)  # refuses a branch without a curve before minutes of training
     dataset, trained, cached = load_source(source, watch, progress)
+    software = trained.accuracy(_real_inputs(dataset), dataset.test_labels)
+    dataset = with_input_bits(dataset, choice.input_bits)
+    tuned, ranges = trained, None
+    if source.finetuning is not None:
+        with watch.stage("finetune"):
+            from synq.finetune import finetuned_network
+
+            tuned, ranges, _ = finetuned_network(
+                trained, dataset, choice, device, source.finetuning, source.cache_dir, progress
+            )
     with watch.stage("quantize"):
         network = quantize_network(
-            trained, choice, device, dataset.input_format, dataset.train_inputs
+            tuned, choice, device, dataset.input_format, dataset.train_inputs, ranges
         )
         expected = network.run(dataset.test_inputs)
-        real = dataset.test_inputs * np.float32(dataset.input_format.step)
+        quantized = dequantize(network).accuracy(_real_inputs(dataset), dataset.test_labels)
         accuracy = {
-            "software": trained.accuracy(real, dataset.test_labels),
-            "quantized": dequantize(network).accuracy(real, dataset.test_labels),
+            "software": software,
+            "quantized": quantized,
             "reference": expected.accuracy(dataset.test_labels),
         }
     rounded = {stage: round(percent, 4) for stage, percent in accuracy.items()}
     return Prepared(dataset, device, trained, cached, network, expected, rounded)
+
+
+def _real_inputs(dataset: Dataset) -> NDArray[np.float32]:
+    return dataset.test_inputs * np.float32(dataset.input_format.step)
 
 
 def export(
@@ -228,7 +246,11 @@ def export(
                 redirect_stderr(log),
             ):
                 simulated = pool.submit(csim.finish_and_simulate, build, network, inputs, scratch)
-                library_stages = hls.simulate_library(converted, inputs)
+                try:
+                    library_stages = hls.simulate_library(converted, inputs)
+                except Exception:  # hls4ml's own says nothing; our compiler says what is wrong
+                    simulated.result()
+                    raise
                 compiler_log, simulation = simulated.result()
             _compare(prepared.expected, simulation.stages, "C simulation")
             _compare(prepared.expected, library_stages, "hls4ml's compiled library")
@@ -326,6 +348,7 @@ def _manifest(
             "io_type": target.io_type,
         },
         "training": asdict(source.recipe) if source.checkpoint is None else None,
+        "finetuning": asdict(source.finetuning) if source.finetuning is not None else None,
         "checkpoint": prepared.trained.digest,
         "dataset": {"name": prepared.dataset.name, "digest": prepared.dataset.digest},
         "network": {"digest": network.digest, "arrays": arrays, "output_unit": network.output_unit},

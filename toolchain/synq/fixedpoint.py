@@ -95,7 +95,7 @@ class FixedPoint:
 
 def signed_width(low: int, high: int) -> int:
     """The fewest two's-complement bits (at least 2) that hold every integer of low..high."""
-    return max(2, 1 + max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0))
+    return max(2, 1 + max(max(high, 0).bit_length(), max(-low - 1, 0).bit_length()))
 
 
 def requantize(raw: NDArray[np.int64], fraction: int, target: FixedPoint) -> NDArray[np.int64]:

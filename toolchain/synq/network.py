@@ -26,10 +26,9 @@ _FLOAT64_EXACT = 1 << 53
 class SynapseArray:
     """One layer's synapses: what a crossbar of `codes` computes for raw integer inputs.
 
-    The constructor copies the matrices and makes the copies read-only.
-
     `accumulator[j] = sum_i input[i] * codebook[codes[i, j]]`; with a bias, the last row of `codes`
-    is driven by the constant `bias_input`.
+    is driven by the constant `bias_input`. The constructor copies the matrices and makes the copies
+    read-only.
 
     Attributes:
         codes: (n_rows, n_out) uint8, indices into `codebook`; n_rows is n_in, or n_in + 1 with a

@@ -22,20 +22,35 @@ def check_replaceable(output: Path, force: bool) -> None:
         UsageError: it is a file, its folder cannot be written, or it holds what synq did not write
             and `force` is not given, or it would take the folder the user stands in with it.
     """
-    for parent in [output, *output.parents]:
-        if parent.exists():
-            if not parent.is_dir():
-                raise UsageError(f"{parent} is a file: give --output a folder")
-            break
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is a file: give --output a folder")
+    check_writable(output.parent)
     if not output.exists():
         return
-    if Path.cwd().is_relative_to(output) or Path.home().is_relative_to(output):
+    if any(folder.is_relative_to(output.resolve()) for folder in _users_folders()):
         raise UsageError(f"{output} contains the current or home folder: choose another --output")
     if not force and (strange := _not_ours(output)) is not None:
         raise UsageError(
             f"{output} holds files that synq did not write ({strange}): "
             "choose another --output, or replace the folder with --force"
         )
+
+
+def check_writable(folder: Path) -> None:
+    """Whether `folder` can be written, or made where it is missing.
+
+    Raises:
+        UsageError: it cannot; says why.
+    """
+    existing = next(parent for parent in [folder, *folder.parents] if parent.exists())
+    if not existing.is_dir():
+        raise UsageError(f"{existing} is a file: choose another --output")
+    try:
+        tempfile.TemporaryFile(dir=existing).close()
+    except OSError as error:
+        raise UsageError(
+            f"cannot write in {existing}: {error.strerror or error}; choose another --output"
+        ) from None
 
 
 @contextmanager
@@ -47,38 +62,52 @@ def staged(output: Path, force: bool) -> Iterator[tuple[Path, Path]]:
         raises (Ctrl-C too), nothing is left and a former `output` is untouched.
 
     Raises:
-        UsageError, SynqError: as `check_replaceable`, or the folder cannot be made.
+        UsageError, SynqError: as `check_replaceable`, or the disk is full.
     """
     check_replaceable(output, force)
     missing = [parent for parent in output.parents if not parent.exists()]
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+        with tempfile.TemporaryDirectory(
+            prefix=".synq-", dir=output.parent, ignore_cleanup_errors=True
+        ) as beside:
+            project, scratch, former = (
+                Path(beside) / name for name in ("project", "scratch", "former")
+            )
+            project.mkdir()
+            scratch.mkdir()
+            yield project, scratch
+            check_replaceable(output, force)
+            try:
+                if output.exists():
+                    output.rename(former)
+                project.rename(output)
+            except BaseException:
+                if former.exists() and not output.exists():
+                    former.rename(output)
+                raise
     except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(
-            f"cannot write in {output.parent}: {reason}; choose another --output"
-        ) from None
-    finished = False
-    try:
-        project, scratch = beside / "project", beside / "scratch"
-        project.mkdir()
-        scratch.mkdir()
-        yield project, scratch
-        check_replaceable(output, force)
-        if output.exists():
-            output.rename(beside / "former")
-        project.rename(output)
-        finished = True
+        reason = (error.strerror or str(error)).partition("\n")[0]
+        if isinstance(error, shutil.Error):  # its text is a list of every file
+            reason = "files could not be copied"
+        raise SynqError(
+            f"cannot write {output}: {reason}; free some space or choose another --output"
+        ) from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
-        if not finished:
-            for parent in missing:
-                _remove_if_empty(parent)
+        for parent in missing:
+            with suppress(OSError):  # it holds the project, or what someone else put there
+                parent.rmdir()
 
 
 def write_files(root: Path, files: Mapping[str, bytes]) -> None:
-    """Write relative names to contents below `root`."""
+    """Write relative names to contents below `root`.
+
+    Raises:
+        ValueError: a name is absolute or climbs out of `root`; nothing is written.
+    """
+    for name in files:
+        if not _stays_inside(name):
+            raise ValueError(f"file names must stay inside the project, got {name!r}")
     for name, content in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -146,14 +175,22 @@ def _not_ours(output: Path) -> str | None:
 
 
 def _digests(root: Path) -> dict[str, str]:
-    """SHA-256 of every file below `root` but the manifest, by POSIX name."""
+    """SHA-256 of every file below `root` but the manifest, by POSIX name.
+
+    A link or a special file has the digest "", which no file has: synq writes none, and what a
+    link points to is not the project's.
+    """
     names = {
-        path.relative_to(root).as_posix(): path for path in root.rglob("*") if not path.is_dir()
+        path.relative_to(root).as_posix(): path
+        for path in root.rglob("*")
+        if path.is_symlink() or not path.is_dir()
     }
     names.pop(MANIFEST, None)
     return {
-        name: hashlib.sha256(names[name].read_bytes()).hexdigest() if names[name].is_file() else ""
-        for name in sorted(names)
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file() and not path.is_symlink()
+        else ""
+        for name, path in sorted(names.items())
     }
 
 
@@ -162,6 +199,9 @@ def _stays_inside(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
-def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):
-        folder.rmdir()
+def _users_folders() -> list[Path]:
+    """Folders that must not vanish under the user: the current one and, if there is one, home."""
+    folders = [Path.cwd()]
+    with suppress(RuntimeError):  # no home
+        folders.append(Path.home().resolve())
+    return folders

@@ -6,8 +6,10 @@ value*, a conductance that the device can really take. What is left of a layer i
 and one code per synapse.
 """
 
+import json
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,7 @@ class Method(StrEnum):
     PROPOSED = "proposed"  # uniform levels, each snapped to the nearest reference value
     SAMPLING = "sampling"  # the device curve itself, sampled at L positions
     UNIFORM = "uniform"  # uniform levels of an ideal device
+    NEAREST = "nearest"  # every reference value may be used, whatever L: the device's bound
 
 
 class Mapping(StrEnum):
@@ -54,10 +57,11 @@ class Quantization:
         percentile: the percentile of absolute weights that normalizes a layer; 100 is the paper's
             largest weight. Weights beyond it are clipped.
         table_width: bits of a signed codebook value.
+        input_bits: bits of an unsigned input, 1 to 8.
         activation_bits: bits of an unsigned hidden activation.
 
     Raises:
-        UsageError: a value out of range.
+        UsageError: a value out of range, or a method and a branch that do not go together.
     """
 
     levels: int
@@ -67,11 +71,13 @@ class Quantization:
     branch: Branch = Branch.LTP
     percentile: float = 100.0
     table_width: int = 8
+    input_bits: int = 8
     activation_bits: int = 8
 
     def __post_init__(self) -> None:
         _check_range("levels", self.levels, 2, _MAX_LEVELS)
         _check_range("table width", self.table_width, 2, 16)
+        _check_range("input bits", self.input_bits, 1, 8)
         _check_range("activation bits", self.activation_bits, 1, 16)
         _check_range("percentile", self.percentile, 50.0, 100.0)
         if self.count is Count.MAGNITUDE and 2 * self.levels - 1 > _MAX_LEVELS:
@@ -79,10 +85,48 @@ class Quantization:
                 f"levels must be at most {(_MAX_LEVELS + 1) // 2} when counted over the magnitude "
                 f"(they are mirrored for negative weights), got {self.levels}"
             )
+        if self.method is Method.SAMPLING and self.branch is Branch.UNION:
+            raise UsageError(
+                "branch union has no single curve to sample: choose branch ltp or ltd, or another "
+                "method"
+            )
 
     @property
     def table_format(self) -> FixedPoint:
         return FixedPoint(self.table_width, 1, signed=True)
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """What fine-tuning has settled, in place of the rules of `quantize_network`.
+
+    Attributes:
+        scales: the weight that normalizes each layer.
+        activations: the format of each hidden activation.
+    """
+
+    scales: tuple[float, ...]
+    activations: tuple[FixedPoint, ...]
+
+    def to_json(self) -> str:
+        """For a file; `from_json` is its inverse."""
+        formats = [form.to_dict() for form in self.activations]
+        return json.dumps({"scales": self.scales, "activations": formats})
+
+    @staticmethod
+    def from_json(path: Path) -> "Ranges":
+        """Read what `to_json` gave.
+
+        Raises:
+            SynqError: the file is damaged.
+        """
+        try:
+            content = json.loads(path.read_bytes())
+            scales = tuple(float(scale) for scale in content["scales"])
+            activations = tuple(FixedPoint.from_dict(form) for form in content["activations"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SynqError(f"{path} is damaged: {error}") from None
+        return Ranges(scales, activations)
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:
@@ -128,6 +172,9 @@ def level_values(
     A weight belongs to the nearest decision level and takes that level's realized value. Only for
     the proposed method do the two differ.
     """
+    if choice.method is Method.NEAREST:
+        reference = signed_reference_values(device, choice.branch, choice.mapping)
+        return reference, reference
     levels = uniform_levels(choice.levels, choice.count)
     if choice.method is Method.UNIFORM:
         return levels, levels
@@ -151,11 +198,19 @@ def encode(
     Returns:
         codes, same shape, uint8; codebook, int64, ascending raw integers in `choice.table_format`.
         Levels that become the same integer share one code.
+
+    Raises:
+        UsageError: the codebook has more than 256 values (method nearest, many states).
     """
     levels, realized = level_values(choice, device)
     full_scale = choice.table_format.max_raw
     raw = np.rint(realized * full_scale).astype(np.int64)
     codebook, code_of_level = np.unique(raw, return_inverse=True)
+    if len(codebook) > _MAX_LEVELS:
+        raise UsageError(
+            f"device {device.name} gives {len(codebook)} distinct values, at most {_MAX_LEVELS} "
+            "fit a code: use a smaller --table-width or another --method"
+        )
     codes = code_of_level[nearest_index(weights, levels)]
     return codes.astype(np.uint8), codebook
 
@@ -166,6 +221,7 @@ def quantize_network(
     device: Device,
     input_format: FixedPoint,
     training_inputs: NDArray[np.uint8],
+    ranges: Ranges | None = None,
 ) -> QuantizedNetwork:
     """The network as the device would hold it.
 
@@ -178,9 +234,10 @@ def quantize_network(
         input_format: unsigned format of the inputs.
         training_inputs: (n_samples, n_in) raw inputs from the training set; the activation formats
             are chosen on them.
+        ranges: normalizations and formats that the weights were fine-tuned with.
 
     Raises:
-        SynqError: the inputs do not fit the network's first layer.
+        SynqError: the inputs do not fit the network's first layer, or a layer's weights vanish.
     """
     if training_inputs.shape[1] != network.sizes[0]:
         raise SynqError(
@@ -192,14 +249,18 @@ def quantize_network(
     activations: list[FixedPoint] = []
     unit = 1.0  # the real value that 1.0 in this layer's inputs stands for
     for index, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
-        array = _quantize_layer(weight, bias, unit, choice, device, input_format)
+        scale = None if ranges is None else ranges.scales[index]
+        array = _quantize_layer(weight, bias, unit, choice, device, input_format, scale)
         arrays.append(array)
         if index == len(network.weights) - 1:
             break
         accumulator = np.maximum(array.accumulate(signal), 0)
-        input_format = choose_activation_format(
-            accumulator, array.accumulator.fraction, choice.activation_bits
-        )
+        if ranges is None:
+            input_format = choose_activation_format(
+                accumulator, array.accumulator.fraction, choice.activation_bits
+            )
+        else:
+            input_format = ranges.activations[index]
         activations.append(input_format)
         signal = requantize(accumulator, array.accumulator.fraction, input_format)
         unit *= array_unit(array)
@@ -213,6 +274,7 @@ def _quantize_layer(
     choice: Quantization,
     device: Device,
     input_format: FixedPoint,
+    scale: float | None,
 ) -> SynapseArray:
     rows = weight.astype(np.float64)
     bias_input = None
@@ -221,13 +283,19 @@ def _quantize_layer(
         bias_input = input_format.max_raw
         drive = bias_input * input_format.step * unit
         rows = np.vstack([rows, bias.astype(np.float64) / drive])
-    scale = float(np.percentile(np.abs(rows), choice.percentile))
+    if scale is None:
+        scale = float(np.percentile(np.abs(rows), choice.percentile))
     if scale == 0:
         raise SynqError(
             f"percentile {choice.percentile:g} of a layer's weights is 0: it cannot normalize the "
             "layer; use a higher --percentile"
         )
     codes, codebook = encode(rows / scale, choice, device)
+    if not codebook[codes[: len(weight)]].any():
+        raise SynqError(
+            "every weight of a layer becomes 0, next to a much larger bias: use more --levels or a "
+            "lower --percentile"
+        )
     return SynapseArray(codes, codebook, choice.table_format, input_format, bias_input, scale)
 
 

@@ -67,7 +67,7 @@ class Recipe:
     learning_rate: float
     momentum: float = 0.0
     nesterov: bool = False
-    schedule: Literal["constant", "one-cycle"] = "constant"
+    schedule: Literal["constant", "one-cycle", "cosine"] = "constant"
     shift: int = 0
     dropout: float = 0.0
     hidden: tuple[int, ...] = (128,)
@@ -81,7 +81,10 @@ class Recipe:
             "learning_rate": (0 < self.learning_rate < math.inf, "above 0"),
             "momentum": (0 <= self.momentum < 1, "at least 0 and below 1"),
             "nesterov": (not self.nesterov or self.momentum > 0, "off without momentum"),
-            "schedule": (self.schedule in ("constant", "one-cycle"), "constant or one-cycle"),
+            "schedule": (
+                self.schedule in ("constant", "one-cycle", "cosine"),
+                "constant, one-cycle or cosine",
+            ),
             "shift": (self.shift >= 0, "at least 0"),
             "dropout": (0 <= self.dropout < 1, "at least 0 and below 1"),
             "hidden": (all(width >= 1 for width in self.hidden), "widths of at least 1"),
@@ -110,6 +113,44 @@ RECIPES = {
         ),
     )
 }
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """Everything that determines the fine-tuned weights beside network, data and quantization.
+
+    Attributes:
+        recipe: batches, epochs, learning rate, shifts, dropout and seed; its architecture and
+            biases are the network's own.
+        clip_percentile: percentile of absolute weights that a layer's normalization starts from.
+        scale_rate: learning rate of the normalizations, relative to the weights'.
+        sparsity: least share of zero codes in every array but the last, 0..1.
+    """
+
+    recipe: Recipe
+    clip_percentile: float = 99.5
+    scale_rate: float = 0.01
+    sparsity: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sparsity < 1:
+            raise UsageError(f"sparsity must be at least 0 and below 1, got {self.sparsity:g}")
+
+
+# Chosen on a validation split: docs/finetuning.md.
+FINETUNING = FineTuning(
+    Recipe(
+        name="finetune",
+        epochs=40,
+        batch_size=100,
+        learning_rate=0.02,
+        momentum=0.9,
+        nesterov=True,
+        schedule="cosine",
+        shift=1,
+        dropout=0.05,
+    )
+)
 
 
 def trained_network(
@@ -157,9 +198,9 @@ def train(recipe: Recipe, dataset: Dataset, progress: Progress) -> FloatNetwork:
     sizes = _sizes(recipe, dataset)
     generator = torch.Generator().manual_seed(recipe.seed)
     threads = 2 if recipe.batch_size >= _BATCH_FOR_TWO_THREADS else 1
-    with _reproducible_torch(threads), progress.task("Train", total=recipe.epochs) as task:
+    with reproducible_torch(threads), progress.task("Train", total=recipe.epochs) as task:
         layers = [_Layer(n_in, n_out, recipe.bias, generator) for n_in, n_out in pairwise(sizes)]
-        samples = _Samples(recipe, dataset, generator)
+        samples = Samples(recipe, dataset, generator)
         optimizer = torch.optim.SGD(
             [parameter for layer in layers for parameter in layer.parameters],
             lr=recipe.learning_rate,
@@ -167,11 +208,7 @@ def train(recipe: Recipe, dataset: Dataset, progress: Progress) -> FloatNetwork:
             nesterov=recipe.nesterov,
             fused=True,
         )
-        schedule = None
-        if recipe.schedule == "one-cycle":
-            schedule = torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, recipe.learning_rate, total_steps=samples.steps, cycle_momentum=False
-            )
+        schedule = learning_rates(recipe, optimizer, samples.steps)
         for epoch in range(1, recipe.epochs + 1):
             loss_sum, correct, batches = 0.0, 0, 0
             for inputs, labels in samples.epoch():
@@ -180,8 +217,7 @@ def train(recipe: Recipe, dataset: Dataset, progress: Progress) -> FloatNetwork:
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
-                if schedule is not None:
-                    schedule.step()
+                schedule.step()
                 loss_sum += loss.item()
                 correct += int((outputs.argmax(dim=1) == labels).sum())
                 batches += 1
@@ -196,6 +232,21 @@ def train(recipe: Recipe, dataset: Dataset, progress: Progress) -> FloatNetwork:
         tuple(layer.weight.detach().numpy().T for layer in layers),
         tuple(None if layer.bias is None else layer.bias.detach().numpy() for layer in layers),
     )
+
+
+def learning_rates(
+    recipe: Recipe, optimizer: "torch.optim.Optimizer", steps: int
+) -> "torch.optim.lr_scheduler.LRScheduler":
+    """The recipe's schedule, to be stepped after each of `steps` batches."""
+    from torch.optim import lr_scheduler
+
+    if recipe.schedule == "one-cycle":
+        return lr_scheduler.OneCycleLR(
+            optimizer, recipe.learning_rate, total_steps=steps, cycle_momentum=False
+        )
+    if recipe.schedule == "cosine":
+        return lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    return lr_scheduler.ConstantLR(optimizer, factor=1)
 
 
 def hold_out(dataset: Dataset, count: int) -> Dataset:
@@ -245,7 +296,7 @@ def _sizes(recipe: Recipe, dataset: Dataset) -> tuple[int, ...]:
 
 
 @contextmanager
-def _reproducible_torch(threads: int) -> Iterator[None]:
+def reproducible_torch(threads: int) -> Iterator[None]:
     """Fix what the sums depend on; torch's settings are the process's, so put them back."""
     import torch
 
@@ -254,11 +305,15 @@ def _reproducible_torch(threads: int) -> Iterator[None]:
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
+    # Every element is written before it is read; filling new tensors first costs a third more.
+    filling = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield
     finally:
         torch.set_num_threads(threads_before)
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.utils.deterministic.fill_uninitialized_memory = filling  # type: ignore[attr-defined]
 
 
 class _Layer:
@@ -294,7 +349,7 @@ def _forward(
     return activations
 
 
-class _Samples:
+class Samples:
     """The training set as the stream of batches a recipe asks for.
 
     Attributes:

@@ -15,19 +15,18 @@ def boards(as_json: options.JsonOption = False) -> None:
         return
     console.print_table(
         "Boards",
-        ["name", "part", "clock ns", "LUT", "FF", "BRAM 18K", "DSP", "URAM"],
+        ["name", "part", "MHz", "LUT", "FF", "BRAM 18K", "DSP"],
         [
             [
                 board.name,
                 board.part,
-                f"{board.clock_ns:g}",
+                f"{1000 / board.clock_ns:.4g}",
                 f"{board.resources.lut:,}",
                 f"{board.resources.ff:,}",
                 f"{board.resources.bram_18k:,}",
                 f"{board.resources.dsp:,}",
-                f"{board.resources.uram:,}",
             ]
             for board in known
         ],
     )
-    console.say("The source of each number is in the board's file; --json prints them.")
+    console.say("--json prints more of each board, and where each number is published.")

@@ -2,24 +2,37 @@
 
 import json
 import logging
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
-from rich.logging import RichHandler
+from rich.markup import escape
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichBars
 from rich.table import Table
+from rich.text import Text
 
 from synq.progress import SILENT, Progress, Task
 
 
+class _Line(logging.Formatter):
+    """A record as the error lines are written, with the time if asked for."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"synq: {record.levelname.lower()}: {super().format(record)}"
+
+
 def start_logging(verbose: bool) -> None:
     """Warnings to standard error; with `verbose` everything."""
-    handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=verbose)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    # A stage may redirect sys.stderr to its log; the handler holds on to the terminal itself.
+    handler = logging.StreamHandler(sys.stderr)
+    line = "%(asctime)s %(message)s" if verbose else "%(message)s"
+    handler.setFormatter(_Line(line, datefmt="%H:%M:%S"))
     log = logging.getLogger("synq")
     log.handlers = [handler]
     log.setLevel(logging.DEBUG if verbose else logging.WARNING)
@@ -66,8 +79,9 @@ class Bars:
 
 
 def progress(as_json: bool) -> Progress:
-    """Bars on a terminal; silence for `--json`."""
-    return SILENT if as_json else Bars()
+    """Bars on a terminal; silence for `--json`, and in a log or a pipe."""
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    return Bars() if terminal and not as_json else SILENT
 
 
 def print_json(content: dict[str, Any]) -> None:
@@ -76,15 +90,46 @@ def print_json(content: dict[str, Any]) -> None:
 
 
 def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
-    """A table on standard output; the first column is text, the others numbers."""
-    table = Table(title=title, title_justify="left")
+    """A table on standard output; the first column is text, the others numbers.
+
+    It is as wide as its contents, not cut to the terminal: a part's name must stay whole.
+    """
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for position, name in enumerate(header):
-        table.add_column(name, justify="left" if position == 0 else "right")
+        table.add_column(name, justify="left" if position == 0 else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*row)
-    Console().print(table)
+        table.add_row(*(Text(cell) for cell in row))
+    say(f"[bold]{escape(title)}[/]")
+    console = Console()
+    wide = console.options.update(max_width=1000)
+    console.width = max(console.width, console.measure(table, options=wide).maximum)
+    console.print(table)
+    print()
+
+
+def print_accuracy(title: str, accuracy: dict[str, float]) -> None:
+    """Percent by stage, and what each has lost against the software."""
+    names = {
+        "software": "software (float)",
+        "quantized": "quantized weights (float)",
+        "reference": "integer reference",
+        "csim": "C simulation",
+    }
+    print_table(
+        title,
+        ["", "%", "vs software"],
+        [
+            [names[stage], f"{percent:.2f}", f"{percent - accuracy['software']:+.2f}"]
+            for stage, percent in accuracy.items()
+        ],
+    )
 
 
 def say(text: str) -> None:
     """A line of markup on standard output, not wrapped."""
     Console(soft_wrap=True).print(text, highlight=False)
+
+
+def quoted(path: Path) -> str:
+    """A path as markup, quoted for a shell where it must be."""
+    return escape(shlex.quote(str(path)))

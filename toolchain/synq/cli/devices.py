@@ -15,16 +15,22 @@ def devices(as_json: options.JsonOption = False) -> None:
         return
     console.print_table(
         "Synaptic devices",
-        ["name", "states", "LTP nonlinearity", "LTD nonlinearity", "Gmin nS", "Gmax nS"],
+        ["name", "states", "LTP label", "LTD label", "Gmin nS", "Gmax nS"],
         [
             [
                 device.name,
                 str(device.states),
                 f"{device.nonlinearity_ltp:+.2f}",
                 f"{device.nonlinearity_ltd:+.2f}",
-                f"{device.g_min * 1e9:.4g}",
-                f"{device.g_max * 1e9:.4g}",
+                _nanosiemens(device.g_min),
+                _nanosiemens(device.g_max),
             ]
             for device in known
         ],
     )
+    console.say("A label is NeuroSim's nonlinearity of a branch: 0 is a straight line.")
+    console.say("--json prints where each number is published.")
+
+
+def _nanosiemens(siemens: float) -> str:
+    return f"{float(f'{siemens * 1e9:.4g}'):,.10g}"

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.markup import escape
 
 from synq.cli import console, options
 
@@ -26,7 +27,7 @@ def export(
         Path | None, typer.Option(help="Project folder; build/<name> without.")
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace a folder that synq did not write.")
+        bool, typer.Option("--force", help="Replace a folder that synq did not write.", metavar="")
     ] = False,
     recipe: options.RecipeOption = "paper",
     seed: options.SeedOption = None,
@@ -41,13 +42,27 @@ def export(
     count: options.CountOption = "signed",
     percentile: options.PercentileOption = 100.0,
     table_width: options.TableWidthOption = 8,
+    input_bits: options.InputBitsOption = 8,
+    activation_bits: options.ActivationBitsOption = 8,
+    finetune: options.FinetuneOption = False,
+    sparsity: options.SparsityOption = 0.0,
     as_json: options.JsonOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
     """Train, quantize to the device, emit the hls4ml project for a board, check it bit-exact."""
     console.start_logging(verbose)
-    choice = options.quantization(levels, method, mapping, count, branch, percentile, table_width)
-    source = options.source(recipe, seed, bias, checkpoint, data, data_dir)
+    choice = options.quantization(
+        levels,
+        method,
+        mapping,
+        count,
+        branch,
+        percentile,
+        table_width,
+        input_bits,
+        activation_bits,
+    )
+    source = options.source(recipe, seed, bias, checkpoint, data, data_dir, finetune, sparsity)
     from synq import export as flow
 
     target = flow.Target(board, backend.capitalize(), io_type, output, force)
@@ -81,21 +96,9 @@ def _json(result: "Export") -> dict[str, Any]:
 
 
 def _print(result: "Export") -> None:
-    accuracy = result.prepared.accuracy
-    software = accuracy["software"]
-    names = {
-        "software": "software (float)",
-        "quantized": "quantized weights (float)",
-        "reference": "integer reference",
-        "csim": "C simulation",
-    }
-    console.print_table(
+    console.print_accuracy(
         f"Accuracy on {result.images:,} test images, {result.prepared.dataset.name}",
-        ["", "%", "vs software"],
-        [
-            [name, f"{accuracy[key]:.2f}", f"{accuracy[key] - software:+.2f}"]
-            for key, name in names.items()
-        ],
+        result.prepared.accuracy,
     )
     console.print_table(
         f"Synapse arrays, {result.prepared.device.name} at L = {result.quantization.levels}",
@@ -122,7 +125,7 @@ def _print(result: "Export") -> None:
         share = f"{100 * need / have:.0f} %" if have else "none on this part"
         rows.append([label, f"{need:,}", f"{have:,}", share])
     console.print_table(
-        f"Resources on {result.board.name} ({result.board.part}), an estimate from the structure",
+        f"Estimated resources on {result.board.name} ({result.board.part})",
         ["", "estimate", "board", "used"],
         rows,
     )
@@ -138,15 +141,15 @@ def _print(result: "Export") -> None:
         f"[bold green]Bit-exact:[/] {result.images:,} images, every layer: Python = QKeras = "
         f"C simulation ({result.images_per_second:,.0f} images/s a core)"
     )
-    console.say(f"[bold]Project:[/] {result.output}")
-    console.say("Next:")
-    console.say(f"  synq verify {_quoted(result.output)}")
+    console.say(f"[bold]Project:[/] {escape(str(result.output))}")
+    console.say("[bold]Next:[/]")
+    console.say(f"  synq verify {console.quoted(result.output)}")
     tool = (
         "vitis-run --mode hls --tcl build_prj.tcl"
         if "vitis" in result.backend.lower()
         else "vivado_hls -f build_prj.tcl"
     )
-    console.say(f"  cd {_quoted(result.output / 'hls')} && {tool}   (needs AMD's tools)")
+    console.say(f"  cd {console.quoted(result.output / 'hls')} && {tool}   (needs AMD's tools)")
 
 
 def _pairs(result: "Export") -> list[tuple[int, int]]:
@@ -157,9 +160,3 @@ def _pairs(result: "Export") -> list[tuple[int, int]]:
         (used.bram_18k, budget.bram_18k),
         (used.dsp, budget.dsp),
     ]
-
-
-def _quoted(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(str(path))

@@ -35,10 +35,15 @@ RecipeOption = Annotated[
 ]
 SeedOption = Annotated[
     int | None,
-    typer.Option(help="Seed of the training; the recipe's own without.", rich_help_panel=_NETWORK),
+    typer.Option(
+        help="Seed of the training; the recipe's own without.",
+        parser=_integer,
+        metavar="<int>",
+        rich_help_panel=_NETWORK,
+    ),
 ]
 BiasOption = Annotated[
-    bool, typer.Option("--bias", help="Train with a bias.", rich_help_panel=_NETWORK)
+    bool, typer.Option("--bias", help="Train with a bias.", metavar="", rich_help_panel=_NETWORK)
 ]
 CheckpointOption = Annotated[
     Path | None,
@@ -60,7 +65,7 @@ DataDirOption = Annotated[
 ]
 LevelsOption = Annotated[
     int,
-    typer.Option(help="Levels L, 2 to 256 (the paper: 5 to 25)."),
+    typer.Option(help="Levels L, 2 to 256 (the paper: 5 to 25).", parser=_integer, metavar="<int>"),
 ]
 DeviceOption = Annotated[
     str,
@@ -71,9 +76,9 @@ BranchOption = Annotated[
     typer.Option(help="Curve that the reference values come from.", rich_help_panel=_DEVICE),
 ]
 MethodOption = Annotated[
-    Literal["proposed", "sampling", "uniform"],
+    Literal["proposed", "sampling", "uniform", "nearest"],
     typer.Option(
-        help="Uniform levels snapped to the device; its curve sampled; or no device.",
+        help="Levels snapped to the device; its curve sampled; no device; all it has.",
         rich_help_panel=_DEVICE,
     ),
 ]
@@ -94,14 +99,62 @@ PercentileOption = Annotated[
     float,
     typer.Option(
         help="Percentile of absolute weights that normalizes a layer; 100 is the largest.",
+        parser=_number,
+        metavar="<float>",
         rich_help_panel=_DEVICE,
     ),
 ]
 TableWidthOption = Annotated[
-    int, typer.Option(help="Bits of a conductance-table value, 2 to 16.", rich_help_panel=_DEVICE)
+    int,
+    typer.Option(
+        help="Bits of a conductance-table value, 2 to 16.",
+        parser=_integer,
+        metavar="<int>",
+        rich_help_panel=_DEVICE,
+    ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")]
+InputBitsOption = Annotated[
+    int,
+    typer.Option(
+        help="Bits of an input (a pixel), 1 to 8.",
+        parser=_integer,
+        metavar="<int>",
+        rich_help_panel=_DEVICE,
+    ),
+]
+ActivationBitsOption = Annotated[
+    int,
+    typer.Option(
+        help="Bits of a hidden activation, 1 to 16.",
+        parser=_integer,
+        metavar="<int>",
+        rich_help_panel=_DEVICE,
+    ),
+]
+FinetuneOption = Annotated[
+    bool,
+    typer.Option(
+        "--finetune",
+        help="Fine-tune the weights for the device, inputs and activations as in hardware.",
+        metavar="",
+        rich_help_panel=_DEVICE,
+    ),
+]
+SparsityOption = Annotated[
+    float,
+    typer.Option(
+        help="With --finetune: least share of zero synapses, 0 to 1, in all but the last array.",
+        parser=_number,
+        metavar="<float>",
+        rich_help_panel=_DEVICE,
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object and nothing else.", metavar="")
+]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Log what is done.", metavar="")
+]
 
 
 def source(
@@ -111,6 +164,8 @@ def source(
     checkpoint: Path | None,
     data: Path | None,
     data_dir: Path | None,
+    finetune: bool = False,
+    sparsity: float = 0.0,
 ) -> "Source":
     """The network and data that the options describe.
 
@@ -121,7 +176,7 @@ def source(
 
     from synq.cache import default_cache_dir
     from synq.export import Source
-    from synq.train import RECIPES
+    from synq.train import FINETUNING, RECIPES
 
     if data is not None and data_dir is not None:
         raise UsageError("--data and --data-dir exclude each other")
@@ -130,7 +185,31 @@ def source(
     chosen = RECIPES[recipe]
     if seed is not None:
         chosen = replace(chosen, seed=seed)
-    return Source(replace(chosen, bias=bias), checkpoint, data, data_dir, default_cache_dir())
+    if sparsity and not finetune:
+        raise UsageError("--sparsity is for fine-tuning: add --finetune")
+    finetuning = None
+    if finetune:
+        # Shifting an image leaves it an image; of the user's own inputs nothing is known.
+        shift = 0 if data is not None else FINETUNING.recipe.shift
+        tuning = replace(FINETUNING.recipe, shift=shift, seed=chosen.seed)
+        finetuning = replace(FINETUNING, recipe=tuning, sparsity=sparsity)
+    recipe_used = replace(chosen, bias=bias)
+    return Source(recipe_used, checkpoint, data, data_dir, finetuning, default_cache_dir())
+
+
+def check_output_file(output: Path | None) -> None:
+    """Refuse an --output that cannot be written, before minutes of training rather than after.
+
+    Raises:
+        UsageError: it is a folder, or its own folder cannot be made or written.
+    """
+    from synq.output import check_writable
+
+    if output is None:
+        return
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder: give --output a file")
+    check_writable(output.resolve().parent)
 
 
 def quantization(
@@ -141,6 +220,8 @@ def quantization(
     branch: str,
     percentile: float,
     table_width: int,
+    input_bits: int,
+    activation_bits: int,
 ) -> "Quantization":
     """The quantization that the options describe.
 
@@ -158,4 +239,6 @@ def quantization(
         branch=Branch(branch),
         percentile=percentile,
         table_width=table_width,
+        input_bits=input_bits,
+        activation_bits=activation_bits,
     )

@@ -26,13 +26,28 @@ def quantize(
     count: options.CountOption = "signed",
     percentile: options.PercentileOption = 100.0,
     table_width: options.TableWidthOption = 8,
+    input_bits: options.InputBitsOption = 8,
+    activation_bits: options.ActivationBitsOption = 8,
+    finetune: options.FinetuneOption = False,
+    sparsity: options.SparsityOption = 0.0,
     as_json: options.JsonOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
     """Quantize a network to the device and report what that costs in accuracy; no FPGA files."""
     console.start_logging(verbose)
-    choice = options.quantization(levels, method, mapping, count, branch, percentile, table_width)
-    source = options.source(recipe, seed, bias, checkpoint, data, data_dir)
+    choice = options.quantization(
+        levels,
+        method,
+        mapping,
+        count,
+        branch,
+        percentile,
+        table_width,
+        input_bits,
+        activation_bits,
+    )
+    source = options.source(recipe, seed, bias, checkpoint, data, data_dir, finetune, sparsity)
+    options.check_output_file(output)
     from synq.cache import atomic_write
     from synq.export import Stopwatch, prepare
 
@@ -53,19 +68,15 @@ def quantize(
             }
         )
         return
-    console.print_table(
-        f"{prepared.device.name} at L = {levels}, {prepared.dataset.name}",
-        ["", "%"],
-        [
-            ["software (float)", f"{accuracy['software']:.2f}"],
-            ["quantized weights (float)", f"{accuracy['quantized']:.2f}"],
-            ["integer reference", f"{accuracy['reference']:.2f}"],
-        ],
+    console.print_accuracy(
+        f"{prepared.device.name} at L = {levels}, on {len(prepared.dataset.test_labels):,} "
+        f"test images, {prepared.dataset.name}",
+        accuracy,
     )
     for index, array in enumerate(network.arrays):
         values = " ".join(str(value) for value in array.codebook)
         console.say(
             f"array {index}: {array.effective_levels} effective levels, "
-            f"of {array.table_format.max_raw}: {values}"
+            f"full scale {array.table_format.max_raw}: {values}"
         )
-    console.say(f"Next: synq-export --levels {levels} --board pynq-z2")
+    console.say("[bold]Next:[/] synq-export with the same options makes the project for a board")

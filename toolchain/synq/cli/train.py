@@ -23,6 +23,7 @@ def train(
     """Train the software network, or take it from the cache."""
     console.start_logging(verbose)
     source = options.source(recipe, seed, bias, None, data, data_dir)
+    options.check_output_file(output)
     import numpy as np
 
     from synq.checkpoint import save_checkpoint
@@ -53,4 +54,5 @@ def train(
         f"[bold]{accuracy:.2f} %[/] on {len(dataset.test_labels):,} test images"
     )
     if output is not None:
-        console.say(f"Next: synq-export --checkpoint {output}")
+        given = f" --data {console.quoted(data)}" if data is not None else ""
+        console.say(f"[bold]Next:[/] synq-export --checkpoint {console.quoted(output)}{given}")

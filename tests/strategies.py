@@ -1,0 +1,104 @@
+"""Random integer networks, for hypothesis and by hand."""
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from synq.fixedpoint import FixedPoint, Overflow, Rounding
+from synq.network import QuantizedNetwork, SynapseArray
+
+BYTE = FixedPoint(8, 0, signed=False)
+
+# Machines are slow now and then: no deadlines.
+MANY = settings(deadline=None, max_examples=100)
+SOME = settings(deadline=None, max_examples=30)
+
+seeds = st.integers(0, 2**32 - 1)
+modes = {"rounding": st.sampled_from(Rounding), "overflow": st.sampled_from(Overflow)}
+
+
+def synapse_array(
+    rng: np.random.Generator,
+    n_in: int,
+    n_out: int,
+    *,
+    levels: int = 10,
+    table_width: int = 8,
+    input_format: FixedPoint = BYTE,
+    bias: bool = False,
+) -> SynapseArray:
+    """An array with `levels` random codebook values (as many as the table's width allows)."""
+    half = 1 << (table_width - 1)
+    levels = min(levels, 2 * half)
+    codebook = np.sort(rng.choice(2 * half, levels, replace=False)) - half
+    codes = rng.integers(0, levels, (n_in + bias, n_out), dtype=np.uint8)
+    bias_input = int(rng.integers(1, input_format.max_raw + 1)) if bias else None
+    scale = float(rng.uniform(0.1, 10))
+    table_format = FixedPoint(table_width, 1, signed=True)
+    return SynapseArray(
+        codes, codebook.astype(np.int64), table_format, input_format, bias_input, scale
+    )
+
+
+def raw_inputs(rng: np.random.Generator, n_samples: int, array: SynapseArray) -> np.ndarray:
+    """Raw integers over all of the array's input format, both ends included."""
+    shape = (n_samples, array.n_in)
+    inputs = rng.integers(0, array.input_format.max_raw + 1, shape, dtype=np.int64)
+    return np.where(rng.random(shape) < 0.1, array.input_format.max_raw, inputs)
+
+
+@st.composite
+def unsigned_formats(draw: st.DrawFn, max_width: int = 12) -> FixedPoint:
+    width = draw(st.integers(1, max_width))
+    integer = draw(st.integers(-3, width + 3))
+    return FixedPoint(width, integer, signed=False, **{k: draw(v) for k, v in modes.items()})
+
+
+@st.composite
+def arrays(
+    draw: st.DrawFn, max_in: int = 12, max_out: int = 70, max_input_width: int = 12
+) -> SynapseArray:
+    return synapse_array(
+        np.random.default_rng(draw(seeds)),
+        n_in=draw(st.integers(1, max_in)),
+        n_out=draw(st.integers(1, max_out)),
+        levels=draw(st.one_of(st.integers(1, 17), st.integers(1, 256))),
+        table_width=draw(st.integers(2, 16)),
+        input_format=draw(unsigned_formats(max_input_width)),
+        bias=draw(st.booleans()),
+    )
+
+
+@st.composite
+def networks(draw: st.DrawFn, max_layers: int = 3, max_size: int = 8) -> QuantizedNetwork:
+    rng = np.random.default_rng(draw(seeds))
+    sizes = draw(st.lists(st.integers(1, max_size), min_size=2, max_size=max_layers + 1))
+    layers: list[SynapseArray] = []
+    activations: list[FixedPoint] = []
+    input_format = draw(unsigned_formats())
+    for n_in, n_out in pairwise(sizes):
+        if layers:
+            accumulator = layers[-1].accumulator
+            activations.append(
+                FixedPoint(
+                    width=draw(st.integers(1, 12)),
+                    integer=accumulator.integer - 1 + draw(st.integers(-3, 1)),
+                    signed=False,
+                    **{k: draw(v) for k, v in modes.items()},
+                )
+            )
+            input_format = activations[-1]
+        layers.append(
+            synapse_array(
+                rng,
+                n_in,
+                n_out,
+                levels=draw(st.integers(1, 33)),
+                table_width=draw(st.integers(2, 12)),
+                input_format=input_format,
+                bias=draw(st.booleans()),
+            )
+        )
+    return QuantizedNetwork(tuple(layers), tuple(activations))

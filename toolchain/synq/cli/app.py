@@ -1,0 +1,52 @@
+"""The commands and their options, as Typer knows them."""
+
+import sys
+
+import typer
+
+from synq.cli import boards, devices, export, quantize, train, verify
+from synq.errors import UsageError, nearest_names
+
+app = typer.Typer(
+    name="synq",
+    help="From a trained network to a bit-exact memristor synapse array on an FPGA.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("export")(export.export)
+app.command("train")(train.train)
+app.command("quantize")(quantize.quantize)
+app.command("verify")(verify.verify)
+app.command("boards")(boards.boards)
+app.command("devices")(devices.devices)
+
+export_app = typer.Typer(name="synq-export", add_completion=False, pretty_exceptions_enable=False)
+export_app.command("synq-export")(export.export)
+
+
+def invoke(name: str) -> None:
+    """Run the command `name` on the process's arguments.
+
+    Raises:
+        UsageError: the arguments are not those of the command.
+        KeyboardInterrupt: it was interrupted.
+    """
+    application, arguments = export_app, sys.argv[1:]
+    if name == "synq":
+        application, arguments = app, sys.argv[1:] or ["--help"]
+    try:
+        code = application(arguments, prog_name=name, standalone_mode=False)
+    except typer.TyperException as error:
+        raise UsageError(_one_line(error)) from error
+    if code == 130:  # what Typer makes of a Ctrl-C
+        raise KeyboardInterrupt
+
+
+def _one_line(error: typer.TyperException) -> str:
+    """Typer's message as synq's own are written."""
+    if possibilities := getattr(error, "possibilities", None):
+        option = getattr(error, "option_name", "")
+        return f"no such option {option}; {nearest_names(option, possibilities)}"
+    text = " ".join(error.format_message().split()).replace("Value error, ", "").rstrip(".")
+    text = text.replace(". Did", "; did")
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,59 @@
+"""Ctrl-C and its relatives: one orderly way out that leaves no process behind."""
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+_CLEANING_UP = 5.0  # seconds in which a second Ctrl-C changes nothing
+_TO_END = 1.0  # seconds for a compiler to remove its temporary files
+
+
+class Interrupts:
+    """Turns SIGINT, SIGTERM and SIGHUP into a KeyboardInterrupt, from its construction on."""
+
+    def __init__(self) -> None:
+        self._last = -_CLEANING_UP
+        self.happened = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and a shell's & ask for
+                signal.signal(number, self._handle)
+
+    def _handle(self, _signal: int, _frame: FrameType | None) -> None:
+        if time.monotonic() - self._last < _CLEANING_UP:
+            return
+        self._last, self.happened = time.monotonic(), True
+        end_children()
+        raise KeyboardInterrupt
+
+
+def end_children() -> None:
+    """End every process below this one.
+
+    hls4ml starts its compiler through two shells; once the first is gone, the rest would be out of
+    reach. Where there is no /proc they are left to finish.
+    """
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for child in _descendants(os.getpid()):
+            with suppress(ProcessLookupError):
+                os.kill(child, number)
+        deadline = time.monotonic() + _TO_END
+        while _descendants(os.getpid()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+
+def _descendants(ancestor: int) -> list[int]:
+    """The living processes below `ancestor`, parents first."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # "12 (a name) S 7 ...": process, state, parent; the name may hold anything
+            state, parent = stat.read_text(errors="replace").rpartition(")")[2].split()[:2]
+            if state != "Z":
+                children.setdefault(int(parent), []).append(int(stat.parent.name))
+    found = [ancestor]
+    for process in found:
+        found += children.get(process, [])
+    return found[1:]
