@@ -137,8 +137,9 @@ def test_quantize_ties_and_ends() -> None:
 @pytest.mark.parametrize("signed", [False, True])
 def test_quantize_clips_wide_formats_to_their_own_end(width: int, signed: bool) -> None:
     target = FixedPoint(width, width, signed)
-    ends = quantize(np.array([-1e30, 1e30]), target).tolist()
-    assert ends == [target.min_raw, target.max_raw]
+    just_outside = float(target.max_raw)  # rounded up to a power of two
+    ends = quantize(np.array([-1e30, just_outside, 1e30]), target).tolist()
+    assert ends == [target.min_raw, target.max_raw, target.max_raw]
 
 
 @SOME

@@ -258,17 +258,19 @@ def test_choices_at_the_ends() -> None:
 # ---- Networks -----------------------------------------------------------------------------------
 
 
-def float_network(rng: np.random.Generator, sizes: list[int], bias: bool) -> FloatNetwork:
-    weights = [rng.normal(0, 1, shape).astype(np.float32) for shape in pairwise(sizes)]
-    biases = [rng.normal(0, 1, n).astype(np.float32) if bias else None for n in sizes[1:]]
+def float_network(
+    rng: np.random.Generator, sizes: list[int], bias: bool, bias_size: float = 1.0
+) -> FloatNetwork:
+    weights = [rng.normal(0, 1, shape) for shape in pairwise(sizes)]
+    biases = [rng.normal(0, bias_size, n) if bias else None for n in sizes[1:]]
     return FloatNetwork(tuple(weights), tuple(biases))
 
 
 def random_case(
-    seed: int, sizes: list[int], bias: bool, choice: Quantization
+    seed: int, sizes: list[int], bias: bool, choice: Quantization, bias_size: float = 1.0
 ) -> tuple[FloatNetwork, QuantizedNetwork, NDArray[np.uint8]]:
     rng = np.random.default_rng(seed)
-    network = float_network(rng, sizes, bias)
+    network = float_network(rng, sizes, bias, bias_size)
     inputs = rng.integers(0, 256, (40, sizes[0]), dtype=np.uint8)
     try:
         quantized = quantize_network(network, choice, PCMO, BYTE, inputs)
@@ -322,9 +324,11 @@ def test_fine_levels_keep_weights_and_biases(seed: int, sizes: list[int], bias: 
 
 
 @SOME
-@given(seeds, shapes, st.booleans())
-def test_scale_is_the_largest_weight(seed: int, sizes: list[int], bias: bool) -> None:
-    network, quantized, _ = random_case(seed, sizes, bias, Quantization(10))
+@given(seeds, shapes, st.booleans(), st.sampled_from([1.0, 100.0]))
+def test_scale_is_the_largest_weight(
+    seed: int, sizes: list[int], bias: bool, bias_size: float
+) -> None:
+    network, quantized, _ = random_case(seed, sizes, bias, Quantization(10), bias_size)
     unit = 1.0
     for weight, offset, array in zip(
         network.weights, network.biases, quantized.arrays, strict=True

@@ -225,7 +225,7 @@ def test_labels_that_cannot_be_learned(labels: list[int], message: str) -> None:
         {"momentum": 1.0},
         {"momentum": -0.1},
         {"nesterov": True},
-        {"schedule": "cosine"},
+        {"schedule": "linear"},
         {"shift": -1},
         {"dropout": 1.0},
         {"hidden": (16, 0)},

@@ -39,7 +39,9 @@ def _run(name: str) -> NoReturn:
         logging.getLogger("synq").debug("traceback", exc_info=True)
         # Whatever it became on its way here: libraries turn a Ctrl-C into an ImportError and worse.
         if interrupts.happened:
-            _fail(name, "interrupted; nothing was written", 130)
+            interrupts.ignore()
+            kept = isinstance(error, SynqError) and error.exit_code == 130  # it says what
+            _fail(name, str(error) if kept else "interrupted; nothing was written", 130)
         _explain(name, error)
     sys.exit(0)
 

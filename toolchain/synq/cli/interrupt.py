@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CLEANING_UP = 5.0  # seconds in which a second Ctrl-C changes nothing
 _TO_END = 1.0  # seconds for a compiler to remove its temporary files
 
@@ -17,9 +18,14 @@ class Interrupts:
     def __init__(self) -> None:
         self._last = -_CLEANING_UP
         self.happened = False
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and a shell's & ask for
                 signal.signal(number, self._handle)
+
+    def ignore(self) -> None:
+        """Nothing is left to interrupt: keep the exit code from a Ctrl-C that comes too late."""
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
 
     def _handle(self, _signal: int, _frame: FrameType | None) -> None:
         if time.monotonic() - self._last < _CLEANING_UP:

@@ -3,9 +3,11 @@
 Importing this module imports TensorFlow (seconds, half a gigabyte): import it where it is used.
 """
 
+import io
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -165,7 +167,10 @@ def _dense(array: SynapseArray, index: int) -> SynapseDense:
 
 def save_model(model: tf.keras.Model, path: Path) -> None:
     """Write the model as HDF5, which unlike `.keras` carries no date."""
-    model.save(str(path), save_format="h5", include_optimizer=False)
+    content = io.BytesIO()  # on a full disk HDF5 itself would crash at the process's end
+    with h5py.File(content, "w") as file:
+        model.save(file, save_format="h5", include_optimizer=False)
+    path.write_bytes(content.getvalue())
 
 
 def load_model(path: Path) -> tf.keras.Model:

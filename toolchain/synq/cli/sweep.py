@@ -1,0 +1,259 @@
+"""`synq sweep`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+from rich.markup import escape
+
+from synq.cli import console, options
+from synq.errors import SynqError, UsageError, nearest_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from enum import StrEnum
+
+    from synq.sweep import Sweep, Trained
+
+_SWEPT = "What is swept: lists, crossed with one another"
+_Value = TypeVar("_Value")
+_Name = TypeVar("_Name", bound="StrEnum")
+
+RESULTS = "results.jsonl"
+
+
+class InterruptedSweepError(SynqError):
+    """Ctrl-C in a sweep: unlike elsewhere, what is done is kept."""
+
+    exit_code = 130
+
+
+def sweep(
+    levels: Annotated[
+        str, typer.Option(help="Levels: 10, 5,10,15, 5:25 or 5:25:5.", rich_help_panel=_SWEPT)
+    ] = "5:25",
+    methods: Annotated[
+        str, typer.Option(help="proposed, sampling, uniform, nearest.", rich_help_panel=_SWEPT)
+    ] = "proposed,sampling",
+    branches: Annotated[str, typer.Option(help="ltp, ltd, union.", rich_help_panel=_SWEPT)] = "ltp",
+    input_bits: Annotated[
+        str, typer.Option(help="Bits of an input, 1 to 8.", rich_help_panel=_SWEPT)
+    ] = "8",
+    activation_bits: Annotated[
+        str, typer.Option(help="Bits of an activation, 1 to 16.", rich_help_panel=_SWEPT)
+    ] = "8",
+    sparsities: Annotated[
+        str | None,
+        typer.Option(
+            help="Least shares of zeros to fine-tune for, 0 to 1.", rich_help_panel=_SWEPT
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            help="Train this many seeds, from 0; mean and spread.",
+            metavar="<int>",
+            min=1,
+            rich_help_panel=_SWEPT,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder of results; build/sweep-<data>-<device> without."),
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Run on the Dask cluster of this scheduler's address.")
+    ] = None,
+    recipe: options.RecipeOption = "paper",
+    bias: options.BiasOption = False,
+    checkpoint: options.CheckpointOption = None,
+    data: options.DataOption = None,
+    data_dir: options.DataDirOption = None,
+    device: options.DeviceOption = "pcmo",
+    mapping: options.MappingOption = "differential",
+    count: options.CountOption = "signed",
+    percentile: options.PercentileOption = 100.0,
+    table_width: options.TableWidthOption = 8,
+    finetune: options.FinetuneOption = False,
+    as_json: options.JsonOption = False,
+    verbose: options.VerboseOption = False,
+) -> None:
+    """Accuracy against levels, the paper's figure 2; an interrupted sweep goes on from there."""
+    console.start_logging(verbose)
+    if checkpoint is not None and seeds is not None:
+        raise UsageError("--seeds is for training; with --checkpoint nothing is trained")
+    if sparsities is not None and not finetune:
+        raise UsageError("--sparsities needs --finetune: only fine-tuning makes zeros")
+    from synq import sweep as flow
+    from synq.device import Branch, load_device
+    from synq.export import Stopwatch
+    from synq.quantize import Method
+
+    axes = flow.Axes(
+        levels=flow.parse_levels(levels),
+        methods=_names("methods", methods, Method),
+        branches=_names("branches", branches, Branch),
+        input_bits=_values("input-bits", input_bits, int),
+        activation_bits=_values("activation-bits", activation_bits, int),
+        sparsities=_values("sparsities", sparsities, float) if sparsities is not None else (),
+    )
+    base = options.quantization(
+        axes.levels[0],
+        "proposed",
+        mapping,
+        count,
+        "ltp",
+        percentile,
+        table_width,
+        axes.input_bits[0],
+        axes.activation_bits[0],
+    )
+    source = options.source(recipe, None, bias, checkpoint, data, data_dir, finetune)
+    chosen_device = load_device(device)
+    progress = console.progress(as_json)
+    if output is not None:
+        _check_folder(output)
+    watch = Stopwatch()
+    trained: list[Trained] = []
+    for seed in [None] if seeds is None else range(seeds):
+        dataset, one = _trained(source, seed, watch, progress)
+        trained.append(one)
+    points = flow.make_points(axes, base, source.finetuning, dataset, trained, chosen_device)
+    folder = (output or Path("build") / f"sweep-{dataset.name}-{chosen_device.name}").resolve()
+    _check_folder(folder)
+
+    materials = flow.Materials(dataset, tuple(trained))
+    results = folder / RESULTS
+    known = flow.read_results(results)
+    resumed = sum(point.key in known for point in points)
+    runner = (
+        flow.local_processes(materials)
+        if scheduler is None
+        else flow.dask_cluster(scheduler, materials)
+    )
+    try:
+        with watch.stage("sweep"), runner as submit:
+            outcomes = flow.run_sweep(points, submit, results, progress)
+    except KeyboardInterrupt:
+        kept = flow.read_results(results)
+        done = sum(point.key in kept for point in points)
+        raise InterruptedSweepError(
+            f"interrupted; {done} of {len(points)} points are kept in {results}: "
+            "the same command goes on from there"
+        ) from None
+    finished = flow.Sweep(dataset, chosen_device, tuple(trained), axes, tuple(outcomes))
+    with watch.stage("write"):
+        _write(finished, folder)
+    if as_json:
+        console.print_json(
+            {
+                **finished.to_dict(),
+                "output": str(folder),
+                "resumed": resumed,
+                "seconds": watch.seconds,
+            }
+        )
+    else:
+        _print(finished, folder, resumed, watch.seconds["sweep"])
+    if finished.failures:
+        raise SynqError(
+            f"{len(finished.failures)} of {len(points)} points failed; "
+            "the same command tries only those again"
+        )
+
+
+def _trained(source: Any, seed: int | None, watch: Any, progress: Any) -> "tuple[Any, Trained]":
+    """The dataset, and the network of one seed."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from synq.export import load_source
+    from synq.sweep import Trained
+
+    if seed is not None:
+        source = replace(source, recipe=replace(source.recipe, seed=seed))
+    dataset, network, _ = load_source(source, watch, progress)
+    real = dataset.test_inputs * np.float32(dataset.input_format.step)
+    software = round(network.accuracy(real, dataset.test_labels), 4)
+    used = source.recipe.seed if source.checkpoint is None else None
+    return dataset, Trained(used, network, software)
+
+
+def _names(option: str, text: str, kind: "type[_Name]") -> "tuple[_Name, ...]":
+    """A comma list of an enumeration's values, each once."""
+    valid = [str(value) for value in kind]
+    found = []
+    for part in text.split(","):
+        if part.strip() not in valid:
+            raise UsageError(
+                f"--{option}: {part.strip()!r} is unknown; {nearest_names(part.strip(), valid)}"
+            )
+        found.append(kind(part.strip()))
+    return tuple(dict.fromkeys(found))
+
+
+def _values(option: str, text: str, kind: "Callable[[str], _Value]") -> "tuple[_Value, ...]":
+    """A comma list of numbers, each once."""
+    try:
+        return tuple(dict.fromkeys(kind(part) for part in text.split(",")))
+    except ValueError:
+        raise UsageError(f"--{option} must be numbers separated by commas, got {text!r}") from None
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be written or that holds something else than a sweep.
+
+    Raises:
+        UsageError: says why.
+    """
+    from synq.output import check_writable
+
+    check_writable(folder)
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / RESULTS).exists():
+        raise UsageError(f"{folder} holds no sweep but other files: choose another --output")
+
+
+def _write(finished: "Sweep", folder: Path) -> None:
+    from synq.cache import atomic_write
+    from synq.report.figures import render_figures
+
+    files = {"table.csv": finished.to_csv(), "sweep.json": finished.to_json()}
+    for name, content in {**files, **render_figures(finished)}.items():
+        atomic_write(folder / name, content)
+
+
+def _print(finished: "Sweep", folder: Path, resumed: int, seconds: float) -> None:
+    several = len(finished.trained) > 1
+    mean, deviation, best = finished.software
+    spread = f" ± {deviation:.2f}, best {best:.2f}" if several else ""
+    rows = []
+    for levels in finished.axes.levels:
+        row = [f"{levels}"]
+        for curve in finished.curves:
+            cell = curve.at(levels)
+            if cell is None:
+                row.append("failed")
+            elif several:
+                row.append(f"{cell.mean:.2f} ± {cell.deviation:.2f}")
+            else:
+                row.append(f"{cell.mean:.2f}")
+        rows.append(row)
+    console.print_table(
+        f"Accuracy in % on {len(finished.dataset.test_labels):,} test images, "
+        f"{finished.dataset.name}, {finished.device.name}; software {mean:.2f}{spread}",
+        ["L", *(curve.label for curve in finished.curves)],
+        rows,
+    )
+    if finished.paper:
+        console.print_table(
+            "Beside the paper",
+            ["", "paper", "synq"],
+            [
+                [name, f"{paper:.2f}", "not swept" if ours is None else f"{ours:.2f}"]
+                for name, paper, ours in finished.paper
+            ],
+        )
+    before = f", {resumed} of them before" if resumed else ""
+    console.say(escape(f"{len(finished.outcomes)} points in {seconds:.1f} s{before}"))
+    console.say(f"[bold]Figures and tables:[/] {console.quoted(folder)}")

@@ -1,0 +1,332 @@
+"""Figures of a sweep, as the bytes of PNG and SVG files: equal sweeps give equal bytes."""
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from synq.quantize import Method
+from synq.sweep import (
+    PAPER_GAP_AT_5,
+    PAPER_PROPOSED_AT_10,
+    PAPER_SOFTWARE,
+    Cell,
+    Curve,
+    Sweep,
+)
+
+if TYPE_CHECKING:  # loading matplotlib takes half a second
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_PNG_DPI = 160
+_INK, _MUTED, _GRID = "#22272e", "#6b7280", "#e3e6ea"
+_PAPER = "#b45309"
+# Told apart by lightness and shape too, for those who do not see the colours.
+_STYLES = {
+    Method.PROPOSED: ("#1d5fa8", "o"),
+    Method.SAMPLING: ("#c8553d", "s"),
+    Method.UNIFORM: ("#3f8f5f", "^"),
+    Method.NEAREST: ("#7c5ba6", "D"),
+}
+_DASHES = ("-", "--", ":", "-.")
+_SETTINGS: dict[str, Any] = {
+    "svg.hashsalt": "synq",  # else ids are random
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
+    "font.size": 9.5,
+    "text.color": _INK,
+    "axes.edgecolor": _MUTED,
+    "axes.labelcolor": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "xtick.color": _MUTED,
+    "ytick.color": _MUTED,
+    "legend.frameon": False,
+}
+
+
+def render_figures(sweep: Sweep) -> dict[str, bytes]:
+    """File names to contents: `figure2`, and `pareto` where more than levels and methods vary."""
+    import matplotlib
+
+    files: dict[str, bytes] = {}
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # not what the user's matplotlibrc says
+        matplotlib.rcParams.update(_SETTINGS)
+        drawn = {"figure2": _figure2(sweep)}
+        if sweep.axes.beyond_levels:
+            drawn["pareto"] = _pareto(sweep)
+        for name, figure in drawn.items():
+            for kind in ("png", "svg"):
+                files[f"{name}.{kind}"] = _bytes(figure, kind)
+    return files
+
+
+def _bytes(figure: "Figure", kind: str) -> bytes:
+    buffer = io.BytesIO()
+    # No date and no version of matplotlib in the file.
+    metadata = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
+    figure.savefig(buffer, format=kind, dpi=_PNG_DPI, metadata=metadata)
+    return buffer.getvalue()
+
+
+def _new_figure(width: float, height: float) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+# ---- Accuracy against levels --------------------------------------------------------------------
+
+
+def _figure2(sweep: Sweep) -> "Figure":
+    """Accuracy against levels, one line a curve; a close-up where small differences would drown."""
+    figure = _new_figure(7.4, 4.9)
+    axes = figure.subplots()
+    software = sweep.software[0]
+    _draw_curves(axes, sweep, markers=5)
+    means = [cell.mean for curve in sweep.curves for cell in curve.cells] or [software]
+    low, high = min(*means, software), max(*means, software)
+    margin = max(0.5, 0.06 * (high - low))
+    axes.set_ylim(low - margin, min(100.5, high + margin))
+    axes.set_xlabel("levels L")
+    axes.set_ylabel(f"test accuracy, % ({sweep.dataset.name}, integer reference)")
+    axes.set_title(f"Accuracy against levels, {sweep.device.name}", pad=10)
+    axes.grid(color=_GRID, linewidth=0.8)
+    _integer_ticks(axes)
+    if sweep.paper:
+        _mark_gap(axes, sweep)
+    near = _close_up(means, software)
+    drawn = [axes]
+    if near is None:
+        if sweep.paper:
+            _mark_paper(axes)
+    else:
+        inset = axes.inset_axes((0.37, 0.1, 0.61, 0.6))
+        drawn.append(inset)
+        _draw_curves(inset, sweep, markers=4)
+        inset.set_ylim(*near)
+        inset.set_xlim(axes.get_xlim())
+        inset.grid(color=_GRID, linewidth=0.8)
+        inset.set_title("close-up", fontsize=9, color=_MUTED, fontweight="normal", pad=4)
+        inset.tick_params(labelsize=8)
+        inset.patch.set_facecolor("#fbfcfd")
+        _integer_ticks(inset)
+        if sweep.paper:
+            _mark_paper(inset)
+    handles: dict[str, Any] = {}
+    for part in drawn:
+        for handle, label in zip(*part.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    figure.legend(
+        handles.values(),
+        handles.keys(),
+        loc="outside lower center",
+        ncols=3 if len(handles) > 4 else max(1, len(handles)),
+        fontsize=8.5,
+    )
+    return figure
+
+
+def _draw_curves(axes: "Axes", sweep: Sweep, markers: float) -> None:
+    mean, deviation, _ = sweep.software
+    several = f" ± {deviation:.2f}" if len(sweep.trained) > 1 else ""
+    axes.axhline(
+        mean,
+        color=_INK,
+        linewidth=1.1,
+        linestyle=(0, (5, 3)),
+        label=f"software {mean:.2f}{several}",
+    )
+    for curve in sweep.curves:
+        if not curve.cells:
+            continue
+        color, marker, dash = _style(curve, sweep)
+        if curve.method is Method.NEAREST:
+            axes.axhline(
+                curve.cells[0].mean, color=color, linewidth=1.2, linestyle=dash, label=curve.label
+            )
+            continue
+        levels = [cell.levels or 0 for cell in curve.cells]
+        means = [cell.mean for cell in curve.cells]
+        axes.plot(
+            levels,
+            means,
+            color=color,
+            marker=marker,
+            linestyle=dash,
+            markersize=markers,
+            linewidth=1.6,
+            markeredgecolor="white",
+            markeredgewidth=0.6,
+            label=curve.label,
+        )
+        if len(sweep.trained) > 1:
+            lower = [cell.mean - cell.deviation for cell in curve.cells]
+            upper = [cell.mean + cell.deviation for cell in curve.cells]
+            axes.fill_between(levels, lower, upper, color=color, alpha=0.18, linewidth=0)
+
+
+def _style(curve: Curve, sweep: Sweep) -> tuple[str, str, str]:
+    """Colour and marker by method, dash by its order among the curves of that method."""
+    color, marker = _STYLES[curve.method]
+    alike = [each.label for each in sweep.curves if each.method is curve.method]
+    return color, marker, _DASHES[alike.index(curve.label) % len(_DASHES)]
+
+
+def _close_up(means: Sequence[float], software: float) -> tuple[float, float] | None:
+    """The part of the accuracies near the software's, if they reach much further down."""
+    if software - min(means) < 8:
+        return None
+    near = [mean for mean in means if software - mean < 4]
+    return min([*near, PAPER_PROPOSED_AT_10, software]) - 0.3, max([*near, software]) + 0.3
+
+
+def _mark_paper(axes: "Axes") -> None:
+    """The two accuracies that the paper prints."""
+    left, right = axes.get_xlim()
+    axes.plot(
+        [right],
+        [PAPER_SOFTWARE],
+        marker="*",
+        markersize=11,
+        linestyle="none",
+        color=_PAPER,
+        clip_on=False,
+        zorder=5,
+        label=f"paper: software {PAPER_SOFTWARE}",
+    )
+    if left <= 10 <= right:
+        axes.plot(
+            [10],
+            [PAPER_PROPOSED_AT_10],
+            marker="X",
+            markersize=8,
+            linestyle="none",
+            color=_PAPER,
+            markeredgecolor="white",
+            markeredgewidth=0.6,
+            zorder=5,
+            label=f"paper: proposed {PAPER_PROPOSED_AT_10} at L = 10",
+        )
+
+
+def _mark_gap(axes: "Axes", sweep: Sweep) -> None:
+    """How far below our proposed method the paper's gap at L = 5 would put the sampling method."""
+    proposed = next((curve for curve in sweep.curves if curve.method is Method.PROPOSED), None)
+    cell = None if proposed is None else proposed.at(5)
+    if cell is None:
+        return
+    bottom = cell.mean - PAPER_GAP_AT_5
+    if bottom < axes.get_ylim()[0]:
+        axes.set_ylim(bottom=bottom - 1)
+    axes.annotate(
+        "",
+        xy=(5, bottom),
+        xytext=(5, cell.mean),
+        arrowprops={"arrowstyle": "<->", "color": _PAPER, "linewidth": 1.1, "shrinkA": 4},
+    )
+    axes.annotate(
+        f"paper: gap\n≈ {PAPER_GAP_AT_5:g} points",
+        xy=(5, bottom),
+        xytext=(6, -2),
+        textcoords="offset points",
+        color=_PAPER,
+        fontsize=8.5,
+        va="top",
+        ha="left",
+    )
+
+
+def _integer_ticks(axes: "Axes") -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+
+
+# ---- Accuracy against cost ----------------------------------------------------------------------
+
+
+def _pareto(sweep: Sweep) -> "Figure":
+    """Every setting as a dot against code memory and against cycles, and the best of them."""
+    figure = _new_figure(10.4, 4.9)
+    memory, cycles = figure.subplots(1, 2, sharey=True)
+    _draw_front(
+        memory, sweep, [cell.code_bits_total / 8192 for cell in _cells(sweep)], "codes, KiB"
+    )
+    _draw_front(
+        cycles, sweep, [cell.interval_cycles for cell in _cells(sweep)], "estimated cycles an image"
+    )
+    memory.set_ylabel(f"test accuracy, % ({sweep.dataset.name}, integer reference)")
+    memory.set_title(f"Accuracy against cost, {sweep.device.name}", pad=10)
+    handles, labels = memory.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8.5)
+    return figure
+
+
+def _cells(sweep: Sweep) -> list[Cell]:
+    return [cell for curve in sweep.curves for cell in curve.cells]
+
+
+def _draw_front(axes: "Axes", sweep: Sweep, costs: Sequence[float], label: str) -> None:
+    """Dots of all cells, `costs` in their order, and the front as a staircase."""
+    rest = iter(costs)
+    for index, curve in enumerate(sweep.curves):
+        own = [next(rest) for _ in curve.cells]
+        color, marker, _ = _style(curve, sweep)
+        alike = [each.label for each in sweep.curves if each.method is curve.method]
+        lightness = 0.95 - 0.65 * alike.index(curve.label) / max(1, len(alike) - 1)
+        axes.plot(
+            own,
+            [cell.mean for cell in curve.cells],
+            color=color,
+            alpha=lightness,
+            marker=marker,
+            markersize=5.5,
+            markeredgecolor="white",
+            markeredgewidth=0.5,
+            linestyle="none",
+            zorder=3 + index / 100,
+            label=curve.label,
+        )
+    cells = _cells(sweep)
+    front = pareto_front([(cost, cell.mean) for cost, cell in zip(costs, cells, strict=True)])
+    axes.step(
+        [costs[at] for at in front],
+        [cells[at].mean for at in front],
+        where="post",
+        color=_INK,
+        linewidth=1.2,
+        zorder=2,
+        label="Pareto front",
+    )
+    for at in front:
+        if (levels := cells[at].levels) is not None:
+            axes.annotate(
+                f"L{levels}",
+                xy=(costs[at], cells[at].mean),
+                xytext=(0, 6),
+                textcoords="offset points",
+                ha="center",
+                fontsize=7.5,
+                color=_MUTED,
+            )
+    axes.axhline(sweep.software[0], color=_INK, linewidth=1, linestyle=(0, (5, 3)))
+    axes.set_xlabel(label)
+    axes.grid(color=_GRID, linewidth=0.8)
+    axes.margins(x=0.08, y=0.1)
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Indices of those (cost, gain) that no other beats in both, by ascending cost."""
+    front: list[int] = []
+    for at in sorted(range(len(points)), key=lambda at: (points[at][0], -points[at][1])):
+        if not front or points[at][1] > points[front[-1]][1]:
+            front.append(at)
+    return front
