@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import math
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint
 from synq.network import QuantizedNetwork, SynapseArray, array_unit
 from synq.progress import Progress
-from synq.quantize import Quantization, Ranges, level_values, quantize_network
+from synq.quantize import Quantization, Ranges, level_values, nearest_index, quantize_network
 from synq.train import FineTuning, Samples, learning_rates, reproducible_torch
 
 _log = logging.getLogger("synq")
@@ -107,10 +107,11 @@ def finetune(
         )
     start = quantize_network(
         network,
-        replace(choice, percentile=settings.clip_percentile),
+        choice,
         device,
         dataset.input_format,
         dataset.train_inputs,
+        Ranges(tuple(_closest_scale(weight, levels, realized) for weight in network.weights), None),
     )
     generator = torch.Generator().manual_seed(recipe.seed)
     with reproducible_torch(1), progress.task("Fine-tune", total=recipe.epochs) as task:
@@ -118,7 +119,7 @@ def finetune(
         model = _Model(network, start, _Levels(levels, realized, choice))
         weights: dict[str, Any] = {"params": [layer.rows for layer in model.layers]}
         scales: dict[str, Any] = {
-            "params": [layer.scale for layer in model.layers],
+            "params": [layer.log_scale for layer in model.layers],
             "lr": recipe.learning_rate * settings.scale_rate,
         }
         optimizer = torch.optim.SGD(
@@ -152,7 +153,24 @@ def finetune(
                 )
             accuracy = 100 * correct / (batches * samples.batch_size)
             task.update(epoch, f"loss {loss_sum / batches:.3f}, accuracy {accuracy:.1f} %")
-        return model.result(start.activations)
+        return model.result()
+
+
+def _closest_scale(
+    weight: NDArray[np.float32], levels: NDArray[np.float64], realized: NDArray[np.float64]
+) -> float:
+    """The normalization with the least squared error of the realized weights, to start from.
+
+    The largest weight wastes few levels on many weights: with two levels, all would be the largest.
+    """
+    largest = float(np.abs(weight).max())
+
+    def error(scale: float) -> float:
+        snapped = realized[nearest_index(weight / scale, levels)] * scale
+        return float(np.mean((snapped - weight) ** 2))
+
+    candidates: list[float] = (largest * np.linspace(0.02, 1, 50)).tolist()
+    return min(candidates, key=error)
 
 
 def _ramp(progress: float) -> float:
@@ -204,9 +222,15 @@ class _Layer:
             self.drive = array.bias_input * array.input_format.step
             rows = np.hstack([rows, bias[:, None] / np.float32(self.drive * unit)])
         self.rows = torch.tensor(np.ascontiguousarray(rows)).requires_grad_()
-        self.scale = torch.tensor(array.scale, dtype=torch.float32).requires_grad_()
+        # Learned as a logarithm, a scale stays positive.
+        self.log_scale = torch.tensor(math.log(array.scale)).requires_grad_()
         self.full_scale = array_unit(array) / array.scale
         self.pruned: torch.Tensor | None = None
+
+    @property
+    def scale(self) -> torch.Tensor:
+        """The weight that normalizes the layer."""
+        return self.log_scale.exp()
 
     def sums(self, inputs: torch.Tensor, levels: _Levels) -> torch.Tensor:
         """The accumulators' values for inputs `(n, n_in)`."""
@@ -219,7 +243,7 @@ class _Layer:
     def prune(self, share: float) -> None:
         """Choose the smallest `share` of the synapses to be zero until the next choice."""
         size = self.rows.detach().abs()
-        count = int(share * size.numel())
+        count = math.ceil(share * size.numel())
         threshold = torch.kthvalue(size.flatten(), count).values if count else -1
         self.pruned = size <= threshold
 
@@ -258,7 +282,7 @@ class _Model:
         for layer in self.layers[:-1]:
             layer.prune(share)
 
-    def result(self, activations: tuple[FixedPoint, ...]) -> tuple[FloatNetwork, Ranges]:
+    def result(self) -> tuple[FloatNetwork, Ranges]:
         """The weights, pruned ones at zero, and the ranges they belong to."""
         weights: list[NDArray[np.float32]] = []
         biases: list[NDArray[np.float32] | None] = []
@@ -277,7 +301,7 @@ class _Model:
                 weights.append(matrix[:-1])
                 biases.append(matrix[-1] * np.float32(layer.drive * unit))
             unit *= scales[-1] * layer.full_scale
-        return FloatNetwork(tuple(weights), tuple(biases)), Ranges(tuple(scales), activations)
+        return FloatNetwork(tuple(weights), tuple(biases)), Ranges(tuple(scales), self._formats)
 
 
 class _Snap(torch.autograd.Function):

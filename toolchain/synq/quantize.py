@@ -102,15 +102,15 @@ class Ranges:
 
     Attributes:
         scales: the weight that normalizes each layer.
-        activations: the format of each hidden activation.
+        activations: the format of each hidden activation; None, to choose them by the rule.
     """
 
     scales: tuple[float, ...]
-    activations: tuple[FixedPoint, ...]
+    activations: tuple[FixedPoint, ...] | None
 
     def to_json(self) -> str:
         """For a file; `from_json` is its inverse."""
-        formats = [form.to_dict() for form in self.activations]
+        formats = [form.to_dict() for form in self.activations or ()]
         return json.dumps({"scales": self.scales, "activations": formats})
 
     @staticmethod
@@ -255,7 +255,7 @@ def quantize_network(
         if index == len(network.weights) - 1:
             break
         accumulator = np.maximum(array.accumulate(signal), 0)
-        if ranges is None:
+        if ranges is None or ranges.activations is None:
             input_format = choose_activation_format(
                 accumulator, array.accumulator.fraction, choice.activation_bits
             )

@@ -122,14 +122,12 @@ class FineTuning:
     Attributes:
         recipe: batches, epochs, learning rate, shifts, dropout and seed; its architecture and
             biases are the network's own.
-        clip_percentile: percentile of absolute weights that a layer's normalization starts from.
-        scale_rate: learning rate of the normalizations, relative to the weights'.
+        scale_rate: learning rate of the normalizations' logarithms, relative to the weights'.
         sparsity: least share of zero codes in every array but the last, 0..1.
     """
 
     recipe: Recipe
-    clip_percentile: float = 99.5
-    scale_rate: float = 0.01
+    scale_rate: float = 0.05
     sparsity: float = 0.0
 
     def __post_init__(self) -> None:
@@ -142,8 +140,8 @@ FINETUNING = FineTuning(
     Recipe(
         name="finetune",
         epochs=40,
-        batch_size=100,
-        learning_rate=0.02,
+        batch_size=200,
+        learning_rate=0.04,
         momentum=0.9,
         nesterov=True,
         schedule="cosine",

@@ -29,7 +29,7 @@ _STYLES = {
     Method.NEAREST: ("#7c5ba6", "D"),
 }
 _DASHES = ("-", "--", ":", "-.")
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: Any = {  # matplotlib types the names one by one
     "svg.hashsalt": "synq",  # else ids are random
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
     "font.size": 9.5,
@@ -233,14 +233,16 @@ def _mark_gap(axes: "Axes", sweep: Sweep) -> None:
         arrowprops={"arrowstyle": "<->", "color": _PAPER, "linewidth": 1.1, "shrinkA": 4},
     )
     axes.annotate(
-        f"paper: gap\n≈ {PAPER_GAP_AT_5:g} points",
-        xy=(5, bottom),
-        xytext=(6, -2),
+        f"paper: gap ≈ {PAPER_GAP_AT_5:g} points",
+        xy=(5, (bottom + cell.mean) / 2),
+        xytext=(-5, 0),
         textcoords="offset points",
         color=_PAPER,
         fontsize=8.5,
-        va="top",
-        ha="left",
+        rotation=90,
+        va="center",
+        ha="right",
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.5},
     )
 
 
