@@ -1,6 +1,7 @@
 """Fixtures that more than one test module uses."""
 
 import pytest
+from hypothesis import settings
 
 from synq.cache import default_cache_dir
 from synq.data import Dataset, load_mnist
@@ -9,6 +10,10 @@ from synq.network import QuantizedNetwork
 from synq.progress import SILENT
 from synq.quantize import Quantization, quantize_network
 from synq.train import RECIPES, trained_network
+
+# A machine may be slow; what an example does must still be right.
+settings.register_profile("synq", deadline=None)
+settings.load_profile("synq")
 
 
 @pytest.fixture(scope="session")

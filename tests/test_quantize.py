@@ -262,7 +262,8 @@ def float_network(
     rng: np.random.Generator, sizes: list[int], bias: bool, bias_size: float = 1.0
 ) -> FloatNetwork:
     weights = [rng.normal(0, 1, shape) for shape in pairwise(sizes)]
-    biases = [rng.normal(0, bias_size, n) if bias else None for n in sizes[1:]]
+    # each layer's larger than the last one's, whose sums drive it
+    biases = [rng.normal(0, bias_size**k, n) if bias else None for k, n in enumerate(sizes[1:], 1)]
     return FloatNetwork(tuple(weights), tuple(biases))
 
 
@@ -478,7 +479,7 @@ def test_activation_format_has_the_least_squared_error(
     widest = max(0, max(*sums, 1).bit_length() - fraction)  # nothing is clipped, only rounded
     candidates = [
         FixedPoint(bits, integer, False, Rounding.RND_CONV, Overflow.SAT)
-        for integer in range(max(0, widest - 4), widest + 1)
+        for integer in range(max(0, widest - 4), widest + 2)
     ]
     assert chosen in candidates
     least = min(map(error, candidates))

@@ -22,7 +22,7 @@ _FLOAT32_EXACT = 1 << 24
 _FLOAT64_EXACT = 1 << 53
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # comparing arrays is ambiguous; compare digests
 class SynapseArray:
     """One layer's synapses: what a crossbar of `codes` computes for raw integer inputs.
 
@@ -156,7 +156,7 @@ class SynapseArray:
         return exact
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trace:
     """Every integer a network computes for a set of inputs; first axis: the samples.
 
@@ -198,7 +198,7 @@ class Trace:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class QuantizedNetwork:
     """Synapse arrays with a ReLU and a requantization between each two of them.
 
@@ -296,7 +296,8 @@ class QuantizedNetwork:
             parts[f"codes_{index}"] = array.codes
             parts[f"codebook_{index}"] = array.codebook
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **parts)  # zip entries carry the fixed date 1980-01-01
+        # Not compressed: zlib builds differ. The zip entries carry the fixed date 1980-01-01.
+        np.savez(buffer, **parts)
         return buffer.getvalue()
 
     @staticmethod

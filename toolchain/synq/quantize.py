@@ -316,7 +316,9 @@ def choose_activation_format(
     best = FixedPoint(bits, widest, False, Rounding.RND_CONV, Overflow.SAT)
     least = np.inf
     # Clipping at less than a sixteenth of the largest sum has never been the best in practice.
-    for integer in range(widest, max(-1, widest - 5), -1):
+    # One bit more than the sums have helps where a step is large: with one bit, all above a half
+    # of it round up.
+    for integer in range(widest + 1, max(-1, widest - 5), -1):
         candidate = replace(best, integer=integer)
         kept = requantize(accumulator, fraction, candidate)
         difference = kept * candidate.step - accumulator * 2.0**-fraction

@@ -11,14 +11,15 @@ import io
 import itertools
 import json
 import logging
-import multiprocessing
 import os
+import pickle
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
@@ -44,7 +45,7 @@ from synq.train import FineTuning
 _log = logging.getLogger("synq")
 
 LOWEST_LEVELS, HIGHEST_LEVELS = 2, 256
-_CONNECT_SECONDS = 10
+_CONNECT_SECONDS = 5
 
 # What Lee et al. print; on MNIST, network 784-128-10.
 PAPER_SOFTWARE = 96.47
@@ -389,8 +390,6 @@ def _outcome(point: Point, future: "Future[PointResult]") -> Outcome:
         return Outcome(point, None, str(error))
     except CancelledError:
         return Outcome(point, None, "the scheduler has dropped it; run the sweep again")
-    except BrokenProcessPool:
-        return Outcome(point, None, "a worker process ended (out of memory?); run the sweep again")
     except Exception as error:
         return Outcome(point, None, f"{type(error).__name__}: {' '.join(str(error).split())}")
 
@@ -400,47 +399,99 @@ def _outcome(point: Point, future: "Future[PointResult]") -> Outcome:
 
 @contextmanager
 def local_processes(materials: Materials, workers: int | None = None) -> Iterator[Submit]:
-    """Evaluation in processes of this machine, one a processor without `workers`."""
-    pool = ProcessPoolExecutor(
-        workers or len(os.sched_getaffinity(0)),
-        # Not fork: numpy's and torch's threads do not survive it.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(materials,),
-    )
-    with pool, _one_thread_in_children():
-        yield lambda point: pool.submit(_evaluate_here, point)
+    """Evaluation in processes of this machine, one a processor without `workers`.
 
-
-_materials: Materials | None = None  # of this worker process
-
-
-def _start_worker(materials: Materials) -> None:
-    import signal
-
-    global _materials
-    _materials = materials
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
-
-
-def _evaluate_here(point: Point) -> PointResult:
-    assert _materials is not None
-    return evaluate(point, _materials)
-
-
-@contextmanager
-def _one_thread_in_children() -> Iterator[None]:
-    """Processes fill the processors already; threads of BLAS would wait for one another."""
-    names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))  # read by BLAS when a child loads it
+    A process that ends (the system has run out of memory) takes only its own point with it.
+    """
+    started = _Workers(pickle.dumps(materials))
+    pool = ThreadPoolExecutor(workers or len(os.sched_getaffinity(0)))
     try:
-        yield
+        yield lambda point: pool.submit(started.evaluate, point)
     finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+        pool.shutdown(wait=False, cancel_futures=True)
+        started.kill()
+        pool.shutdown()
+        started.close()
+
+
+class _Workers:
+    """One process for each thread that asks.
+
+    Not `multiprocessing`: its pool breaks with any of its processes, and its resource tracker,
+    which a Ctrl-C of the command line ends with all other children, complains on the terminal.
+    """
+
+    def __init__(self, materials: bytes) -> None:
+        self._materials = materials
+        self._of_thread = threading.local()
+        self._started: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def evaluate(self, point: Point) -> PointResult:
+        """Raises: what `synq.sweep.evaluate` raises; SynqError if the process ends."""
+        process: subprocess.Popen[bytes] | None = getattr(self._of_thread, "process", None)
+        try:
+            if process is None:
+                process = self._of_thread.process = self._start()
+            assert process.stdin is not None and process.stdout is not None
+            pickle.dump(point, process.stdin)
+            process.stdin.flush()
+            result: PointResult | Exception = pickle.load(process.stdout)
+        except (OSError, EOFError, pickle.UnpicklingError):
+            self._of_thread.process = None
+            raise SynqError("its process ended (out of memory?); run the sweep again") from None
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def kill(self) -> None:
+        """End all, and start no more."""
+        with self._lock:
+            self._ended = True
+        for process in self._started:
+            process.kill()
+
+    def close(self) -> None:
+        """Leave nothing of them; no thread may be evaluating."""
+        for process in self._started:
+            process.communicate()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        # The processes fill the processors already; threads of BLAS would wait for one another.
+        threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+        with self._lock:
+            if self._ended:
+                raise EOFError
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-c", "from synq.sweep import serve; serve()"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, **threads},
+                start_new_session=True,  # Ctrl-C is for the parent, which ends this one
+            )
+            self._started.append(process)
+        assert process.stdin is not None
+        process.stdin.write(self._materials)
+        return process
+
+
+def serve() -> None:
+    """A worker process: `Materials`, then points, pickled on standard input; results on output."""
+    results = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints must not get between the results
+    materials = pickle.load(sys.stdin.buffer)
+    with suppress(EOFError, BrokenPipeError):  # the parent has ended
+        while True:
+            point = pickle.load(sys.stdin.buffer)
+            try:
+                result: PointResult | Exception = evaluate(point, materials)
+            except SynqError as error:
+                result = error
+            except Exception as error:  # of a library: maybe not to be pickled
+                result = RuntimeError(f"{type(error).__name__}: {error}")
+            pickle.dump(result, results)
+            results.flush()
 
 
 @contextmanager
@@ -582,15 +633,19 @@ class Curve:
     """One method, with all else fixed, over the levels.
 
     Attributes:
-        label: the method, and whatever else varies in the sweep.
+        setting: whatever varies in the sweep beside method, levels and seed; may be empty.
         settings: method, branch, input bits, activation bits, sparsity.
         cells: by ascending levels; without those where every seed failed.
     """
 
-    label: str
+    setting: str
     method: Method
     settings: dict[str, Any]
     cells: tuple[Cell, ...]
+
+    @property
+    def label(self) -> str:
+        return f"{self.method}, {self.setting}" if self.setting else str(self.method)
 
     def at(self, levels: int) -> Cell | None:
         """The cell of L = `levels`; of the method nearest its only one."""
@@ -633,7 +688,7 @@ class Sweep:
         ]
         return tuple(
             Curve(
-                label=", ".join([setting[0], *(_named(names[at], setting[at]) for at in varying)]),
+                setting=", ".join(_named(names[at], setting[at]) for at in varying),
                 method=Method(setting[0]),
                 settings=dict(zip(names, setting, strict=True)),
                 cells=tuple(

@@ -30,7 +30,7 @@ def render_tables(network: QuantizedNetwork) -> dict[str, bytes]:
             files[f"{name}_{part}.mem"] = ("\n".join(words) + "\n").encode()
             files[f"{name}_{part}.coe"] = coe(words).encode()
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, codes=array.codes, codebook=array.codebook)
+        np.savez(buffer, codes=array.codes, codebook=array.codebook)
         files[f"{name}.npz"] = buffer.getvalue()
     return files
 

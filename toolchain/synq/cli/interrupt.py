@@ -41,13 +41,14 @@ def end_children() -> None:
     hls4ml starts its compiler through two shells; once the first is gone, the rest would be out of
     reach. Where there is no /proc they are left to finish.
     """
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for child in _descendants(os.getpid()):
+    start = time.monotonic()
+    while (living := _descendants(os.getpid())) and time.monotonic() < start + 2 * _TO_END:
+        late = time.monotonic() > start + _TO_END
+        # The last first: g++ removes its temporary files, which a cc1plus alive would make anew.
+        for child in reversed(living):
             with suppress(ProcessLookupError):
-                os.kill(child, number)
-        deadline = time.monotonic() + _TO_END
-        while _descendants(os.getpid()) and time.monotonic() < deadline:
-            time.sleep(0.01)
+                os.kill(child, signal.SIGKILL if late else signal.SIGTERM)
+        time.sleep(0.01)
 
 
 def _descendants(ancestor: int) -> list[int]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from enum import StrEnum
 
-    from synq.sweep import Sweep, Trained
+    from synq.sweep import Cell, Sweep, Trained
 
 _SWEPT = "What is swept: lists, crossed with one another"
 _Value = TypeVar("_Value")
@@ -227,27 +227,24 @@ def _print(finished: "Sweep", folder: Path, resumed: int, seconds: float) -> Non
     several = len(finished.trained) > 1
     mean, deviation, best = finished.software
     spread = f" ± {deviation:.2f}, best {best:.2f}" if several else ""
-    rows = []
-    for levels in finished.axes.levels:
-        row = [f"{levels}"]
-        for curve in finished.curves:
-            cell = curve.at(levels)
-            if cell is None:
-                row.append("failed")
-            elif several:
-                row.append(f"{cell.mean:.2f} ± {cell.deviation:.2f}")
-            else:
-                row.append(f"{cell.mean:.2f}")
-        rows.append(row)
-    console.print_table(
+    title = (
         f"Accuracy in % on {len(finished.dataset.test_labels):,} test images, "
-        f"{finished.dataset.name}, {finished.device.name}; software {mean:.2f}{spread}",
-        ["L", *(curve.label for curve in finished.curves)],
-        rows,
+        f"{finished.dataset.name}, {finished.device.name}; software {mean:.2f}{spread}"
     )
-    if finished.paper:
+    for setting in dict.fromkeys(curve.setting for curve in finished.curves):
+        curves = [curve for curve in finished.curves if curve.setting == setting]
         console.print_table(
-            "Beside the paper",
+            f"{setting}: {title[:1].lower()}{title[1:]}" if setting else title,
+            ["L", *(curve.method for curve in curves)],
+            [
+                [f"{levels}", *(_cell(curve.at(levels), several) for curve in curves)]
+                for levels in finished.axes.levels
+            ],
+        )
+    if finished.paper:
+        setting = finished.curves[0].setting
+        console.print_table(
+            f"Beside the paper: {setting}" if setting else "Beside the paper",
             ["", "paper", "synq"],
             [
                 [name, f"{paper:.2f}", "not swept" if ours is None else f"{ours:.2f}"]
@@ -257,3 +254,9 @@ def _print(finished: "Sweep", folder: Path, resumed: int, seconds: float) -> Non
     before = f", {resumed} of them before" if resumed else ""
     console.say(escape(f"{len(finished.outcomes)} points in {seconds:.1f} s{before}"))
     console.say(f"[bold]Figures and tables:[/] {console.quoted(folder)}")
+
+
+def _cell(cell: "Cell | None", several: bool) -> str:
+    if cell is None:
+        return "failed"
+    return f"{cell.mean:.2f} ± {cell.deviation:.2f}" if several else f"{cell.mean:.2f}"

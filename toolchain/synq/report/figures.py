@@ -29,6 +29,7 @@ _STYLES = {
     Method.NEAREST: ("#7c5ba6", "D"),
 }
 _DASHES = ("-", "--", ":", "-.")
+_SHOWN_BELOW_SOFTWARE = 8.0  # percent; nobody chooses a setting that loses more
 _SETTINGS: Any = {  # matplotlib types the names one by one
     "svg.hashsalt": "synq",  # else ids are random
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
@@ -87,54 +88,44 @@ def _new_figure(width: float, height: float) -> "Figure":
 
 def _figure2(sweep: Sweep) -> "Figure":
     """Accuracy against levels, one line a curve; a close-up where small differences would drown."""
-    figure = _new_figure(7.4, 4.9)
-    axes = figure.subplots()
-    software = sweep.software[0]
-    _draw_curves(axes, sweep, markers=5)
-    means = [cell.mean for curve in sweep.curves for cell in curve.cells] or [software]
-    low, high = min(*means, software), max(*means, software)
-    margin = max(0.5, 0.06 * (high - low))
-    axes.set_ylim(low - margin, min(100.5, high + margin))
-    axes.set_xlabel("levels L")
-    axes.set_ylabel(f"test accuracy, % ({sweep.dataset.name}, integer reference)")
-    axes.set_title(f"Accuracy against levels, {sweep.device.name}", pad=10)
-    axes.grid(color=_GRID, linewidth=0.8)
-    _integer_ticks(axes)
+    means = [cell.mean for cell in _cells(sweep)]
+    near = _close_up(means, sweep)
+    figure = _new_figure(10.4 if near else 7.4, 4.8)
+    panels = list(figure.subplots(1, 2 if near else 1, squeeze=False)[0])
+    for axes in panels:
+        _draw_curves(axes, sweep)
+        axes.set_xlabel("levels L")
+        axes.grid(color=_GRID, linewidth=0.8)
+        _integer_ticks(axes)
+    panels[0].set_ylabel(f"test accuracy, % ({sweep.dataset.name}, integer reference)")
+    panels[0].set_title(f"Accuracy against levels, {sweep.device.name}", pad=10)
     if sweep.paper:
-        _mark_gap(axes, sweep)
-    near = _close_up(means, software)
-    drawn = [axes]
-    if near is None:
-        if sweep.paper:
-            _mark_paper(axes)
-    else:
-        inset = axes.inset_axes((0.37, 0.1, 0.61, 0.6))
-        drawn.append(inset)
-        _draw_curves(inset, sweep, markers=4)
-        inset.set_ylim(*near)
-        inset.set_xlim(axes.get_xlim())
-        inset.grid(color=_GRID, linewidth=0.8)
-        inset.set_title("close-up", fontsize=9, color=_MUTED, fontweight="normal", pad=4)
-        inset.tick_params(labelsize=8)
-        inset.patch.set_facecolor("#fbfcfd")
-        _integer_ticks(inset)
-        if sweep.paper:
-            _mark_paper(inset)
-    handles: dict[str, Any] = {}
-    for part in drawn:
-        for handle, label in zip(*part.get_legend_handles_labels(), strict=True):
-            handles.setdefault(label, handle)
-    figure.legend(
-        handles.values(),
-        handles.keys(),
-        loc="outside lower center",
-        ncols=3 if len(handles) > 4 else max(1, len(handles)),
-        fontsize=8.5,
-    )
+        _mark_gap(panels[0], sweep)
+        _mark_paper(panels[-1])
+    if near:
+        panels[1].set_ylim(*near)
+        panels[1].set_title("close-up", color=_MUTED, fontweight="normal", pad=10)
+    _legend(figure, panels)
     return figure
 
 
-def _draw_curves(axes: "Axes", sweep: Sweep, markers: float) -> None:
+def _legend(figure: "Figure", panels: Sequence["Axes"]) -> None:
+    """Each label of any panel once, below them."""
+    handles: dict[str, Any] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(str(label), handle)
+    columns = 4 if len(panels) > 1 and max(map(len, handles)) < 40 else 3
+    figure.legend(
+        list(handles.values()),
+        list(handles),
+        loc="outside lower center",
+        ncols=columns,
+        fontsize=8.5,
+    )
+
+
+def _draw_curves(axes: "Axes", sweep: Sweep) -> None:
     mean, deviation, _ = sweep.software
     several = f" ± {deviation:.2f}" if len(sweep.trained) > 1 else ""
     axes.axhline(
@@ -161,7 +152,7 @@ def _draw_curves(axes: "Axes", sweep: Sweep, markers: float) -> None:
             color=color,
             marker=marker,
             linestyle=dash,
-            markersize=markers,
+            markersize=5,
             linewidth=1.6,
             markeredgecolor="white",
             markeredgewidth=0.6,
@@ -180,12 +171,15 @@ def _style(curve: Curve, sweep: Sweep) -> tuple[str, str, str]:
     return color, marker, _DASHES[alike.index(curve.label) % len(_DASHES)]
 
 
-def _close_up(means: Sequence[float], software: float) -> tuple[float, float] | None:
+def _close_up(means: Sequence[float], sweep: Sweep) -> tuple[float, float] | None:
     """The part of the accuracies near the software's, if they reach much further down."""
-    if software - min(means) < 8:
+    software = sweep.software[0]
+    if software - min(means, default=software) < _SHOWN_BELOW_SOFTWARE:
         return None
-    near = [mean for mean in means if software - mean < 4]
-    return min([*near, PAPER_PROPOSED_AT_10, software]) - 0.3, max([*near, software]) + 0.3
+    near = [software, *(mean for mean in means if software - mean < _SHOWN_BELOW_SOFTWARE / 2)]
+    if sweep.paper:
+        near.append(PAPER_PROPOSED_AT_10)
+    return min(near) - 0.3, max(near) + 0.3
 
 
 def _mark_paper(axes: "Axes") -> None:
@@ -223,26 +217,16 @@ def _mark_gap(axes: "Axes", sweep: Sweep) -> None:
     cell = None if proposed is None else proposed.at(5)
     if cell is None:
         return
-    bottom = cell.mean - PAPER_GAP_AT_5
-    if bottom < axes.get_ylim()[0]:
-        axes.set_ylim(bottom=bottom - 1)
-    axes.annotate(
-        "",
-        xy=(5, bottom),
-        xytext=(5, cell.mean),
-        arrowprops={"arrowstyle": "<->", "color": _PAPER, "linewidth": 1.1, "shrinkA": 4},
-    )
-    axes.annotate(
-        f"paper: gap ≈ {PAPER_GAP_AT_5:g} points",
-        xy=(5, (bottom + cell.mean) / 2),
-        xytext=(-5, 0),
-        textcoords="offset points",
+    axes.plot(
+        [5, 5],
+        [cell.mean, cell.mean - PAPER_GAP_AT_5],
         color=_PAPER,
-        fontsize=8.5,
-        rotation=90,
-        va="center",
-        ha="right",
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.5},
+        linewidth=1.4,
+        marker="_",
+        markersize=10,
+        markeredgewidth=1.6,
+        zorder=1.9,
+        label=f"paper: gap of about {PAPER_GAP_AT_5:g} at L = 5",
     )
 
 
@@ -267,8 +251,17 @@ def _pareto(sweep: Sweep) -> "Figure":
     )
     memory.set_ylabel(f"test accuracy, % ({sweep.dataset.name}, integer reference)")
     memory.set_title(f"Accuracy against cost, {sweep.device.name}", pad=10)
-    handles, labels = memory.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8.5)
+    means = [cell.mean for cell in _cells(sweep)] or [sweep.software[0]]
+    lowest = sweep.software[0] - _SHOWN_BELOW_SOFTWARE
+    if min(means) < lowest < max(means):
+        memory.set_ylim(lowest, max(*means, sweep.software[0]) + 0.6)
+        cycles.set_title(
+            f"settings below {lowest:.1f} % are not shown",
+            color=_MUTED,
+            fontsize=9,
+            fontweight="normal",
+        )
+    _legend(figure, [memory, cycles])
     return figure
 
 
@@ -318,6 +311,7 @@ def _draw_front(axes: "Axes", sweep: Sweep, costs: Sequence[float], label: str) 
                 ha="center",
                 fontsize=7.5,
                 color=_MUTED,
+                annotation_clip=True,
             )
     axes.axhline(sweep.software[0], color=_INK, linewidth=1, linestyle=(0, (5, 3)))
     axes.set_xlabel(label)
