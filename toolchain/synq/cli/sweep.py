@@ -226,7 +226,10 @@ def _write(finished: "Sweep", folder: Path) -> None:
 def _print(finished: "Sweep", folder: Path, resumed: int, seconds: float) -> None:
     several = len(finished.trained) > 1
     mean, deviation, best = finished.software
-    spread = f" ± {deviation:.2f}, best {best:.2f}" if several else ""
+    spread = ""
+    if several:
+        seeds = len(finished.trained)
+        spread = f" ± {deviation:.2f} ({best:.2f}); mean ± deviation (best) of {seeds} seeds"
     title = (
         f"Accuracy in % on {len(finished.dataset.test_labels):,} test images, "
         f"{finished.dataset.name}, {finished.device.name}; software {mean:.2f}{spread}"
@@ -259,4 +262,5 @@ def _print(finished: "Sweep", folder: Path, resumed: int, seconds: float) -> Non
 def _cell(cell: "Cell | None", several: bool) -> str:
     if cell is None:
         return "failed"
-    return f"{cell.mean:.2f} ± {cell.deviation:.2f}" if several else f"{cell.mean:.2f}"
+    spread = f" ± {cell.deviation:.2f} ({cell.best:.2f})" if several else ""
+    return f"{cell.mean:.2f}{spread}"
