@@ -91,9 +91,7 @@ def test_it_recovers_what_quantization_lost(trained: FloatNetwork, few: Dataset)
     assert after.run(few.test_inputs).accuracy(few.test_labels) > lost + 5
 
 
-def test_sparsity_is_reached_in_all_but_the_last_array(
-    trained: FloatNetwork, few: Dataset
-) -> None:
+def test_sparsity_is_reached_in_all_but_the_last_array(trained: FloatNetwork, few: Dataset) -> None:
     _, network = tuned_and_quantized(trained, few, Quantization(5), quick(sparsity=0.9))
     shares = [float((array.weights == 0).mean()) for array in network.arrays]
     assert min(shares[:-1]) >= 0.9 > shares[-1]
