@@ -34,7 +34,7 @@ def pcmo_like(label: float) -> Device:
 
 
 def test_every_device_ships() -> None:
-    assert device_names() == sorted(NEUROSIM)
+    assert device_names() == sorted([*NEUROSIM, "pcmo-fitted"])
 
 
 @pytest.mark.parametrize("name", NEUROSIM)

@@ -17,6 +17,7 @@ from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint
 from synq.hls import csim
 from synq.network import QuantizedNetwork, first_difference
+from synq.output import write_files
 from synq.quantize import Mapping, Method, Quantization, quantize_network
 from synq.tables import c_header
 
@@ -99,10 +100,11 @@ def test_mnist_is_bit_exact_on_all_test_images(
 
     model = qkeras_model.build_model(paper_network)
     board = load_board("pynq-z2")
-    folder = tmp_path / "a folder"
-    converted = project.convert(model, paper_network, board, backend, io_type, folder)
+    built_by_hls4ml, folder = tmp_path / "hls4ml", tmp_path / "a folder"
+    converted = project.convert(model, paper_network, board, backend, io_type, built_by_hls4ml)
     expected = paper_network.run(mnist.test_inputs)
-    project.write(converted, mnist.test_inputs[:10], expected.head(10))
+    # A folder of its own: hls4ml writes its sources once more before it compiles them.
+    write_files(folder, project.write(converted, mnist.test_inputs[:10], expected.head(10)))
     with csim.test_bench_build(folder, tmp_path / "bench") as build:
         library = project.simulate_library(converted, mnist.test_inputs)
         build.finish()

@@ -100,6 +100,7 @@ def finetune(
         SynqError: no training labels, or a loss that diverged.
     """
     recipe = settings.recipe
+    dropout = 0.0 if settings.sparsity else recipe.dropout  # pruning regularizes enough
     levels, realized = level_values(choice, device)
     if settings.sparsity and 0 not in np.rint(realized * choice.table_format.max_raw):
         raise UsageError(
@@ -136,7 +137,7 @@ def finetune(
             for inputs, labels in samples.epoch():
                 if settings.sparsity and step % _STEPS_BETWEEN_PRUNING == 0:
                     model.prune(settings.sparsity * _ramp(2 * step / samples.steps))
-                outputs = model.logits(inputs, recipe.dropout, generator)
+                outputs = model.logits(inputs, dropout, generator)
                 loss = cross_entropy(outputs, labels)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
