@@ -145,6 +145,20 @@ def test_other_shapes_are_bit_exact(
     assert difference(built, tmp_path / "run") is None
 
 
+def test_steps_larger_than_one_are_bit_exact(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    weights = tuple(
+        random.uniform(0.9, 1.1, shape).astype(np.float32) for shape in ((500, 6), (6, 3))
+    )
+    inputs = random.integers(0, 256, (50, 500), dtype=np.uint8)
+    choice = Quantization(9, activation_bits=3)
+    network = quantize_network(
+        FloatNetwork(weights, (None, None)), choice, load_device("pcmo"), BYTE, inputs
+    )
+    assert network.activations[0].fraction < -3
+    assert difference(emit(network, inputs, tmp_path / "hls"), tmp_path / "run") is None
+
+
 def test_shipped_vectors_pass_as_csim_design_runs_them(small: Built, tmp_path: Path) -> None:
     import subprocess
 

@@ -124,7 +124,7 @@ def test_bench(project: HlsProject) -> str:
         {
             "name": name,
             "size": size,
-            "scale": f"{2.0 ** layer_format(network, name).fraction:.1f}",
+            "scale": repr(2.0 ** layer_format(network, name).fraction),
         }
         for name, size in stage_sizes(network)
     ]
