@@ -69,7 +69,13 @@ def test_bench_build(folder: Path, executable: Path) -> Iterator["Build"]:
         f"firmware/{PROJECT}.cpp",
     ]
     process = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=folder,
+        # An interrupted compiler may leave its temporary files: they go with our scratch folder.
+        env={**os.environ, "TMPDIR": str(executable.parent)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     try:
         yield Build(process, executable)

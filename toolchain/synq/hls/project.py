@@ -3,7 +3,10 @@
 Importing this module imports TensorFlow and hls4ml.
 """
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -211,7 +214,8 @@ def simulate_library(project: HlsProject, inputs: NDArray[Any]) -> Stages:
     """
     network = project.network
     real = np.ascontiguousarray(inputs * network.input_format.step, dtype=np.float64)
-    outputs, traced = project.graph.trace(real)
+    with _temporary_files_in(Path(project.graph.config.get_output_dir())):
+        outputs, traced = project.graph.trace(real)
     # The last layer's port is what hardware shows; take it from there, not from the trace.
     traced[stage_sizes(network)[-1][0]] = outputs
     stages: Stages = []
@@ -221,3 +225,16 @@ def simulate_library(project: HlsProject, inputs: NDArray[Any]) -> Stages:
         stages.append((name, raw_integers("the compiled library", name, values, form)))
     stages.append(("class", np.argmax(stages[-1][1], axis=1)[:, None].astype(np.int64)))
     return stages
+
+
+@contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Where compilers put what they leave when interrupted; hls4ml passes its environment on."""
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ["TMPDIR"]
+        if before is not None:
+            os.environ["TMPDIR"] = before
