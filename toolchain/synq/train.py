@@ -51,7 +51,8 @@ class Recipe:
         nesterov: whether the momentum is Nesterov's.
         schedule: "constant", or "one-cycle": from 1/25 of the learning rate up to it in the first
             30 % of the steps and down to almost zero in the rest (Smith, Topin, "Super-
-            Convergence", 2018; torch's OneCycleLR with constant momentum).
+            Convergence", 2018; torch's OneCycleLR with constant momentum), or "cosine": from the
+            learning rate down to zero.
         shift: the largest random shift of an image, in pixels, along each axis; 0 for none.
         dropout: the share of hidden activations set to zero in training.
         bias: whether the layers have biases.
