@@ -40,7 +40,7 @@ def few(mnist: Dataset) -> Dataset:
 
 @pytest.fixture(scope="module")
 def trained(few: Dataset) -> FloatNetwork:
-    recipe = replace(RECIPES["accurate"], epochs=4, hidden=(32, 16), bias=True)
+    recipe = replace(RECIPES["accurate"], augmentation=None, epochs=4, hidden=(32, 16), bias=True)
     return train(recipe, few, SILENT)
 
 
@@ -48,8 +48,9 @@ def tuned_and_quantized(
     trained: FloatNetwork, dataset: Dataset, choice: Quantization, settings: FineTuning
 ) -> tuple[FloatNetwork, QuantizedNetwork]:
     tuned, ranges = finetune(trained, dataset, choice, PCMO, settings, SILENT)
+    narrow = with_input_bits(dataset, choice.input_bits)
     network = quantize_network(
-        tuned, choice, PCMO, dataset.input_format, dataset.train_inputs, ranges
+        tuned, choice, PCMO, narrow.input_format, narrow.train_inputs, ranges
     )
     return tuned, network
 
@@ -70,7 +71,7 @@ def test_what_is_trained_is_what_runs(
     choice: Quantization, trained: FloatNetwork, few: Dataset
 ) -> None:
     dataset = with_input_bits(few, choice.input_bits)
-    tuned, network = tuned_and_quantized(trained, dataset, choice, quick())
+    tuned, network = tuned_and_quantized(trained, few, choice, quick())
     model = _Model(tuned, network, _Levels(*level_values(choice, PCMO), choice))
     real = torch.tensor(dataset.test_inputs * np.float32(dataset.input_format.step))
     with torch.no_grad():

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from synq import train as train_module
+from synq.augment import Augmentation
 from synq.checkpoint import FloatNetwork, load_checkpoint, save_checkpoint
 from synq.data import Dataset
 from synq.errors import SynqError, UsageError
@@ -145,30 +146,6 @@ def test_every_sample_is_seen_once_an_epoch_in_full_batches() -> None:
     assert counts[toy.train_inputs[:, 0]].tolist() == [3] * 70
 
 
-@pytest.mark.parametrize("shift", [1, 2])
-def test_shifts_move_images_and_fill_with_zeros(shift: int, small: Dataset) -> None:
-    recipe = dataclasses.replace(QUICK, shift=shift, batch_size=500)
-    samples = train_module.Samples(recipe, small, torch.Generator().manual_seed(0))
-    plain = dataclasses.replace(recipe, shift=0)
-    unmoved = train_module.Samples(plain, small, torch.Generator().manual_seed(0))
-    # the order of the samples is drawn first, so the first batches hold the same images
-    moved, labels = next(samples.epoch())
-    images, same_labels = next(unmoved.epoch())
-    assert torch.equal(labels, same_labels)
-    used = set()
-    for after, before in zip(moved.view(-1, 28, 28), images.view(-1, 28, 28), strict=True):
-        padded = torch.nn.functional.pad(before, (shift,) * 4)
-        matches = [
-            (down, right)
-            for down in range(2 * shift + 1)
-            for right in range(2 * shift + 1)
-            if torch.equal(after, padded[down : down + 28, right : right + 28])
-        ]
-        assert matches
-        used.update(matches)
-    assert len(used) == (2 * shift + 1) ** 2
-
-
 def test_a_dataset_smaller_than_the_batch() -> None:
     toy = square_dataset(4, [0, 1, 2])
     assert train(RECIPES["paper"], toy, SILENT).sizes == (4, 128, 3)
@@ -192,13 +169,11 @@ def test_divergence_is_an_error(small: Dataset) -> None:
         train(wild, small, SILENT)
 
 
-def test_shifts_need_square_images() -> None:
+def test_distortions_need_square_images() -> None:
     toy = square_dataset(5, [0, 1])
-    with pytest.raises(SynqError, match=r"random shifts need square images .* got 5 features"):
+    with pytest.raises(SynqError, match=r"recipe accurate distorts images.* got 5 features"):
         train(RECIPES["accurate"], toy, SILENT)
     assert train(QUICK, toy, SILENT).sizes == (5, 16, 2)
-    with pytest.raises(SynqError, match="larger than the shift of 2"):
-        train(dataclasses.replace(QUICK, shift=2), square_dataset(4, [0, 1]), SILENT)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +201,6 @@ def test_labels_that_cannot_be_learned(labels: list[int], message: str) -> None:
         {"momentum": -0.1},
         {"nesterov": True},
         {"schedule": "linear"},
-        {"shift": -1},
         {"dropout": 1.0},
         {"hidden": (16, 0)},
         {"seed": -1},
@@ -312,7 +286,7 @@ def test_whatever_changes_the_weights_changes_the_file(
         "momentum": 0.5,
         "nesterov": True,
         "schedule": "one-cycle",
-        "shift": 1,
+        "augmentation": Augmentation(1, 10, 0.1, 0.4),
         "dropout": 0.5,
         "bias": True,
         "seed": 1,

@@ -161,7 +161,6 @@ def prepare(
     level_values(choice, device)  # refuses a branch without a curve before minutes of training
     dataset, trained, cached = load_source(source, watch, progress)
     software = trained.accuracy(_real_inputs(dataset), dataset.test_labels)
-    dataset = with_input_bits(dataset, choice.input_bits)
     tuned, ranges = trained, None
     if source.finetuning is not None:
         with watch.stage("finetune"):
@@ -171,6 +170,7 @@ def prepare(
                 trained, dataset, choice, device, source.finetuning, source.cache_dir, progress
             )
     with watch.stage("quantize"):
+        dataset = with_input_bits(dataset, choice.input_bits)
         network = quantize_network(
             tuned, choice, device, dataset.input_format, dataset.train_inputs, ranges
         )

@@ -22,7 +22,7 @@ from torch.nn.functional import cross_entropy, linear
 
 from synq.cache import atomic_write
 from synq.checkpoint import FloatNetwork, load_checkpoint, save_checkpoint
-from synq.data import Dataset
+from synq.data import Dataset, with_input_bits
 from synq.device import Device
 from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint
@@ -33,7 +33,7 @@ from synq.train import FineTuning, Samples, learning_rates, reproducible_torch
 
 _log = logging.getLogger("synq")
 
-FINETUNE_VERSION = 1  # raise it whenever the same settings would give other weights
+FINETUNE_VERSION = 2  # raise it whenever the same settings would give other weights
 
 _STEPS_BETWEEN_PRUNING = 50  # choosing the smallest weights takes longer than a training step
 
@@ -89,7 +89,7 @@ def finetune(
     not looked at.
 
     Args:
-        dataset: inputs in the format the hardware will see.
+        dataset: inputs as they are; `choice` says how many of their bits the hardware will see.
 
     Returns:
         The real weights, and the normalizations and activation formats they were trained with:
@@ -106,17 +106,18 @@ def finetune(
         raise UsageError(
             "sparsity needs a level at zero: use an odd --levels, or --count magnitude"
         )
+    narrow = with_input_bits(dataset, choice.input_bits)
     start = quantize_network(
         network,
         choice,
         device,
-        dataset.input_format,
-        dataset.train_inputs,
+        narrow.input_format,
+        narrow.train_inputs,
         Ranges(tuple(_closest_scale(weight, levels, realized) for weight in network.weights), None),
     )
     generator = torch.Generator().manual_seed(recipe.seed)
     with reproducible_torch(1), progress.task("Fine-tune", total=recipe.epochs) as task:
-        samples = Samples(recipe, dataset, generator)
+        samples = Samples(recipe, dataset, generator, narrow.input_format)
         model = _Model(network, start, _Levels(levels, realized, choice))
         weights: dict[str, Any] = {"params": [layer.rows for layer in model.layers]}
         scales: dict[str, Any] = {

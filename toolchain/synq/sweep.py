@@ -338,21 +338,21 @@ def evaluate(point: Point, materials: Materials) -> PointResult:
     if point.version != __version__:
         raise SynqError(f"this worker has synq {__version__}, the sweep is of {point.version}")
     trained = next(each for each in materials.trained if each.network.digest == point.network)
-    network, dataset, ranges = trained.network, materials.dataset, None
-    dataset = _reduced(dataset, point.choice.input_bits)
+    network, ranges = trained.network, None
     if point.finetuning is not None:
         from synq.finetune import finetuned_network
 
         with _torch:
             network, ranges, _ = finetuned_network(
                 network,
-                dataset,
+                materials.dataset,
                 point.choice,
                 point.device,
                 point.finetuning,
                 default_cache_dir(),
                 SILENT,
             )
+    dataset = _reduced(materials.dataset, point.choice.input_bits)
     quantized = quantize_network(
         network, point.choice, point.device, dataset.input_format, dataset.train_inputs, ranges
     )

@@ -19,15 +19,17 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from synq.augment import Augmentation
 from synq.checkpoint import MAX_VALUES, FloatNetwork, load_checkpoint, save_checkpoint
 from synq.data import Dataset
 from synq.errors import SynqError, UsageError
+from synq.fixedpoint import FixedPoint
 from synq.progress import Progress
 
 if TYPE_CHECKING:  # importing torch takes two seconds; a network in the cache needs none of it
     import torch
 
-TRAINING_VERSION = 1  # raise it when the code below makes other weights of the same recipe
+TRAINING_VERSION = 2  # raise it when the code below makes other weights of the same recipe
 
 # The number of threads changes the sums, so it follows from the recipe, not from the machine. Two
 # halve the time of large batches; in small ones they wait for each other (on a busy machine a batch
@@ -53,10 +55,10 @@ class Recipe:
             30 % of the steps and down to almost zero in the rest (Smith, Topin, "Super-
             Convergence", 2018; torch's OneCycleLR with constant momentum), or "cosine": from the
             learning rate down to zero.
-        shift: the largest random shift of an image, in pixels, along each axis; 0 for none.
+        augmentation: how training images are distorted; None for not at all.
         dropout: the share of hidden activations set to zero in training.
         bias: whether the layers have biases.
-        seed: of the initial weights, the order of the samples, the shifts and the dropout.
+        seed: of the initial weights, the order of the samples, the distortions and the dropout.
 
     Raises:
         UsageError: a value outside its range.
@@ -69,7 +71,7 @@ class Recipe:
     momentum: float = 0.0
     nesterov: bool = False
     schedule: Literal["constant", "one-cycle", "cosine"] = "constant"
-    shift: int = 0
+    augmentation: Augmentation | None = None
     dropout: float = 0.0
     hidden: tuple[int, ...] = (128,)
     bias: bool = False
@@ -86,7 +88,6 @@ class Recipe:
                 self.schedule in ("constant", "one-cycle", "cosine"),
                 "constant, one-cycle or cosine",
             ),
-            "shift": (self.shift >= 0, "at least 0"),
             "dropout": (0 <= self.dropout < 1, "at least 0 and below 1"),
             "hidden": (all(width >= 1 for width in self.hidden), "widths of at least 1"),
             "seed": (0 <= self.seed < 1 << 63, "between 0 and 2**63 - 1"),
@@ -96,6 +97,8 @@ class Recipe:
                 raise UsageError(f"{field} must be {rule}, got {getattr(self, field)}")
 
 
+_HANDWRITING = Augmentation(shift=1, rotation=10, scaling=0.1, warp=0.4)
+
 # Where the numbers come from, with what else was measured: docs/training.md.
 RECIPES = {
     recipe.name: recipe
@@ -103,14 +106,13 @@ RECIPES = {
         Recipe(name="paper", epochs=200, batch_size=16384, learning_rate=0.5),
         Recipe(
             name="accurate",
-            epochs=60,
+            epochs=100,
             batch_size=100,
             learning_rate=0.1,
             momentum=0.9,
             nesterov=True,
             schedule="one-cycle",
-            shift=1,
-            dropout=0.1,
+            augmentation=_HANDWRITING,
         ),
     )
 }
@@ -121,7 +123,7 @@ class FineTuning:
     """Everything that determines the fine-tuned weights beside network, data and quantization.
 
     Attributes:
-        recipe: batches, epochs, learning rate, shifts, dropout and seed; its architecture and
+        recipe: batches, epochs, learning rate, augmentation, dropout and seed; its architecture and
             biases are the network's own.
         scale_rate: learning rate of the normalizations' logarithms, relative to the weights'.
         sparsity: least share of zero codes in every array but the last, 0..1.
@@ -146,8 +148,7 @@ FINETUNING = FineTuning(
         momentum=0.9,
         nesterov=True,
         schedule="cosine",
-        shift=1,
-        dropout=0.05,
+        augmentation=_HANDWRITING,
     )
 )
 
@@ -188,7 +189,7 @@ def train(recipe: Recipe, dataset: Dataset, progress: Progress) -> FloatNetwork:
     accuracy of each epoch on the training samples as they passed; the test set is not looked at.
 
     Raises:
-        SynqError: the dataset has no training labels or fewer than two classes, random shifts of
+        SynqError: the dataset has no training labels or fewer than two classes, distortions of
             what are not square images, a network beyond any reason, or a loss that diverged.
     """
     import torch
@@ -279,10 +280,10 @@ def _sizes(recipe: Recipe, dataset: Dataset) -> tuple[int, ...]:
         raise SynqError(f"dataset {dataset.name} has one class only; training needs at least two")
     features = dataset.train_inputs.shape[1]
     side = math.isqrt(features)
-    if recipe.shift and (side * side != features or recipe.shift >= side):
+    if recipe.augmentation is not None and side * side != features:
         raise SynqError(
-            f"random shifts need square images larger than the shift of {recipe.shift}, "
-            f"got {features} features; use a recipe without shifts"
+            f"recipe {recipe.name} distorts images, which must be square, got {features} "
+            "features; use a recipe without augmentation"
         )
     sizes = (features, *recipe.hidden, classes)
     values = sum(n_in * n_out for n_in, n_out in pairwise(sizes))
@@ -356,26 +357,27 @@ class Samples:
         steps: batches in all epochs together.
     """
 
-    def __init__(self, recipe: Recipe, dataset: Dataset, generator: "torch.Generator") -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        dataset: Dataset,
+        generator: "torch.Generator",
+        form: FixedPoint | None = None,
+    ) -> None:
+        """Without `form` inputs are not rounded after a distortion."""
         import torch
 
         count = len(dataset.train_labels)
         self.batch_size = min(recipe.batch_size, count)
         self.steps = recipe.epochs * count // self.batch_size
         self._generator = generator
-        self._shift = recipe.shift
+        self._augmentation = recipe.augmentation
+        self._form = form
         self._labels = torch.tensor(dataset.train_labels)
         self._left_over = torch.empty(0, dtype=torch.int64)
-        inputs = torch.from_numpy(_values(dataset))
-        if self._shift:
-            side = math.isqrt(inputs.shape[1])
-            padded = torch.nn.functional.pad(inputs.view(-1, side, side), (self._shift,) * 4)
-            # a view: (image, shift down, shift right, row, column)
-            self._windows = padded.unfold(1, side, 1).unfold(2, side, 1)
-        else:
-            self._inputs = inputs
-            # gathering a large batch into fresh memory takes three times as long as into this
-            self._batch = torch.empty(self.batch_size, inputs.shape[1])
+        self._inputs = torch.from_numpy(_values(dataset))
+        # gathering a large batch into fresh memory takes three times as long as into this
+        self._batch = torch.empty(self.batch_size, self._inputs.shape[1])
 
     def epoch(self) -> Iterator[tuple["torch.Tensor", "torch.Tensor"]]:
         """The next epoch's batches: inputs `(batch_size, features)` and labels `(batch_size,)`.
@@ -389,14 +391,18 @@ class Samples:
         full = len(order) - len(order) % self.batch_size
         self._left_over = order[full:]
         for rows in order[:full].view(-1, self.batch_size):
-            labels = self._labels.index_select(0, rows)
-            if self._shift:
-                down, right = torch.randint(
-                    2 * self._shift + 1, (2, self.batch_size), generator=self._generator
-                )
-                yield self._windows[rows, down, right].flatten(1), labels
-            else:
-                yield torch.index_select(self._inputs, 0, rows, out=self._batch), labels
+            inputs = torch.index_select(self._inputs, 0, rows, out=self._batch)
+            if self._augmentation is not None:
+                inputs = self._augmentation.distort(inputs, self._generator)
+            if self._form is not None:
+                inputs = _rounded(inputs, self._form)
+            yield inputs, self._labels.index_select(0, rows)
+
+
+def _rounded(inputs: "torch.Tensor", form: FixedPoint) -> "torch.Tensor":
+    """Values of `form`, rounded half up and saturated as `with_input_bits` does."""
+    raw = (inputs / form.step + 0.5).floor_()
+    return raw.clamp_(form.min_raw, form.max_raw).mul_(form.step)
 
 
 def _values(dataset: Dataset) -> NDArray[np.float32]:

@@ -189,9 +189,9 @@ def source(
         raise UsageError("--sparsity is for fine-tuning: add --finetune")
     finetuning = None
     if finetune:
-        # Shifting an image leaves it an image; of the user's own inputs nothing is known.
-        shift = 0 if data is not None else FINETUNING.recipe.shift
-        tuning = replace(FINETUNING.recipe, shift=shift, seed=chosen.seed)
+        # A distorted digit is still the digit; of the user's own inputs nothing is known.
+        augmentation = None if data is not None else FINETUNING.recipe.augmentation
+        tuning = replace(FINETUNING.recipe, augmentation=augmentation, seed=chosen.seed)
         finetuning = replace(FINETUNING, recipe=tuning, sparsity=sparsity)
     recipe_used = replace(chosen, bias=bias)
     return Source(recipe_used, checkpoint, data, data_dir, finetuning, default_cache_dir())

@@ -1,0 +1,70 @@
+"""Random distortions of training images: the same digit, written a little differently.
+
+Affine maps and smooth local displacements (Simard et al., "Best Practices for Convolutional Neural
+Networks Applied to Visual Document Analysis", ICDAR 2003).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from synq.errors import UsageError
+
+if TYPE_CHECKING:  # importing torch takes two seconds
+    import torch
+
+_CONTROL_POINTS = 5  # a side; between them the displacement is bilinear
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far an image may be distorted; each of its maps is drawn anew for every image.
+
+    Attributes:
+        shift: the largest shift along each axis, in pixels.
+        rotation: the largest rotation, and the largest shear angle, in degrees.
+        scaling: the largest factor along each axis, as its natural logarithm.
+        warp: standard deviation of the displacement of each control point, in pixels.
+
+    Raises:
+        UsageError: a value below 0 or not finite.
+    """
+
+    shift: float
+    rotation: float
+    scaling: float
+    warp: float
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0 <= value < math.inf:
+                raise UsageError(f"{name} must be at least 0, got {value:g}")
+
+    def distort(self, images: "torch.Tensor", generator: "torch.Generator") -> "torch.Tensor":
+        """Distorted copies of square images `(n, side * side)`; zeros move in from outside."""
+        import torch
+        from torch.nn.functional import affine_grid, grid_sample, interpolate
+
+        n, side = len(images), math.isqrt(images.shape[1])
+        pixel = 2 / side  # torch's coordinates go from -1 to 1 over the image
+
+        def drawn(*shape: int) -> torch.Tensor:
+            return torch.rand((n, *shape), generator=generator) * 2 - 1
+
+        angle = drawn() * math.radians(self.rotation)
+        shear = drawn() * math.radians(self.rotation)
+        scale = torch.exp(drawn(2) * self.scaling)
+        maps = torch.empty(n, 2, 3)
+        maps[:, 0, 0] = angle.cos() * scale[:, 0]
+        maps[:, 0, 1] = (shear - angle.sin()) * scale[:, 0]
+        maps[:, 1, 0] = angle.sin() * scale[:, 1]
+        maps[:, 1, 1] = angle.cos() * scale[:, 1]
+        maps[:, :, 2] = drawn(2) * (self.shift * pixel)
+        size = (_CONTROL_POINTS, _CONTROL_POINTS)
+        # Corners aligned, bilinear interpolation between control points keeps an affine map one.
+        points = affine_grid(maps, [n, 1, *size], align_corners=True).permute(0, 3, 1, 2)
+        noise = torch.randn((n, 2, *size), generator=generator)
+        points = points + noise * (self.warp * pixel)
+        grid = interpolate(points, (side, side), mode="bilinear", align_corners=True)
+        pictures = images.view(n, 1, side, side)
+        return grid_sample(pictures, grid.permute(0, 2, 3, 1), align_corners=True).flatten(1)
