@@ -6,6 +6,7 @@ Networks Applied to Visual Document Analysis", ICDAR 2003).
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from synq.errors import UsageError
@@ -43,7 +44,7 @@ class Augmentation:
     def distort(self, images: "torch.Tensor", generator: "torch.Generator") -> "torch.Tensor":
         """Distorted copies of square images `(n, side * side)`; zeros move in from outside."""
         import torch
-        from torch.nn.functional import affine_grid, grid_sample, interpolate
+        from torch.nn.functional import affine_grid, grid_sample
 
         n, side = len(images), math.isqrt(images.shape[1])
         pixel = 2 / side  # torch's coordinates go from -1 to 1 over the image
@@ -60,11 +61,25 @@ class Augmentation:
         maps[:, 1, 0] = angle.sin() * scale[:, 1]
         maps[:, 1, 1] = angle.cos() * scale[:, 1]
         maps[:, :, 2] = drawn(2) * (self.shift * pixel)
+        # Bilinear interpolation between control points keeps an affine map one.
         size = (_CONTROL_POINTS, _CONTROL_POINTS)
-        # Corners aligned, bilinear interpolation between control points keeps an affine map one.
-        points = affine_grid(maps, [n, 1, *size], align_corners=True).permute(0, 3, 1, 2)
-        noise = torch.randn((n, 2, *size), generator=generator)
-        points = points + noise * (self.warp * pixel)
-        grid = interpolate(points, (side, side), mode="bilinear", align_corners=True)
+        points = affine_grid(maps, [n, 1, *size], align_corners=True).flatten(1)
+        points += torch.randn(points.shape, generator=generator) * (self.warp * pixel)
+        grid = (points @ _interpolation(side)).view(n, side, side, 2)
         pictures = images.view(n, 1, side, side)
-        return grid_sample(pictures, grid.permute(0, 2, 3, 1), align_corners=True).flatten(1)
+        return grid_sample(pictures, grid, align_corners=True).flatten(1)
+
+
+@cache
+def _interpolation(side: int) -> "torch.Tensor":
+    """From control points to pixels, `(points * 2, side * side * 2)`; the last axis is x, y.
+
+    As a matrix product ten times as fast as torch's `interpolate`.
+    """
+    import torch
+    from torch.nn.functional import interpolate
+
+    count = _CONTROL_POINTS**2
+    units = torch.eye(count).view(count, 1, _CONTROL_POINTS, _CONTROL_POINTS)
+    weights = interpolate(units, (side, side), mode="bilinear", align_corners=True)
+    return torch.kron(weights.view(count, side * side), torch.eye(2))
