@@ -1,11 +1,20 @@
-// A memristor synapse array for hls4ml: y_j = sum_i x_i * codebook[code_ij].
+// A memristor synapse array for hls4ml: y_j = sum_i x_i * value(code_ij).
 //
-// Each synapse is a code into a small conductance table (the codebook). The codes of one input row
-// lie side by side in one wide block-RAM word, so a row is read, decoded and accumulated for all
-// outputs in one clock cycle.
+// Each synapse is a code into a small conductance table. `parallel_rows` input rows are read,
+// weighted and accumulated for all outputs in one clock cycle: row r is word r / parallel_rows of
+// bank r % parallel_rows, and one word of a bank holds the codes of all outputs. A code is an index
+// into `values`, below a sign bit if the codebook is symmetric.
 //
-// All arithmetic is on raw integers. `accum_width` is proven from the codes: no sum that any input
-// can produce, in any order of addition, overflows it.
+// Three datapaths weight a row:
+//   decode   code -> value -> multiply-accumulate in a DSP;
+//   bank     the products of the input with every value are formed once, each lane selects one;
+//   buckets  each lane adds the input to the bucket of its code, and multiplies once a value at
+//            the end.
+// With `bank` the first `decoded_rows` of each cycle are decoded, so that DSPs carry their share.
+// An event-driven array reads only rows whose input is not zero; its latency depends on the data.
+//
+// All arithmetic is on raw integers. `accum_width` and `bucket_width` are proven from the codes: no
+// sum that any input can produce, in any order of addition, overflows them.
 #ifndef NNET_SYNAPSE_ARRAY_H_
 #define NNET_SYNAPSE_ARRAY_H_
 
@@ -14,81 +23,200 @@
 #include "hls_stream.h"
 #include "nnet_common.h"
 #include <cassert>
+#include <type_traits>
 
 namespace nnet {
 
+enum synapse_datapath { decode, bank, buckets };
+
 struct synapse_array_config {
-    static const unsigned n_in = 1;       // inputs
-    static const unsigned n_rows = 1;     // n_in, and one more when a bias row is present
-    static const unsigned n_out = 1;      // outputs
-    static const unsigned n_levels = 2;   // values in the codebook
-    static const unsigned code_bits = 1;  // bits of one code
-    static const unsigned word_codes = 1; // codes in one 32-bit word; no code straddles two words
-    static const unsigned n_words = 1;    // 32-bit words in one row
+    static const unsigned n_in = 1;          // inputs
+    static const unsigned n_rows = 1;        // n_in, and one more when a bias row is present
+    static const unsigned n_out = 1;         // outputs
+    static const unsigned n_values = 1;      // entries of the conductance table
+    static const bool has_sign = false;      // the highest bit of a code negates the value
+    static const unsigned code_bits = 1;     // bits of one code
+    static const unsigned word_codes = 1;    // codes in one 32-bit word; none straddles two words
+    static const unsigned n_words = 1;       // 32-bit words in one row
+    static const unsigned parallel_rows = 1; // rows a cycle
+    static const unsigned decoded_rows = 1;  // of those, rows on the decode datapath
+    static const unsigned n_blocks = 1;      // n_rows / parallel_rows, rounded up
+    static const synapse_datapath datapath = decode;
+    static const bool event_driven = false;
+    static const unsigned drain_lanes = 1; // lanes multiplied a cycle once the buckets are full
     static const unsigned table_width = 8;
     static const unsigned accum_width = 16;
-    static const int bias_input = 0;        // raw input that drives the bias row
-    static const long long accum_min = 0;   // the least and greatest reachable sums,
-    static const long long accum_max = 0;   // checked in C simulation
+    static const unsigned bucket_width = 16;
+    static const int bias_input = 0;      // raw input that drives the bias row
+    static const long long accum_min = 0; // the least and greatest reachable sums,
+    static const long long accum_max = 0; // checked in C simulation
 };
 
-template <class data_T, class res_T, typename CONFIG_T>
-void synapse_array(data_T data[CONFIG_T::n_in], res_T res[CONFIG_T::n_out],
-                   const unsigned codes[CONFIG_T::n_rows][CONFIG_T::n_words],
-                   const int codebook[CONFIG_T::n_levels]) {
-    static_assert(res_T::width == CONFIG_T::accum_width, "the result holds the raw accumulator");
-    static_assert(data_T::width + CONFIG_T::table_width < 32, "a product fits an int");
+// The raw input of a row: the bias row is driven by a constant, rows beyond the last by zero.
+template <class data_T, typename CONFIG_T>
+ap_uint<data_T::width> synapse_input(data_T data[CONFIG_T::n_in], unsigned row) {
+    // Part of the pipelined loop that calls it.
+    #pragma HLS INLINE
+    if (row < CONFIG_T::n_in)
+        return data[row].range(data_T::width - 1, 0);
+    return row < CONFIG_T::n_rows ? CONFIG_T::bias_input : 0;
+}
 
-    // One word a row for all lanes: a ROM as wide as the row, one read port.
-    #pragma HLS ARRAY_RESHAPE variable=codes complete dim=2
-#ifdef __VITIS_HLS__
-    #pragma HLS BIND_STORAGE variable=codes type=rom_1p impl=bram
-#else
-    #pragma HLS RESOURCE variable=codes core=ROM_1P_BRAM
-#endif
+// The code of a lane in one word of a bank.
+template <typename CONFIG_T> unsigned synapse_code(const unsigned word[CONFIG_T::n_words], unsigned lane) {
+    // A choice of bits: no logic.
+    #pragma HLS INLINE
+    const unsigned shift = (lane % CONFIG_T::word_codes) * CONFIG_T::code_bits;
+    return (word[lane / CONFIG_T::word_codes] >> shift) & ((1u << CONFIG_T::code_bits) - 1);
+}
 
-    // Every lane looks up its own code in the same cycle: the table becomes constants in logic.
-    ap_int<CONFIG_T::table_width> table[CONFIG_T::n_levels];
-    #pragma HLS ARRAY_PARTITION variable=table complete
-    ap_int<CONFIG_T::accum_width> accumulator[CONFIG_T::n_out];
-    #pragma HLS ARRAY_PARTITION variable=accumulator complete
+template <typename CONFIG_T> unsigned synapse_index(unsigned code) {
+    // A choice of bits: no logic.
+    #pragma HLS INLINE
+    return CONFIG_T::has_sign ? code & ((1u << (CONFIG_T::code_bits - 1)) - 1) : code;
+}
 
-LoadTable:
-    for (unsigned level = 0; level < CONFIG_T::n_levels; level++) {
-        #pragma HLS UNROLL
-        table[level] = codebook[level];
-    }
+template <typename CONFIG_T> bool synapse_sign(unsigned code) {
+    // A choice of bits: no logic.
+    #pragma HLS INLINE
+    return CONFIG_T::has_sign && code >> (CONFIG_T::code_bits - 1);
+}
 
-Reset:
-    for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
-        #pragma HLS UNROLL
-        accumulator[lane] = 0;
-    }
-
-Rows:
-    for (unsigned row = 0; row < CONFIG_T::n_rows; row++) {
-        // One row a cycle; the lanes below are unrolled by the pipeline.
-        #pragma HLS PIPELINE II=1
-        ap_uint<data_T::width> input = CONFIG_T::bias_input;
-        if (row < CONFIG_T::n_in)
-            input = data[row].range(data_T::width - 1, 0);
-#ifndef __SYNTHESIS__
-        // Adding zero changes nothing: C simulation saves the time, hardware has no use for it.
-        if (input == 0)
-            continue;
-#endif
-    Lanes:
-        for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
+// The inputs of block `cycle` of each bank.
+template <class data_T, typename CONFIG_T> struct synapse_blocks {
+    static void next(data_T data[CONFIG_T::n_in], unsigned cycle, unsigned block[CONFIG_T::parallel_rows],
+                     ap_uint<data_T::width> input[CONFIG_T::parallel_rows]) {
+        // Part of the pipelined loop that calls it.
+        #pragma HLS INLINE
+    Banks:
+        for (unsigned row = 0; row < CONFIG_T::parallel_rows; row++) {
             #pragma HLS UNROLL
-            const unsigned word = codes[row][lane / CONFIG_T::word_codes];
-            const unsigned shift = (lane % CONFIG_T::word_codes) * CONFIG_T::code_bits;
-            const unsigned code = (word >> shift) & ((1u << CONFIG_T::code_bits) - 1);
-            // As ints the product is what it is at full width; synthesis narrows it to the
-            // operands, and C simulation runs twice as fast as on ap_int.
-            accumulator[lane] += table[code].to_int() * input.to_int();
+            block[row] = cycle;
+            input[row] = synapse_input<data_T, CONFIG_T>(data, cycle * CONFIG_T::parallel_rows + row);
+        }
+    }
+};
+
+// Each bank's next nonzero input, of those still pending.
+template <class data_T, typename CONFIG_T> struct synapse_events {
+    typedef ap_uint<CONFIG_T::n_blocks> pending_T; // a bit for each row of a bank
+
+    static void start(data_T data[CONFIG_T::n_in], pending_T pending[CONFIG_T::parallel_rows]) {
+        // Part of the function that calls it.
+        #pragma HLS INLINE
+    Banks:
+        for (unsigned row = 0; row < CONFIG_T::parallel_rows; row++) {
+            #pragma HLS UNROLL
+            pending[row] = 0;
+        Blocks:
+            for (unsigned block = 0; block < CONFIG_T::n_blocks; block++) {
+                #pragma HLS UNROLL
+                pending[row][block] = synapse_input<data_T, CONFIG_T>(data, block * CONFIG_T::parallel_rows + row) != 0;
+            }
         }
     }
 
+    static bool any(const pending_T pending[CONFIG_T::parallel_rows]) {
+        // Part of the pipelined loop that calls it.
+        #pragma HLS INLINE
+        bool found = false;
+    Banks:
+        for (unsigned row = 0; row < CONFIG_T::parallel_rows; row++) {
+            #pragma HLS UNROLL
+            found = found || pending[row] != 0;
+        }
+        return found;
+    }
+
+    static void next(data_T data[CONFIG_T::n_in], pending_T pending[CONFIG_T::parallel_rows],
+                     unsigned block[CONFIG_T::parallel_rows], ap_uint<data_T::width> input[CONFIG_T::parallel_rows]) {
+        // Part of the pipelined loop that calls it.
+        #pragma HLS INLINE
+    Banks:
+        for (unsigned row = 0; row < CONFIG_T::parallel_rows; row++) {
+            #pragma HLS UNROLL
+            block[row] = 0;
+            input[row] = 0;
+            if (pending[row] != 0) {
+                block[row] = lowest(pending[row]);
+                input[row] = synapse_input<data_T, CONFIG_T>(data, block[row] * CONFIG_T::parallel_rows + row);
+                pending[row][block[row]] = 0;
+            }
+        }
+    }
+
+    // Position of the lowest set bit.
+    static unsigned lowest(pending_T pending) {
+        // Part of the pipelined loop that calls it.
+        #pragma HLS INLINE
+        unsigned position = 0;
+#ifdef __SYNTHESIS__
+    Lowest:
+        for (unsigned block = CONFIG_T::n_blocks; block > 0; block--) {
+            #pragma HLS UNROLL
+            if (pending[block - 1])
+                position = block - 1;
+        }
+#else
+        while (!pending[position])
+            position++;
+#endif
+        return position;
+    }
+};
+
+// One cycle of `decode` and `bank`: weight each row for every lane and add it up.
+template <typename input_T, typename CONFIG_T>
+void synapse_accumulate(const input_T input[CONFIG_T::parallel_rows], const unsigned block[CONFIG_T::parallel_rows],
+                        const unsigned codes[CONFIG_T::parallel_rows][CONFIG_T::n_blocks][CONFIG_T::n_words],
+                        const int values[CONFIG_T::n_values], ap_int<CONFIG_T::accum_width> accumulator[CONFIG_T::n_out]) {
+    // Part of the pipelined loop that calls it, which unrolls the loops below.
+    #pragma HLS INLINE
+Rows:
+    for (unsigned row = 0; row < CONFIG_T::parallel_rows; row++) {
+        #pragma HLS UNROLL
+#ifndef __SYNTHESIS__
+        // Adding zero changes nothing: C simulation saves the time, hardware has no use for it.
+        if (input[row] == 0)
+            continue;
+#endif
+        // Shared by all lanes. As ints the products are what they are at full width; synthesis
+        // narrows them to the operands, and C simulation runs twice as fast as on ap_int.
+        int product[CONFIG_T::n_values];
+        // Every lane selects its own in the same cycle.
+        #pragma HLS ARRAY_PARTITION variable=product complete
+    Bank:
+        for (unsigned value = 0; value < CONFIG_T::n_values; value++) {
+            #pragma HLS UNROLL
+            product[value] = values[value] * input[row].to_int();
+        }
+    Lanes:
+        for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
+            #pragma HLS UNROLL
+            const unsigned code = synapse_code<CONFIG_T>(codes[row][block[row]], lane);
+            const unsigned index = synapse_index<CONFIG_T>(code);
+            if (CONFIG_T::datapath == bank && row >= CONFIG_T::decoded_rows) {
+                accumulator[lane] += synapse_sign<CONFIG_T>(code) ? -product[index] : product[index];
+            } else {
+                const int value = synapse_sign<CONFIG_T>(code) ? -values[index] : values[index];
+                int weighted = value * input[row].to_int();
+                // A multiplier a lane: in a DSP, not in logic.
+#ifdef __VITIS_HLS__
+                #pragma HLS BIND_OP variable=weighted op=mul impl=dsp
+#else
+                #pragma HLS RESOURCE variable=weighted core=DSP48
+#endif
+                accumulator[lane] += weighted;
+            }
+        }
+    }
+}
+
+// The sums leave as raw integers; C simulation checks the proven range.
+template <class res_T, typename CONFIG_T>
+void synapse_results(const ap_int<CONFIG_T::accum_width> accumulator[CONFIG_T::n_out], res_T res[CONFIG_T::n_out]) {
+    // Part of the loop or function that calls it.
+    #pragma HLS INLINE
 Results:
     for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
         #pragma HLS UNROLL
@@ -100,18 +228,284 @@ Results:
     }
 }
 
+template <class data_T, class res_T, typename CONFIG_T, bool BUCKETS, bool EVENT_DRIVEN> struct synapse_engine;
+
+// decode and bank, every row: nothing but one loop, so that the next image follows without a gap.
+template <class data_T, class res_T, typename CONFIG_T> struct synapse_engine<data_T, res_T, CONFIG_T, false, false> {
+    static void run(data_T data[CONFIG_T::n_in], res_T res[CONFIG_T::n_out],
+                    const unsigned codes[CONFIG_T::parallel_rows][CONFIG_T::n_blocks][CONFIG_T::n_words],
+                    const int values[CONFIG_T::n_values]) {
+        // The kernel's one body: the pragmas on the memories reach it.
+        #pragma HLS INLINE
+        ap_int<CONFIG_T::accum_width> accumulator[CONFIG_T::n_out];
+        // Registers: every lane adds in every cycle.
+        #pragma HLS ARRAY_PARTITION variable=accumulator complete
+    Cycles:
+        for (unsigned cycle = 0; cycle < CONFIG_T::n_blocks; cycle++) {
+            // One block a cycle; the loop starts over without draining.
+            #pragma HLS PIPELINE II=1 rewind
+            unsigned block[CONFIG_T::parallel_rows];
+            ap_uint<data_T::width> input[CONFIG_T::parallel_rows];
+            // Registers: all rows of the block are used in the same cycle.
+            #pragma HLS ARRAY_PARTITION variable=block complete
+            #pragma HLS ARRAY_PARTITION variable=input complete
+            synapse_blocks<data_T, CONFIG_T>::next(data, cycle, block, input);
+            if (cycle == 0) {
+            Reset:
+                for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
+                    #pragma HLS UNROLL
+                    accumulator[lane] = 0;
+                }
+            }
+            synapse_accumulate<ap_uint<data_T::width>, CONFIG_T>(input, block, codes, values, accumulator);
+            if (cycle == CONFIG_T::n_blocks - 1)
+                synapse_results<res_T, CONFIG_T>(accumulator, res);
+        }
+    }
+};
+
+// decode and bank, nonzero rows only.
+template <class data_T, class res_T, typename CONFIG_T> struct synapse_engine<data_T, res_T, CONFIG_T, false, true> {
+    static void run(data_T data[CONFIG_T::n_in], res_T res[CONFIG_T::n_out],
+                    const unsigned codes[CONFIG_T::parallel_rows][CONFIG_T::n_blocks][CONFIG_T::n_words],
+                    const int values[CONFIG_T::n_values]) {
+        // The kernel's one body: the pragmas on the memories reach it.
+        #pragma HLS INLINE
+        typedef synapse_events<data_T, CONFIG_T> events;
+        ap_int<CONFIG_T::accum_width> accumulator[CONFIG_T::n_out];
+        // Registers: every lane adds in every cycle.
+        #pragma HLS ARRAY_PARTITION variable=accumulator complete
+        typename events::pending_T pending[CONFIG_T::parallel_rows];
+        // Registers: every bank looks for its next row in every cycle.
+        #pragma HLS ARRAY_PARTITION variable=pending complete
+    Reset:
+        for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
+            #pragma HLS UNROLL
+            accumulator[lane] = 0;
+        }
+        events::start(data, pending);
+        const unsigned most = CONFIG_T::n_blocks;
+        (void)most; // only a pragma uses it
+    Events:
+        while (events::any(pending)) {
+            // Data-dependent; bounded by the rows of a bank.
+            #pragma HLS LOOP_TRIPCOUNT min=0 max=most
+            // One row of each bank a cycle.
+            #pragma HLS PIPELINE II=1
+            unsigned block[CONFIG_T::parallel_rows];
+            ap_uint<data_T::width> input[CONFIG_T::parallel_rows];
+            // Registers: all banks are used in the same cycle.
+            #pragma HLS ARRAY_PARTITION variable=block complete
+            #pragma HLS ARRAY_PARTITION variable=input complete
+            events::next(data, pending, block, input);
+            synapse_accumulate<ap_uint<data_T::width>, CONFIG_T>(input, block, codes, values, accumulator);
+        }
+        synapse_results<res_T, CONFIG_T>(accumulator, res);
+    }
+};
+
+// The buckets of all lanes, one set a parallel row, in distributed RAM.
+template <class data_T, typename CONFIG_T> struct synapse_buckets {
+    typedef ap_int<CONFIG_T::bucket_width> bucket_T;
+
+    // One cycle: each lane adds each row's input to the bucket of its code. `last` holds what was
+    // written in the cycle before, which the memory does not show yet.
+    static void add(const ap_uint<data_T::width> input[CONFIG_T::parallel_rows],
+                    const unsigned block[CONFIG_T::parallel_rows],
+                    const unsigned codes[CONFIG_T::parallel_rows][CONFIG_T::n_blocks][CONFIG_T::n_words],
+                    bucket_T bucket[CONFIG_T::parallel_rows][CONFIG_T::n_out][CONFIG_T::n_values],
+                    unsigned last_index[CONFIG_T::parallel_rows][CONFIG_T::n_out],
+                    bucket_T last[CONFIG_T::parallel_rows][CONFIG_T::n_out]) {
+        // Part of the pipelined loop that calls it, which unrolls the loops below.
+        #pragma HLS INLINE
+    Rows:
+        for (unsigned row = 0; row < CONFIG_T::parallel_rows; row++) {
+            #pragma HLS UNROLL
+#ifndef __SYNTHESIS__
+            // Adding zero changes nothing: C simulation saves the time.
+            if (input[row] == 0)
+                continue;
+#endif
+        Lanes:
+            for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
+                #pragma HLS UNROLL
+                const unsigned code = synapse_code<CONFIG_T>(codes[row][block[row]], lane);
+                const unsigned index = synapse_index<CONFIG_T>(code);
+                const int signed_input = synapse_sign<CONFIG_T>(code) ? -input[row].to_int() : input[row].to_int();
+                const bool again = index == last_index[row][lane];
+                const bucket_T sum = (again ? last[row][lane] : bucket[row][lane][index]) + signed_input;
+                bucket[row][lane][index] = sum;
+                last_index[row][lane] = index;
+                last[row][lane] = sum;
+            }
+        }
+    }
+};
+
+// buckets, with or without events.
+template <class data_T, class res_T, typename CONFIG_T, bool EVENT_DRIVEN>
+struct synapse_engine<data_T, res_T, CONFIG_T, true, EVENT_DRIVEN> {
+    static void run(data_T data[CONFIG_T::n_in], res_T res[CONFIG_T::n_out],
+                    const unsigned codes[CONFIG_T::parallel_rows][CONFIG_T::n_blocks][CONFIG_T::n_words],
+                    const int values[CONFIG_T::n_values]) {
+        // The kernel's one body: the pragmas on the memories reach it.
+        #pragma HLS INLINE
+        typedef synapse_buckets<data_T, CONFIG_T> set;
+        typename set::bucket_T bucket[CONFIG_T::parallel_rows][CONFIG_T::n_out][CONFIG_T::n_values];
+        // A small memory a lane and row: each reads and writes its own in every cycle.
+        #pragma HLS ARRAY_PARTITION variable=bucket complete dim=1
+        #pragma HLS ARRAY_PARTITION variable=bucket complete dim=2
+#ifdef __VITIS_HLS__
+        #pragma HLS BIND_STORAGE variable=bucket type=ram_s2p impl=lutram
+        // `last` covers the cycle between a write and the next read.
+        #pragma HLS DEPENDENCE variable=bucket type=inter direction=RAW distance=2 dependent=true
+#else
+        #pragma HLS RESOURCE variable=bucket core=RAM_S2P_LUTRAM
+        // `last` covers the cycle between a write and the next read.
+        #pragma HLS DEPENDENCE variable=bucket inter RAW distance=2 true
+#endif
+        unsigned last_index[CONFIG_T::parallel_rows][CONFIG_T::n_out];
+        typename set::bucket_T last[CONFIG_T::parallel_rows][CONFIG_T::n_out];
+        // Registers: used in every cycle.
+        #pragma HLS ARRAY_PARTITION variable=last_index complete dim=0
+        #pragma HLS ARRAY_PARTITION variable=last complete dim=0
+
+    Clear:
+        for (unsigned value = 0; value < CONFIG_T::n_values; value++) {
+            // One bucket of every lane a cycle.
+            #pragma HLS PIPELINE II=1
+        ClearRows:
+            for (unsigned row = 0; row < CONFIG_T::parallel_rows; row++) {
+                #pragma HLS UNROLL
+            ClearLanes:
+                for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
+                    #pragma HLS UNROLL
+                    bucket[row][lane][value] = 0;
+                    last[row][lane] = 0;
+                    last_index[row][lane] = 0;
+                }
+            }
+        }
+        fill(data, codes, bucket, last_index, last, std::integral_constant<bool, EVENT_DRIVEN>());
+
+        ap_int<CONFIG_T::accum_width> accumulator[CONFIG_T::n_out];
+        // Registers: a group of lanes adds in every cycle.
+        #pragma HLS ARRAY_PARTITION variable=accumulator complete
+    Reset:
+        for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
+            #pragma HLS UNROLL
+            accumulator[lane] = 0;
+        }
+    Groups:
+        for (unsigned first = 0; first < CONFIG_T::n_out; first += CONFIG_T::drain_lanes) {
+        Drain:
+            for (unsigned value = 0; value < CONFIG_T::n_values; value++) {
+                // One value of a group of lanes a cycle: the loops flatten into one.
+                #pragma HLS PIPELINE II=1
+            DrainLanes:
+                for (unsigned i = 0; i < CONFIG_T::drain_lanes; i++) {
+                    #pragma HLS UNROLL
+                    const unsigned lane = first + i;
+                    if (lane < CONFIG_T::n_out) {
+                        int total = 0;
+                    DrainRows:
+                        for (unsigned row = 0; row < CONFIG_T::parallel_rows; row++) {
+                            #pragma HLS UNROLL
+                            total += bucket[row][lane][value].to_int();
+                        }
+                        accumulator[lane] += total * values[value];
+                    }
+                }
+            }
+        }
+        synapse_results<res_T, CONFIG_T>(accumulator, res);
+    }
+
+    template <typename codes_T, typename bucket_T, typename index_T, typename last_T>
+    static void fill(data_T data[CONFIG_T::n_in], codes_T codes, bucket_T bucket, index_T last_index, last_T last,
+                     std::false_type) {
+        // Part of the function that calls it.
+        #pragma HLS INLINE
+    Cycles:
+        for (unsigned cycle = 0; cycle < CONFIG_T::n_blocks; cycle++) {
+            // One block a cycle.
+            #pragma HLS PIPELINE II=1
+            unsigned block[CONFIG_T::parallel_rows];
+            ap_uint<data_T::width> input[CONFIG_T::parallel_rows];
+            // Registers: all rows of the block are used in the same cycle.
+            #pragma HLS ARRAY_PARTITION variable=block complete
+            #pragma HLS ARRAY_PARTITION variable=input complete
+            synapse_blocks<data_T, CONFIG_T>::next(data, cycle, block, input);
+            synapse_buckets<data_T, CONFIG_T>::add(input, block, codes, bucket, last_index, last);
+        }
+    }
+
+    template <typename codes_T, typename bucket_T, typename index_T, typename last_T>
+    static void fill(data_T data[CONFIG_T::n_in], codes_T codes, bucket_T bucket, index_T last_index, last_T last,
+                     std::true_type) {
+        // Part of the function that calls it.
+        #pragma HLS INLINE
+        typedef synapse_events<data_T, CONFIG_T> events;
+        typename events::pending_T pending[CONFIG_T::parallel_rows];
+        // Registers: every bank looks for its next row in every cycle.
+        #pragma HLS ARRAY_PARTITION variable=pending complete
+        events::start(data, pending);
+        const unsigned most = CONFIG_T::n_blocks;
+        (void)most; // only a pragma uses it
+    Events:
+        while (events::any(pending)) {
+            // Data-dependent; bounded by the rows of a bank.
+            #pragma HLS LOOP_TRIPCOUNT min=0 max=most
+            // One row of each bank a cycle.
+            #pragma HLS PIPELINE II=1
+            unsigned block[CONFIG_T::parallel_rows];
+            ap_uint<data_T::width> input[CONFIG_T::parallel_rows];
+            // Registers: all banks are used in the same cycle.
+            #pragma HLS ARRAY_PARTITION variable=block complete
+            #pragma HLS ARRAY_PARTITION variable=input complete
+            events::next(data, pending, block, input);
+            synapse_buckets<data_T, CONFIG_T>::add(input, block, codes, bucket, last_index, last);
+        }
+    }
+};
+
+template <class data_T, class res_T, typename CONFIG_T>
+void synapse_array(data_T data[CONFIG_T::n_in], res_T res[CONFIG_T::n_out],
+                   const unsigned codes[CONFIG_T::parallel_rows][CONFIG_T::n_blocks][CONFIG_T::n_words],
+                   const int values[CONFIG_T::n_values]) {
+    static_assert(res_T::width == CONFIG_T::accum_width, "the result holds the raw accumulator");
+    static_assert(data_T::width + CONFIG_T::table_width < 32, "a product fits an int");
+    static_assert(CONFIG_T::bucket_width < 32, "a bucket fits an int");
+
+    // One memory a bank, as wide as a row, so that all lanes read in the same cycle.
+    #pragma HLS ARRAY_PARTITION variable=codes complete dim=1
+    #pragma HLS ARRAY_RESHAPE variable=codes complete dim=3
+#ifdef __VITIS_HLS__
+    #pragma HLS BIND_STORAGE variable=codes type=rom_1p impl=bram
+#else
+    #pragma HLS RESOURCE variable=codes core=ROM_1P_BRAM
+#endif
+    // Every lane looks up its own value in the same cycle: the table becomes constants in logic.
+    #pragma HLS ARRAY_PARTITION variable=values complete
+    synapse_engine<data_T, res_T, CONFIG_T, CONFIG_T::datapath == buckets, CONFIG_T::event_driven>::run(data, res, codes,
+                                                                                                        values);
+}
+
 // io_stream: the inputs arrive in packs of data_T::size, the outputs leave in one pack.
 template <class data_T, class res_T, typename CONFIG_T>
 void synapse_array(hls::stream<data_T> &data_stream, hls::stream<res_T> &res_stream,
-                   const unsigned codes[CONFIG_T::n_rows][CONFIG_T::n_words],
-                   const int codebook[CONFIG_T::n_levels]) {
+                   const unsigned codes[CONFIG_T::parallel_rows][CONFIG_T::n_blocks][CONFIG_T::n_words],
+                   const int values[CONFIG_T::n_values]) {
     typename data_T::value_type data[CONFIG_T::n_in];
+    // Registers: a block's rows are read in the same cycle.
     #pragma HLS ARRAY_PARTITION variable=data complete
     typename res_T::value_type res[CONFIG_T::n_out];
+    // Registers: all outputs leave in one pack.
     #pragma HLS ARRAY_PARTITION variable=res complete
 
 ReadPacks:
     for (unsigned pack = 0; pack < CONFIG_T::n_in / data_T::size; pack++) {
+        // One pack a cycle.
         #pragma HLS PIPELINE II=1
         const data_T inputs = data_stream.read();
     ReadPack:
@@ -121,7 +515,7 @@ ReadPacks:
         }
     }
 
-    synapse_array<typename data_T::value_type, typename res_T::value_type, CONFIG_T>(data, res, codes, codebook);
+    synapse_array<typename data_T::value_type, typename res_T::value_type, CONFIG_T>(data, res, codes, values);
 
     res_T outputs;
 WritePack:

@@ -14,12 +14,14 @@ from synq.checkpoint import FloatNetwork
 from synq.data import Dataset
 from synq.device import Branch, load_device
 from synq.errors import SynqError
+from synq.estimate import SIMPLEST, ArrayPlan, Datapath
 from synq.fixedpoint import FixedPoint
 from synq.hls import csim
+from synq.layout import Layout
 from synq.network import QuantizedNetwork, first_difference
 from synq.output import write_files
+from synq.plan import Request, make_plan
 from synq.quantize import Mapping, Method, Quantization, quantize_network
-from synq.tables import c_header
 
 BYTE = FixedPoint(8, 0, signed=False)
 COMBINATIONS = [
@@ -44,15 +46,18 @@ def emit(
     folder: Path,
     backend: str = "Vitis",
     io_type: str = "io_parallel",
+    plans: tuple[ArrayPlan, ...] | None = None,
 ) -> Built:
     from synq.hls import project, qkeras_model
+
+    plans = plans or (SIMPLEST,) * len(network.arrays)
 
     model = qkeras_model.build_model(network)
     expected = network.run(inputs)
     stages = qkeras_model.model_stages(model, network, inputs)
     assert first_difference(expected, stages, "QKeras") is None
     board = load_board("pynq-z2")
-    converted = project.convert(model, network, board, backend, io_type, folder)
+    converted = project.convert(model, network, plans, board, backend, io_type, folder)
     project.write(converted, inputs[:10], expected.head(10))
     return Built(folder, network, inputs)
 
@@ -101,7 +106,10 @@ def test_mnist_is_bit_exact_on_all_test_images(
     model = qkeras_model.build_model(paper_network)
     board = load_board("pynq-z2")
     built_by_hls4ml, folder = tmp_path / "hls4ml", tmp_path / "a folder"
-    converted = project.convert(model, paper_network, board, backend, io_type, built_by_hls4ml)
+    plans = make_plan(paper_network, board, Request()).chosen.arrays
+    converted = project.convert(
+        model, paper_network, plans, board, backend, io_type, built_by_hls4ml
+    )
     expected = paper_network.run(mnist.test_inputs)
     # A folder of its own: hls4ml writes its sources once more before it compiles them.
     write_files(folder, project.write(converted, mnist.test_inputs[:10], expected.head(10)))
@@ -128,20 +136,50 @@ def test_qkeras_model_equals_reference_and_reloads(
 
 
 @pytest.mark.parametrize(
-    ("sizes", "choice", "bias", "io_type"),
+    ("sizes", "choice", "bias", "io_type", "plan"),
     [
-        ((7, 1), Quantization(2), False, "io_parallel"),
-        ((1, 3, 2), Quantization(5, Method.SAMPLING), True, "io_stream"),
-        ((33, 17, 9, 5, 3), Quantization(25, branch=Branch.UNION), True, "io_parallel"),
-        ((40, 70, 10), Quantization(256, Method.UNIFORM), False, "io_stream"),
-        ((50, 12, 6), Quantization(7, mapping=Mapping.OFFSET, table_width=12), True, "io_parallel"),
+        ((7, 1), Quantization(2), False, "io_parallel", SIMPLEST),
+        (
+            (1, 3, 2),
+            Quantization(5, Method.SAMPLING),
+            True,
+            "io_stream",
+            ArrayPlan(Datapath.BUCKETS, 2, 0, event_driven=True),
+        ),
+        (
+            (33, 17, 9, 5, 3),
+            Quantization(25, branch=Branch.UNION),
+            True,
+            "io_parallel",
+            ArrayPlan(Datapath.BANK, 5, 2, event_driven=True),
+        ),
+        (
+            (40, 70, 10),
+            Quantization(256, Method.UNIFORM),
+            False,
+            "io_stream",
+            ArrayPlan(Datapath.BANK, 3, 1),
+        ),
+        (
+            (50, 12, 6),
+            Quantization(7, mapping=Mapping.OFFSET, table_width=12),
+            True,
+            "io_parallel",
+            ArrayPlan(Datapath.BUCKETS, 4, 0),
+        ),
     ],
 )
-def test_other_shapes_are_bit_exact(
-    sizes: tuple[int, ...], choice: Quantization, bias: bool, io_type: str, tmp_path: Path
+def test_other_shapes_and_designs_are_bit_exact(
+    sizes: tuple[int, ...],
+    choice: Quantization,
+    bias: bool,
+    io_type: str,
+    plan: ArrayPlan,
+    tmp_path: Path,
 ) -> None:
     network, inputs = random_network(sizes, choice, bias, seed=len(sizes))
-    built = emit(network, inputs, tmp_path / "hls", io_type=io_type)
+    plans = (plan,) * len(network.arrays)
+    built = emit(network, inputs, tmp_path / "hls", io_type=io_type, plans=plans)
     assert difference(built, tmp_path / "run") is None
 
 
@@ -184,7 +222,7 @@ def corrupted(small: Built, folder: Path, file: str, old: str, new: str) -> Buil
 
 
 def test_one_wrong_code_bit_is_caught(small: Built, tmp_path: Path) -> None:
-    header = c_header(small.network.arrays[0], "array_0")
+    header = Layout(small.network.arrays[0], 1).header("array_0")
     word = next(line for line in header.splitlines() if line.startswith("    {0x")).split("{")[1]
     first = word.split("u")[0]
     flipped = f"0x{int(first, 16) ^ 1:08x}"
@@ -194,8 +232,8 @@ def test_one_wrong_code_bit_is_caught(small: Built, tmp_path: Path) -> None:
 
 
 def test_one_wrong_table_bit_is_caught(small: Built, tmp_path: Path) -> None:
-    value = int(small.network.arrays[1].codebook[3])
-    broken = corrupted(small, tmp_path / "hls", "array_1.h", f", {value},", f", {value ^ 1},")
+    value = Layout(small.network.arrays[1], 1).values[-1]
+    broken = corrupted(small, tmp_path / "hls", "array_1.h", f", {value}}}", f", {value ^ 1}}}")
     found = difference(broken, tmp_path / "run")
     assert found is not None and "array_1" in found
 
@@ -258,7 +296,13 @@ def test_too_wide_a_layer_is_refused(tmp_path: Path) -> None:
     model = qkeras_model.build_model(network)
     with pytest.raises(SynqError, match="4097 wide"):
         project.convert(
-            model, network, load_board("pynq-z2"), "Vitis", "io_parallel", tmp_path / "hls"
+            model,
+            network,
+            (SIMPLEST, SIMPLEST),
+            load_board("pynq-z2"),
+            "Vitis",
+            "io_parallel",
+            tmp_path / "hls",
         )
 
 

@@ -13,6 +13,9 @@ from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 from hls4ml.model.attributes import Attribute
 from hls4ml.model.layers import Layer
 
+from synq.estimate import ArrayPlan, drain_lanes
+from synq.layout import Layout
+from synq.network import SynapseArray
 from synq.resources import folder
 
 KERNEL = "nnet_synapse_array.h"
@@ -22,12 +25,20 @@ _CONFIG_CPP = """struct config{index} : nnet::synapse_array_config {{
     static const unsigned n_in = {n_in};
     static const unsigned n_rows = {n_rows};
     static const unsigned n_out = {n_out};
-    static const unsigned n_levels = {n_levels};
+    static const unsigned n_values = {n_values};
+    static const bool has_sign = {has_sign};
     static const unsigned code_bits = {code_bits};
     static const unsigned word_codes = {word_codes};
     static const unsigned n_words = {n_words};
+    static const unsigned parallel_rows = {parallel_rows};
+    static const unsigned decoded_rows = {decoded_rows};
+    static const unsigned n_blocks = {n_blocks};
+    static const nnet::synapse_datapath datapath = nnet::{datapath};
+    static const bool event_driven = {event_driven};
+    static const unsigned drain_lanes = {drain_lanes};
     static const unsigned table_width = {table_width};
     static const unsigned accum_width = {accum_width};
+    static const unsigned bucket_width = {bucket_width};
     static const int bias_input = {bias_input};
     static const long long accum_min = {accum_min};
     static const long long accum_max = {accum_max};
@@ -36,12 +47,34 @@ _CONFIG_CPP = """struct config{index} : nnet::synapse_array_config {{
 
 _FUNCTION_CPP = (
     "nnet::synapse_array<{input_t}, {output_t}, {config}>"
-    "({input}, {output}, {name}_codes, {name}_codebook);"
+    "({input}, {output}, {name}_codes, {name}_values);"
 )
 
 
+def kernel_constants(array: SynapseArray, plan: ArrayPlan) -> dict[str, int | str]:
+    """What the C++ config of an array says beyond what its Keras layer knows: how it is built."""
+    layout = Layout(array, plan.parallel_rows)
+    return {
+        "n_values": len(layout.values),
+        "has_sign": str(layout.has_sign).lower(),
+        "code_bits": layout.code_bits,
+        "word_codes": layout.codes_per_word,
+        "n_words": layout.words_per_row,
+        "parallel_rows": plan.parallel_rows,
+        "decoded_rows": plan.decoded_rows,
+        "n_blocks": layout.n_blocks,
+        "datapath": plan.datapath.value,
+        "event_driven": str(plan.event_driven).lower(),
+        "drain_lanes": drain_lanes(array),
+        "bucket_width": layout.bucket_width,
+    }
+
+
 class SynapseArrayLayer(Layer):  # type: ignore[misc]
-    """hls4ml's node for a synapse array; the attributes are the constants of its C++ config."""
+    """hls4ml's node for a synapse array; the attributes are constants of its C++ config.
+
+    The others are those of `kernel_constants`, from the layer's entry in hls4ml's configuration.
+    """
 
     _expected_attributes = [  # noqa: RUF012 (hls4ml's own convention)
         Attribute(name)
@@ -49,10 +82,6 @@ class SynapseArrayLayer(Layer):  # type: ignore[misc]
             "n_in",
             "n_rows",
             "n_out",
-            "n_levels",
-            "code_bits",
-            "word_codes",
-            "n_words",
             "table_width",
             "accum_width",
             "bias_input",
@@ -70,7 +99,8 @@ class _ConfigTemplate(LayerConfigTemplate):  # type: ignore[misc]
         super().__init__(SynapseArrayLayer)
 
     def format(self, node: Layer) -> str:
-        return _CONFIG_CPP.format(**self._default_params(node))
+        constants = node.model.config.get_layer_config(node)["Kernel"]
+        return _CONFIG_CPP.format(**self._default_params(node), **constants)
 
 
 class _FunctionTemplate(FunctionCallTemplate):  # type: ignore[misc]
@@ -100,9 +130,6 @@ def _parse_synapse_dense(
 ) -> tuple[dict[str, Any], list[int]]:
     settings = keras_layer["config"]
     n_in, n_out = int(input_shapes[0][-1]), int(settings["units"])
-    n_levels = len(settings["codebook"])
-    code_bits = max(1, (n_levels - 1).bit_length())
-    word_codes = 32 // code_bits
     layer = {
         "class_name": "SynapseArrayLayer",
         "name": settings["name"],
@@ -110,10 +137,6 @@ def _parse_synapse_dense(
         "n_in": n_in,
         "n_rows": n_in + (settings["bias_input"] is not None),
         "n_out": n_out,
-        "n_levels": n_levels,
-        "code_bits": code_bits,
-        "word_codes": word_codes,
-        "n_words": -(-n_out // word_codes),
         "table_width": settings["table_width"],
         "accum_width": settings["accum_width"],
         "bias_input": settings["bias_input"] or 0,

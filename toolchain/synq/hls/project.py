@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 
 from synq.board import Board
 from synq.errors import SynqError
+from synq.estimate import ArrayPlan
 from synq.fixedpoint import FixedPoint
 from synq.hls import extension
 from synq.hls.csim import PROJECT, Stages, integer_lines, stage_sizes
 from synq.hls.qkeras_model import layer_format, raw_integers
+from synq.layout import Layout
 from synq.network import QuantizedNetwork, Trace
 from synq.resources import folder
-from synq.tables import c_header
 
 MAX_WIDTH = 4096  # Vivado HLS refuses to unroll further (hls4ml issues 904, 1013, 1157)
 
@@ -38,17 +39,20 @@ class HlsProject:
     Attributes:
         graph: hls4ml's ModelGraph; it compiles and simulates in its own output folder.
         network: what it was made from.
+        plans: how each array is built.
         stream: whether the interfaces are streams (io_stream) or arrays (io_parallel).
     """
 
     graph: Any
     network: QuantizedNetwork
+    plans: tuple[ArrayPlan, ...]
     stream: bool
 
 
 def convert(
     model: tf.keras.Model,
     network: QuantizedNetwork,
+    plans: tuple[ArrayPlan, ...],
     board: Board,
     backend: str,
     io_type: str,
@@ -57,6 +61,7 @@ def convert(
     """Convert the QKeras model of `network` with hls4ml.
 
     Args:
+        plans: how each array is built.
         backend: "Vitis" or "Vivado".
         io_type: "io_parallel" or "io_stream".
         output: folder that hls4ml writes to and compiles in; nothing is written yet.
@@ -79,11 +84,11 @@ def convert(
         io_type=io_type,
         part=board.part,
         clock_period=board.clock_ns,
-        hls_config=_hls_config(network),
+        hls_config=_hls_config(network, plans),
     )
     # The test bench reads every layer; hls4ml's own switch is a side effect of its trace().
     graph.config.trace_output = True
-    project = HlsProject(graph, network, stream=io_type == "io_stream")
+    project = HlsProject(graph, network, plans, stream=io_type == "io_stream")
     _assert_converted(project)
     return project
 
@@ -102,8 +107,12 @@ def write(project: HlsProject, inputs: NDArray[Any], trace: Trace) -> dict[str, 
     root = Path(project.graph.config.get_output_dir())
     project.graph.write()
     (root / f"{PROJECT}_test.cpp").write_text(test_bench(project))
-    for index, array in enumerate(project.network.arrays):
-        (root / "firmware" / f"array_{index}.h").write_text(c_header(array, f"array_{index}"))
+    for index, (array, plan) in enumerate(
+        zip(project.network.arrays, project.plans, strict=True)
+    ):
+        name = f"array_{index}"
+        header = Layout(array, plan.parallel_rows).header(name)
+        (root / "firmware" / f"{name}.h").write_text(header)
     (root / "tb_data" / "inputs.txt").write_bytes(integer_lines(inputs))
     (root / "tb_data" / "expected.txt").write_bytes(integer_lines(trace.table()))
     # hls4ml's build script adds this folder; the tables are headers instead.
@@ -145,11 +154,13 @@ def test_bench(project: HlsProject) -> str:
     )
 
 
-def _hls_config(network: QuantizedNetwork) -> dict[str, Any]:
+def _hls_config(network: QuantizedNetwork, plans: tuple[ArrayPlan, ...]) -> dict[str, Any]:
     layers: dict[str, Any] = {"inputs": {"Precision": {"result": _precision(network.input_format)}}}
     for name, _ in stage_sizes(network):
         form = layer_format(network, name)
         layers[name] = {"Precision": {"result": _precision(form)}, "Trace": True}
+    for index, (array, plan) in enumerate(zip(network.arrays, plans, strict=True)):
+        layers[f"array_{index}"]["Kernel"] = extension.kernel_constants(array, plan)
     return {
         # Dataflow between the layers. hls4ml's own choice for io_parallel is to pipeline the top
         # function, which would unroll every row loop.

@@ -1,0 +1,222 @@
+"""The planner: which datapath and how many rows a cycle, for a board and a target.
+
+It counts with the model of `estimate.py` and prefers designs within `BUDGET` of every resource of
+the board: beyond, placing and routing get hard (UltraFast Design Methodology, UG949).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from synq.board import Board, Resources, board_names, load_board
+from synq.errors import SynqError, UsageError
+from synq.estimate import ArrayPlan, Datapath, Estimate, estimate_array, total
+from synq.network import QuantizedNetwork, SynapseArray
+
+BUDGET = 0.70  # share of each resource
+_STREAM_BITS = 64  # of the AXI4-Stream that brings the inputs
+_MOST_ROWS = 128
+_MOST_LANES = 4096  # HLS unrolls no further
+_MOST_WORD_BITS = 65_536  # HLS reshapes no further
+
+
+class Target(StrEnum):
+    """What to aim for.
+
+    latency: the fewest cycles from the first input to the result.
+    throughput: an image as often as a 64-bit stream brings one, else as often as fits.
+    area: the smallest share of the board.
+    """
+
+    LATENCY = "latency"
+    THROUGHPUT = "throughput"
+    AREA = "area"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asks of the design.
+
+    Attributes:
+        target: what to aim for, unless `fps` is given.
+        fps: images a second to reach with the smallest design, at the board's clock.
+        rows: rows a cycle of the first array; chosen without.
+        datapath: of every array; chosen without.
+        event_driven: whether zero inputs are skipped.
+    """
+
+    target: Target = Target.THROUGHPUT
+    fps: float | None = None
+    rows: int | None = None
+    datapath: Datapath | None = None
+    event_driven: bool = False
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and not 0 < self.fps < float("inf"):
+            raise UsageError(f"--target-fps must be above 0, got {self.fps:g}")
+        if self.rows is not None and not 1 <= self.rows <= _MOST_ROWS:
+            raise UsageError(f"--rows must be between 1 and {_MOST_ROWS}, got {self.rows}")
+
+
+@dataclass(frozen=True)
+class Design:
+    """A way to build the network, and what it is estimated to take."""
+
+    arrays: tuple[ArrayPlan, ...]
+    estimate: Estimate
+
+    def share(self, board: Board) -> float:
+        """The largest share of any of the board's resources."""
+        return _share(self.estimate.resources, board.resources)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The chosen design among its neighbours.
+
+    Attributes:
+        chosen: what will be built.
+        neighbours: the designs just faster and just smaller, by interval.
+        stream_cycles: cycles that the 64-bit input stream needs an image.
+    """
+
+    chosen: Design
+    neighbours: tuple[Design, ...]
+    stream_cycles: int
+
+
+def make_plan(network: QuantizedNetwork, board: Board, request: Request) -> Plan:
+    """Choose a design.
+
+    Raises:
+        SynqError: nothing fits the board, or not at the asked rate; says what would.
+    """
+    stream = stream_cycles(network)
+    designs = _designs(network, board, request)
+    chosen = _choose(designs, board, request, stream)
+    at = designs.index(chosen)
+    around = tuple(designs[max(0, at - 2) : at] + designs[at + 1 : at + 3])
+    return Plan(chosen, around, stream)
+
+
+def stream_cycles(network: QuantizedNetwork) -> int:
+    """64-bit beats that bring an image; no pixel straddles two."""
+    return -(-network.sizes[0] // (_STREAM_BITS // network.input_format.width))
+
+
+def _choose(designs: list[Design], board: Board, request: Request, stream: int) -> Design:
+    within = [design for design in designs if design.share(board) <= BUDGET]
+    fitting = within or [design for design in designs if design.share(board) <= 1]
+    if request.rows is not None:  # as asked, whether it fits or not; the summary says
+        return min(designs, key=lambda design: design.share(board))
+    if not fitting:
+        raise SynqError(_what_would_fit(designs, board))
+    smallest = min(fitting, key=lambda design: design.share(board))
+    if request.fps is not None:
+        cycles = 1e9 / (request.fps * board.clock_ns)
+        enough = [design for design in fitting if design.estimate.interval <= cycles]
+        if not enough:
+            best = min(fitting, key=lambda design: design.estimate.interval)
+            fastest = 1e9 / (best.estimate.interval * board.clock_ns)
+            raise SynqError(
+                f"{board.name} reaches {fastest:,.0f} images/s at {1000 / board.clock_ns:g} MHz by "
+                f"our estimate, not {request.fps:,.0f}: lower --target-fps, --input-bits or "
+                "--levels, or take a larger board"
+            )
+        return min(enough, key=lambda design: design.share(board))
+    match request.target:
+        case Target.AREA:
+            return smallest
+        case Target.LATENCY:
+            return min(fitting, key=lambda design: (design.estimate.latency, design.share(board)))
+        case Target.THROUGHPUT:
+            best = min(max(design.estimate.interval, stream) for design in fitting)
+            return min(
+                (design for design in fitting if design.estimate.interval <= best),
+                key=lambda design: design.share(board),
+            )
+
+
+def _designs(network: QuantizedNetwork, board: Board, request: Request) -> list[Design]:
+    """The designs worth a look, each the smallest of its interval, the fastest first."""
+    later = Request(datapath=request.datapath)
+    options = [
+        [
+            (plan, estimate_array(array, plan))
+            for plan in _array_plans(array, board, later if index else request)
+        ]
+        for index, array in enumerate(network.arrays)
+    ]
+    best: dict[int, Design] = {}
+    for plan, first in options[0]:
+        rest = [_balanced(choices, board, first.interval) for choices in options[1:]]
+        plans = (plan, *(other for other, _ in rest))
+        design = Design(plans, total((first, *(other for _, other in rest))))
+        key = design.estimate.interval
+        if key not in best or design.share(board) < best[key].share(board):
+            best[key] = design
+    return [best[key] for key in sorted(best)]
+
+
+def _balanced(
+    options: list[tuple[ArrayPlan, Estimate]], board: Board, interval: int
+) -> tuple[ArrayPlan, Estimate]:
+    """The smallest plan of a later array that does not hold up the first, or else the fastest."""
+    fast = [option for option in options if option[1].interval <= interval]
+    if not fast:
+        return min(options, key=lambda option: option[1].interval)
+    return min(fast, key=lambda option: _share(option[1].resources, board.resources))
+
+
+def _array_plans(array: SynapseArray, board: Board, request: Request) -> list[ArrayPlan]:
+    """Every plan of an array that HLS can build, one a number of blocks."""
+    if request.rows is not None:
+        counts = [request.rows]
+    else:  # the fewest rows of each number of blocks
+        counts = sorted({-(-array.n_rows // blocks) for blocks in range(1, array.n_rows + 1)})
+    plans: list[ArrayPlan] = []
+    for rows in counts:
+        word_bits = 32 * -(-array.n_out // (32 // array.code_bits))
+        if rows > _MOST_ROWS or rows * array.n_out > _MOST_LANES or word_bits > _MOST_WORD_BITS:
+            continue
+        for datapath in [request.datapath] if request.datapath else list(Datapath):
+            decoded = [0]
+            if datapath is Datapath.DECODE:
+                decoded = [rows]
+            elif datapath is Datapath.BANK:
+                # DSPs carry as many rows as the budget allows, or none.
+                affordable = int(BUDGET * board.resources.dsp) // array.n_out
+                decoded = sorted({0, min(rows - 1, affordable), min(rows - 1, affordable // 2)})
+            plans += [ArrayPlan(datapath, rows, count, request.event_driven) for count in decoded]
+    if not plans:
+        raise SynqError(
+            f"no design of an array of {array.n_rows} x {array.n_out} can be built: "
+            "use fewer --rows, or a smaller network"
+        )
+    return plans
+
+
+def _share(used: Resources, available: Resources) -> float:
+    return max(
+        need / have if have else (float("inf") if need else 0.0)
+        for need, have in (
+            (used.lut, available.lut),
+            (used.ff, available.ff),
+            (used.bram_18k, available.bram_18k),
+            (used.dsp, available.dsp),
+        )
+    )
+
+
+def _what_would_fit(designs: list[Design], board: Board) -> str:
+    smallest = min(designs, key=lambda design: design.share(board))
+    larger = [
+        name
+        for name in board_names()
+        if any(design.share(load_board(name)) <= BUDGET for design in designs)
+    ]
+    hint = f"it would fit {', '.join(larger)}" if larger else "no known board is large enough"
+    return (
+        f"the network does not fit {board.name}: the smallest design takes "
+        f"{100 * smallest.share(board):.0f} % of a resource by our estimate; {hint}; "
+        "or use fewer --levels or smaller layers"
+    )
