@@ -22,6 +22,7 @@ import pytest
 from synq import sweep as flow
 from synq.cache import default_cache_dir
 from synq.checkpoint import FloatNetwork, save_checkpoint
+from synq.board import load_board
 from synq.data import Dataset, load_npz
 from synq.device import Branch, load_device
 from synq.errors import SynqError, UsageError
@@ -48,6 +49,7 @@ from synq.train import FINETUNING, RECIPES, trained_network
 
 BIN = Path(sys.executable).parent
 DEVICE = load_device("pcmo")
+BOARD = load_board("pynq-z2")
 AXES = Axes((5, 6, 10), (Method.PROPOSED, Method.SAMPLING, Method.NEAREST))
 
 
@@ -87,7 +89,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Materials:
 
 
 def points_of(materials: Materials, axes: Axes = AXES) -> list[Point]:
-    return make_points(axes, Quantization(5), None, materials.dataset, materials.trained, DEVICE)
+    return make_points(axes, Quantization(5), None, materials.dataset, materials.trained, DEVICE, BOARD)
 
 
 class Here:
@@ -182,7 +184,7 @@ def test_points_are_all_combinations_and_nearest_once(small: Materials) -> None:
 
 def test_finetuning_has_the_seed_of_the_training(small: Materials) -> None:
     axes = Axes((5,), (Method.PROPOSED,), sparsities=(0.5, 0.9))
-    points = make_points(axes, Quantization(5), FINETUNING, small.dataset, small.trained, DEVICE)
+    points = make_points(axes, Quantization(5), FINETUNING, small.dataset, small.trained, DEVICE, BOARD)
     seen = {
         (point.sparsity, point.seed, point.finetuning.recipe.seed)
         for point in points

@@ -27,6 +27,7 @@ Cycles: an array starts a new image every n_blocks cycles and needs _PIPELINE mo
 from dataclasses import dataclass
 from enum import StrEnum
 from math import log2
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,24 +124,41 @@ def estimate_array(array: SynapseArray, plan: ArrayPlan) -> Estimate:
     )
 
 
-def event_cycles(
-    array: SynapseArray, plan: ArrayPlan, inputs: NDArray[np.integer[np.typing.NBitBase]]
+def event_intervals(
+    network: QuantizedNetwork, plans: tuple[ArrayPlan, ...], inputs: NDArray[np.integer[Any]]
 ) -> NDArray[np.int64]:
-    """Cycles of an event-driven array for each image.
+    """Cycles until the next image for each image, where arrays skip zero inputs.
 
     Args:
         inputs: (n_samples, n_in) raw inputs.
 
     Returns:
-        (n_samples,) the most nonzero inputs in one bank, and the cycles that always pass.
+        (n_samples,) the cycles of the array that takes longest.
     """
-    layout = Layout(array, plan.parallel_rows)
+    trace = network.run(inputs)
+    signals = [inputs, *trace.activations]
+    cycles: NDArray[np.int64] = np.max(
+        [
+            _array_cycles(array, plan, signal)
+            for array, plan, signal in zip(network.arrays, plans, signals, strict=True)
+        ],
+        axis=0,
+    )
+    return cycles
+
+
+def _array_cycles(
+    array: SynapseArray, plan: ArrayPlan, inputs: NDArray[np.integer[Any]]
+) -> NDArray[np.int64]:
+    """(n_samples,) the most nonzero inputs in one bank, and the cycles that always pass."""
+    layout, interval = Layout(array, plan.parallel_rows), estimate_array(array, plan).interval
+    if not plan.event_driven:
+        return np.full(len(inputs), interval, dtype=np.int64)
     nonzero = np.zeros((len(inputs), layout.n_blocks * plan.parallel_rows), dtype=np.int64)
     nonzero[:, : array.n_in] = inputs != 0
     nonzero[:, array.n_in : array.n_rows] = 1  # the bias
     by_bank = nonzero.reshape(len(inputs), layout.n_blocks, plan.parallel_rows).sum(axis=1)
-    fixed = estimate_array(array, plan).interval - layout.n_blocks
-    cycles: NDArray[np.int64] = by_bank.max(axis=1) + fixed
+    cycles: NDArray[np.int64] = by_bank.max(axis=1) + (interval - layout.n_blocks)
     return cycles
 
 

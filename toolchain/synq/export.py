@@ -19,13 +19,15 @@ from synq.board import Board, load_board
 from synq.checkpoint import FloatNetwork, load_checkpoint
 from synq.data import Dataset, load_mnist, load_npz, with_input_bits
 from synq.device import Device, load_device
+from synq.driver import render_driver
 from synq.errors import SynqError
-from synq.estimate import Estimate, estimate
-from synq.hls import csim
+from synq.hls import axis, csim
 from synq.network import QuantizedNetwork, Trace, count_mismatches, first_difference
 from synq.output import check_replaceable, staged, write_files, write_manifest
+from synq.plan import Plan, Request, make_plan
 from synq.progress import Progress
 from synq.quantize import Quantization, dequantize, level_values, quantize_network
+from synq.synth.flow import PROCESSING_SYSTEMS, render_flow
 from synq.tables import render_tables
 from synq.train import FineTuning, Recipe, trained_network
 
@@ -106,7 +108,7 @@ class Export:
     quantization: Quantization
     board: Board
     backend: str
-    estimated: Estimate
+    plan: Plan
     images: int
     mismatches: int
     images_per_second: float
@@ -194,6 +196,7 @@ def export(
     device_name: str,
     choice: Quantization,
     target: Target,
+    request: Request,
     progress: Progress,
 ) -> Export:
     """Make the project folder, and check it bit-exact on every test input before it appears.
@@ -208,6 +211,7 @@ def export(
         check_replaceable(target.output.resolve(), target.force)
     prepared = prepare(source, device_name, choice, watch, progress)
     network, inputs = prepared.network, prepared.dataset.test_inputs
+    plan = make_plan(network, board, request)
     name = f"{prepared.dataset.name}-{prepared.device.name}-L{choice.levels}-{board.name}"
     output = (target.output or Path("build") / name).resolve()
 
@@ -229,11 +233,38 @@ def export(
             qkeras_model.save_model(model, project_dir / "qkeras_model.h5")
             build_dir = scratch / "hls"
             converted = hls.convert(
-                model, network, board, target.backend, target.io_type, build_dir
+                model,
+                network,
+                plan.chosen.arrays,
+                board,
+                target.backend,
+                target.io_type,
+                build_dir,
             )
             shipped = min(_SHIPPED_VECTORS, len(inputs))
             sources = hls.write(converted, inputs[:shipped], prepared.expected.head(shipped))
             write_files(project_dir / "hls", sources)
+            write_files(
+                project_dir / "hls",
+                axis.render_axis(network, converted.stream, *hls.port_types(converted)),
+            )
+            write_files(
+                project_dir / "flow",
+                render_flow(
+                    board,
+                    axis.TOP,
+                    [f"hls/{source}" for source in axis.SOURCES],
+                    f"hls/{axis.TEST_BENCH}",
+                ),
+            )
+            if board.family in PROCESSING_SYSTEMS:
+                labels = prepared.dataset.test_labels[:shipped]
+                write_files(
+                    project_dir / "driver",
+                    render_driver(
+                        network, inputs[:shipped], prepared.expected.head(shipped), labels, name
+                    ),
+                )
             write_files(project_dir / "tables", render_tables(network))
             (project_dir / "network.npz").write_bytes(network.to_npz())
             (project_dir / "vectors.npz").write_bytes(_vectors(prepared.dataset))
@@ -254,6 +285,13 @@ def export(
                     simulated.result()
                     raise
                 compiler_log, simulation = simulated.result()
+            with axis.axis_bench_build(project_dir / "hls", scratch / "axis") as build:
+                compiler_log += build.finish()
+                difference = axis.stream_difference(
+                    scratch / "axis", network, inputs, prepared.expected, scratch
+                )
+            if difference is not None:
+                raise SynqError(f"not bit-exact: {difference}")
             _compare(prepared.expected, simulation.stages, "C simulation")
             _compare(prepared.expected, library_stages, "hls4ml's compiled library")
         accuracy = {
@@ -273,11 +311,10 @@ def export(
                 "g++.log": _without(compiler_log, hidden).encode(),
             },
         )
-        estimated = estimate(network)
         mismatches = count_mismatches(prepared.expected, simulation.stages)
         write_manifest(
             project_dir,
-            _manifest(source, choice, target, board, prepared, estimated, mismatches),
+            _manifest(source, choice, target, board, prepared, plan, mismatches),
         )
     return Export(
         output=output,
@@ -285,7 +322,7 @@ def export(
         quantization=choice,
         board=board,
         backend=target.backend,
-        estimated=estimated,
+        plan=plan,
         images=len(inputs),
         mismatches=mismatches,
         images_per_second=simulation.images_per_second,
@@ -318,7 +355,7 @@ def _manifest(
     target: Target,
     board: Board,
     prepared: Prepared,
-    estimated: Estimate,
+    plan: Plan,
     mismatches: int,
 ) -> dict[str, Any]:
     network = prepared.network
@@ -356,5 +393,6 @@ def _manifest(
         "network": {"digest": network.digest, "arrays": arrays, "output_unit": network.output_unit},
         "accuracy": prepared.accuracy,
         "bit_exact": {"images": len(prepared.expected.classes), "mismatches": mismatches},
-        "estimate": asdict(estimated),
+        "design": [asdict(array) for array in plan.chosen.arrays],
+        "estimate": asdict(plan.chosen.estimate),
     }

@@ -14,6 +14,7 @@ from synq.network import QuantizedNetwork, SynapseArray
 
 BUDGET = 0.70  # share of each resource
 _STREAM_BITS = 64  # of the AXI4-Stream that brings the inputs
+_TYPICAL_EVENTS = 3  # an event-driven array rarely takes more than a third of its worst case
 _MOST_ROWS = 128
 _MOST_LANES = 4096  # HLS unrolls no further
 _MOST_WORD_BITS = 65_536  # HLS reshapes no further
@@ -40,6 +41,7 @@ class Request:
         target: what to aim for, unless `fps` is given.
         fps: images a second to reach with the smallest design, at the board's clock.
         rows: rows a cycle of the first array; chosen without.
+        reuse_factor: cycles an image of the first array, from which its rows follow.
         datapath: of every array; chosen without.
         event_driven: whether zero inputs are skipped.
     """
@@ -47,6 +49,7 @@ class Request:
     target: Target = Target.THROUGHPUT
     fps: float | None = None
     rows: int | None = None
+    reuse_factor: int | None = None
     datapath: Datapath | None = None
     event_driven: bool = False
 
@@ -55,6 +58,14 @@ class Request:
             raise UsageError(f"--target-fps must be above 0, got {self.fps:g}")
         if self.rows is not None and not 1 <= self.rows <= _MOST_ROWS:
             raise UsageError(f"--rows must be between 1 and {_MOST_ROWS}, got {self.rows}")
+        if self.reuse_factor is not None and self.reuse_factor < 1:
+            raise UsageError(f"--reuse-factor must be at least 1, got {self.reuse_factor}")
+
+    def rows_of(self, array: SynapseArray) -> int | None:
+        """Rows a cycle that the user has fixed, or None."""
+        if self.reuse_factor is not None:
+            return -(-array.n_rows // self.reuse_factor)
+        return self.rows
 
 
 @dataclass(frozen=True)
@@ -106,14 +117,16 @@ def stream_cycles(network: QuantizedNetwork) -> int:
 def _choose(designs: list[Design], board: Board, request: Request, stream: int) -> Design:
     within = [design for design in designs if design.share(board) <= BUDGET]
     fitting = within or [design for design in designs if design.share(board) <= 1]
-    if request.rows is not None:  # as asked, whether it fits or not; the summary says
+    if (
+        request.rows is not None or request.reuse_factor is not None
+    ):  # as asked, whether it fits or not; the summary says
         return min(designs, key=lambda design: design.share(board))
     if not fitting:
         raise SynqError(_what_would_fit(designs, board))
     smallest = min(fitting, key=lambda design: design.share(board))
     if request.fps is not None:
-        cycles = 1e9 / (request.fps * board.clock_ns)
-        enough = [design for design in fitting if design.estimate.interval <= cycles]
+        period = 1e9 / (request.fps * board.clock_ns)
+        enough = [design for design in fitting if design.estimate.interval <= period]
         if not enough:
             best = min(fitting, key=lambda design: design.estimate.interval)
             fastest = 1e9 / (best.estimate.interval * board.clock_ns)
@@ -129,16 +142,16 @@ def _choose(designs: list[Design], board: Board, request: Request, stream: int) 
         case Target.LATENCY:
             return min(fitting, key=lambda design: (design.estimate.latency, design.share(board)))
         case Target.THROUGHPUT:
-            best = min(max(design.estimate.interval, stream) for design in fitting)
+            cycles = min(max(design.estimate.interval, stream) for design in fitting)
             return min(
-                (design for design in fitting if design.estimate.interval <= best),
+                (design for design in fitting if design.estimate.interval <= cycles),
                 key=lambda design: design.share(board),
             )
 
 
 def _designs(network: QuantizedNetwork, board: Board, request: Request) -> list[Design]:
-    """The designs worth a look, each the smallest of its interval, the fastest first."""
-    later = Request(datapath=request.datapath)
+    """The designs worth a look, the fastest first: each is smaller than all faster ones."""
+    later = Request(datapath=request.datapath, event_driven=request.event_driven)
     options = [
         [
             (plan, estimate_array(array, plan))
@@ -148,13 +161,18 @@ def _designs(network: QuantizedNetwork, board: Board, request: Request) -> list[
     ]
     best: dict[int, Design] = {}
     for plan, first in options[0]:
-        rest = [_balanced(choices, board, first.interval) for choices in options[1:]]
+        interval = first.interval // (_TYPICAL_EVENTS if request.event_driven else 1)
+        rest = [_balanced(choices, board, interval) for choices in options[1:]]
         plans = (plan, *(other for other, _ in rest))
         design = Design(plans, total((first, *(other for _, other in rest))))
         key = design.estimate.interval
         if key not in best or design.share(board) < best[key].share(board):
             best[key] = design
-    return [best[key] for key in sorted(best)]
+    front: list[Design] = []
+    for key in sorted(best):
+        if not front or best[key].share(board) < front[-1].share(board):
+            front.append(best[key])
+    return front
 
 
 def _balanced(
@@ -169,8 +187,8 @@ def _balanced(
 
 def _array_plans(array: SynapseArray, board: Board, request: Request) -> list[ArrayPlan]:
     """Every plan of an array that HLS can build, one a number of blocks."""
-    if request.rows is not None:
-        counts = [request.rows]
+    if (asked := request.rows_of(array)) is not None:
+        counts = [min(asked, array.n_rows)]
     else:  # the fewest rows of each number of blocks
         counts = sorted({-(-array.n_rows // blocks) for blocks in range(1, array.n_rows + 1)})
     plans: list[ArrayPlan] = []
@@ -190,6 +208,7 @@ def _array_plans(array: SynapseArray, board: Board, request: Request) -> list[Ar
     if not plans:
         raise SynqError(
             f"no design of an array of {array.n_rows} x {array.n_out} can be built: "
+            f"at most {_MOST_ROWS} rows and {_MOST_LANES} lanes (rows x outputs) a cycle; "
             "use fewer --rows, or a smaller network"
         )
     return plans

@@ -31,13 +31,15 @@ from uuid import uuid4
 import numpy as np
 
 from synq import __version__
+from synq.board import Board
 from synq.cache import default_cache_dir
 from synq.checkpoint import FloatNetwork
 from synq.data import Dataset, with_input_bits
 from synq.device import Branch, Device
 from synq.errors import SynqError, UsageError
-from synq.estimate import estimate
+from synq.estimate import SIMPLEST, estimate
 from synq.network import QuantizedNetwork
+from synq.plan import Request, make_plan
 from synq.progress import SILENT, Progress
 from synq.quantize import Method, Quantization, quantize_network
 from synq.train import FineTuning
@@ -123,6 +125,7 @@ class Point:
         network: digest of the trained weights.
         seed: what they were trained with; None for a checkpoint.
         finetuning: how to fine-tune them for this point, or None.
+        board: whose resources bound the estimated design.
         version: of synq.
     """
 
@@ -132,6 +135,7 @@ class Point:
     device: Device
     choice: Quantization
     finetuning: FineTuning | None
+    board: Board
     version: str = __version__
 
     @cached_property
@@ -174,7 +178,8 @@ class PointResult:
         reference: accuracy of the integer reference, percent.
         effective_levels: of each array.
         code_bits_total: bits that store all codes: sum over the arrays of code bits x synapses.
-        interval_cycles: estimated clock cycles an image.
+        interval_cycles: estimated clock cycles an image of the planner's design for the board; of
+            one row a cycle where no design fits it.
         zero_share: of each array, the share of synapses that are zero, 0..1.
         seconds: what it took; not part of the result proper.
     """
@@ -221,6 +226,7 @@ def make_points(
     dataset: Dataset,
     trained: Sequence[Trained],
     device: Device,
+    board: Board,
 ) -> list[Point]:
     """Every combination once; the method nearest once for all levels.
 
@@ -255,6 +261,7 @@ def make_points(
                 device=device,
                 choice=choice,
                 finetuning=_seeded(tuning, each.seed),
+                board=board,
             )
             points.setdefault(point.key, point)
     return list(points.values())
@@ -357,7 +364,7 @@ def evaluate(point: Point, materials: Materials) -> PointResult:
         network, point.choice, point.device, dataset.input_format, dataset.train_inputs, ranges
     )
     accuracy = quantized.run(dataset.test_inputs).accuracy(dataset.test_labels)
-    return _result(quantized, trained.software, accuracy, time.monotonic() - start)
+    return _result(quantized, point.board, trained.software, accuracy, time.monotonic() - start)
 
 
 _torch = threading.Lock()  # its settings are the process's; a Dask worker may run several threads
@@ -369,15 +376,19 @@ def _reduced(dataset: Dataset, bits: int) -> Dataset:
 
 
 def _result(
-    network: QuantizedNetwork, software: float, accuracy: float, seconds: float
+    network: QuantizedNetwork, board: Board, software: float, accuracy: float, seconds: float
 ) -> PointResult:
     arrays = network.arrays
+    try:
+        estimated = make_plan(network, board, Request()).chosen.estimate
+    except SynqError:  # a sweep is about accuracy first
+        estimated = estimate(network, (SIMPLEST,) * len(arrays))
     return PointResult(
         software=round(software, 4),
         reference=round(accuracy, 4),
         effective_levels=tuple(array.effective_levels for array in arrays),
         code_bits_total=sum(array.code_bits * array.codes.size for array in arrays),
-        interval_cycles=estimate(network).interval,
+        interval_cycles=estimated.interval,
         zero_share=tuple(round(float(np.mean(array.weights == 0)), 4) for array in arrays),
         seconds=round(seconds, 3),
     )

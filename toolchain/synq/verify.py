@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synq.errors import SynqError
-from synq.hls import csim
+from synq.hls import axis, csim
 from synq.network import QuantizedNetwork, count_mismatches, first_difference
 from synq.output import changed_files, read_manifest
 from synq.progress import Progress
@@ -52,7 +52,12 @@ def verify(project: Path, progress: Progress) -> Verification:
         bench = Path(scratch) / "testbench"
         with csim.test_bench_build(project / "hls", bench) as build:
             _, simulation = csim.finish_and_simulate(build, network, inputs, Path(scratch))
-    difference = first_difference(expected, simulation.stages, "C simulation")
+        with axis.axis_bench_build(project / "hls", Path(scratch) / "axis") as build:
+            build.finish()
+            stream = axis.stream_difference(
+                Path(scratch) / "axis", network, inputs, expected, Path(scratch)
+            )
+    difference = first_difference(expected, simulation.stages, "C simulation") or stream
     if difference is not None:
         raise SynqError(f"not bit-exact: {difference}")
     accuracy = round(expected.accuracy(labels), 4)

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from synq.cli import boards, devices, export, quantize, sweep, train, verify
+from synq.cli import boards, devices, export, plan, quantize, report, sweep, synth, train, verify
 from synq.errors import UsageError, nearest_names
 
 app = typer.Typer(
@@ -15,9 +15,12 @@ app = typer.Typer(
 )
 app.command("export")(export.export)
 app.command("train")(train.train)
+app.command("plan")(plan.plan)
 app.command("quantize")(quantize.quantize)
 app.command("sweep")(sweep.sweep)
 app.command("verify")(verify.verify)
+app.command("synth")(synth.synth)
+app.command("report")(report.report)
 app.command("boards")(boards.boards)
 app.command("devices")(devices.devices)
 

@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 
 from synq.cli import console, options
+from synq.cli.plan import design_json, print_plan
 
 if TYPE_CHECKING:
     from synq.export import Export
@@ -14,9 +15,7 @@ if TYPE_CHECKING:
 
 def export(
     levels: options.LevelsOption = 10,
-    board: Annotated[
-        str, typer.Option(help="Board (see `synq boards`), or your .toml.")
-    ] = "pynq-z2",
+    board: options.BoardOption = "pynq-z2",
     backend: Annotated[
         Literal["vitis", "vivado"], typer.Option(help="hls4ml backend.", case_sensitive=False)
     ] = "vitis",
@@ -29,6 +28,12 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Replace a folder that synq did not write.", metavar="")
     ] = False,
+    target: options.TargetOption = "throughput",
+    target_fps: options.TargetFpsOption = None,
+    rows: options.RowsOption = None,
+    reuse_factor: options.ReuseFactorOption = None,
+    datapath: options.DatapathOption = None,
+    event_driven: options.EventDrivenOption = False,
     recipe: options.RecipeOption = "paper",
     seed: options.SeedOption = None,
     bias: options.BiasOption = False,
@@ -65,8 +70,9 @@ def export(
     source = options.source(recipe, seed, bias, checkpoint, data, data_dir, finetune, sparsity)
     from synq import export as flow
 
-    target = flow.Target(board, backend.capitalize(), io_type, output, force)
-    result = flow.export(source, device, choice, target, console.progress(as_json))
+    request = options.design(target, target_fps, rows, reuse_factor, datapath, event_driven)
+    project = flow.Target(board, backend.capitalize(), io_type, output, force)
+    result = flow.export(source, device, choice, project, request, console.progress(as_json))
     if as_json:
         console.print_json(_json(result))
     else:
@@ -81,14 +87,7 @@ def _json(result: "Export") -> dict[str, Any]:
         "accuracy": result.prepared.accuracy,
         "bit_exact": {"images": result.images, "mismatches": result.mismatches},
         "csim_images_per_second": round(result.images_per_second, 1),
-        "estimate": {
-            "lut": result.estimated.resources.lut,
-            "ff": result.estimated.resources.ff,
-            "bram_18k": result.estimated.resources.bram_18k,
-            "dsp": result.estimated.resources.dsp,
-            "latency_cycles": result.estimated.latency,
-            "interval_cycles": result.estimated.interval,
-        },
+        "design": design_json(result.plan.chosen),
         "board": result.board.name,
         "output": str(result.output),
         "seconds": result.seconds,
@@ -114,49 +113,12 @@ def _print(result: "Export") -> None:
             for index, array in enumerate(result.prepared.network.arrays)
         ],
     )
-    budget, used = result.board.resources, result.estimated.resources
-    rows = []
-    for label, need, have in (
-        ("LUT", used.lut, budget.lut),
-        ("FF", used.ff, budget.ff),
-        ("BRAM 18K", used.bram_18k, budget.bram_18k),
-        ("DSP", used.dsp, budget.dsp),
-    ):
-        share = f"{100 * need / have:.0f} %" if have else "none on this part"
-        rows.append([label, f"{need:,}", f"{have:,}", share])
-    console.print_table(
-        f"Estimated resources on {result.board.name} ({result.board.part})",
-        ["", "estimate", "board", "used"],
-        rows,
-    )
-    cycles, clock = result.estimated, result.board.clock_ns
-    console.say(
-        f"Estimated latency {cycles.latency} cycles ({cycles.latency * clock / 1000:.1f} us at "
-        f"{1000 / clock:.0f} MHz), a new image every {cycles.interval} cycles"
-    )
-    over = [row[0] for row, (need, have) in zip(rows, _pairs(result), strict=True) if need > have]
-    if over:
-        console.say(f"[bold red]Over the board's budget:[/] {', '.join(over)}")
+    print_plan(result.plan, result.board)
     console.say(
         f"[bold green]Bit-exact:[/] {result.images:,} images, every layer: Python = QKeras = "
-        f"C simulation ({result.images_per_second:,.0f} images/s a core)"
+        f"C simulation = AXI4-Stream wrapper ({result.images_per_second:,.0f} images/s a core)"
     )
     console.say(f"[bold]Project:[/] {escape(str(result.output))}")
     console.say("[bold]Next:[/]")
     console.say(f"  synq verify {console.quoted(result.output)}")
-    tool = (
-        "vitis-run --mode hls --tcl build_prj.tcl"
-        if "vitis" in result.backend.lower()
-        else "vivado_hls -f build_prj.tcl"
-    )
-    console.say(f"  cd {console.quoted(result.output / 'hls')} && {tool}   (needs AMD's tools)")
-
-
-def _pairs(result: "Export") -> list[tuple[int, int]]:
-    used, budget = result.estimated.resources, result.board.resources
-    return [
-        (used.lut, budget.lut),
-        (used.ff, budget.ff),
-        (used.bram_18k, budget.bram_18k),
-        (used.dsp, budget.dsp),
-    ]
+    console.say(f"  synq synth {console.quoted(result.output)}   (needs AMD's tools)")

@@ -9,8 +9,10 @@ from synq.errors import UsageError
 
 if TYPE_CHECKING:
     from synq.export import Source
+    from synq.plan import Request
     from synq.quantize import Quantization
 
+_DESIGN = "Design of the synapse arrays"
 _NETWORK = "Network and data"
 _DEVICE = "Device and quantization"
 
@@ -66,6 +68,51 @@ DataDirOption = Annotated[
 LevelsOption = Annotated[
     int,
     typer.Option(help="Levels L, 2 to 256 (the paper: 5 to 25).", parser=_integer, metavar="<int>"),
+]
+BoardOption = Annotated[str, typer.Option(help="Board (see `synq boards`), or your .toml.")]
+TargetOption = Annotated[
+    Literal["throughput", "latency", "area"],
+    typer.Option(help="What the design aims for.", rich_help_panel=_DESIGN),
+]
+TargetFpsOption = Annotated[
+    float | None,
+    typer.Option(
+        help="The smallest design of so many images a second, instead.",
+        parser=_number,
+        metavar="<float>",
+        rich_help_panel=_DESIGN,
+    ),
+]
+RowsOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Rows a cycle of the first array, instead of the planner's choice.",
+        parser=_integer,
+        metavar="<int>",
+        rich_help_panel=_DESIGN,
+    ),
+]
+ReuseFactorOption = Annotated[
+    int | None,
+    typer.Option(
+        help="hls4ml's word for it: cycles an image of the first array; rows follow.",
+        parser=_integer,
+        metavar="<int>",
+        rich_help_panel=_DESIGN,
+    ),
+]
+DatapathOption = Annotated[
+    Literal["decode", "bank", "buckets"] | None,
+    typer.Option(help="How rows are weighted, instead of the planner.", rich_help_panel=_DESIGN),
+]
+EventDrivenOption = Annotated[
+    bool,
+    typer.Option(
+        "--event-driven",
+        help="Skip rows whose input is zero: latency depends on the image.",
+        metavar="",
+        rich_help_panel=_DESIGN,
+    ),
 ]
 DeviceOption = Annotated[
     str,
@@ -195,6 +242,28 @@ def source(
         finetuning = replace(FINETUNING, recipe=tuning, sparsity=sparsity)
     recipe_used = replace(chosen, bias=bias)
     return Source(recipe_used, checkpoint, data, data_dir, finetuning, default_cache_dir())
+
+
+def design(
+    target: str,
+    target_fps: float | None,
+    rows: int | None,
+    reuse_factor: int | None,
+    datapath: str | None,
+    event_driven: bool,
+) -> "Request":
+    """What the options ask of the design.
+
+    Raises:
+        UsageError: a value is out of range, or two exclude each other.
+    """
+    from synq.estimate import Datapath
+    from synq.plan import Request, Target
+
+    if sum(option is not None for option in (target_fps, rows, reuse_factor)) > 1:
+        raise UsageError("--target-fps, --rows and --reuse-factor exclude one another")
+    chosen = Datapath(datapath) if datapath is not None else None
+    return Request(Target(target), target_fps, rows, reuse_factor, chosen, event_driven)
 
 
 def check_output_file(output: Path | None) -> None:

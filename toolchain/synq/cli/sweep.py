@@ -64,6 +64,7 @@ def sweep(
     scheduler: Annotated[
         str | None, typer.Option(help="Run on the Dask cluster of this scheduler's address.")
     ] = None,
+    board: options.BoardOption = "pynq-z2",
     recipe: options.RecipeOption = "paper",
     bias: options.BiasOption = False,
     checkpoint: options.CheckpointOption = None,
@@ -85,6 +86,7 @@ def sweep(
     if sparsities is not None and not finetune:
         raise UsageError("--sparsities needs --finetune: only fine-tuning makes zeros")
     from synq import sweep as flow
+    from synq.board import load_board
     from synq.device import Branch, load_device
     from synq.export import Stopwatch
     from synq.quantize import Method
@@ -109,7 +111,7 @@ def sweep(
         axes.activation_bits[0],
     )
     source = options.source(recipe, None, bias, checkpoint, data, data_dir, finetune)
-    chosen_device = load_device(device)
+    chosen_device, chosen_board = load_device(device), load_board(board)
     progress = console.progress(as_json)
     if output is not None:
         _check_folder(output)
@@ -118,7 +120,9 @@ def sweep(
     for seed in [None] if seeds is None else range(seeds):
         dataset, one = _trained(source, seed, watch, progress)
         trained.append(one)
-    points = flow.make_points(axes, base, source.finetuning, dataset, trained, chosen_device)
+    points = flow.make_points(
+        axes, base, source.finetuning, dataset, trained, chosen_device, chosen_board
+    )
     folder = (output or Path("build") / f"sweep-{dataset.name}-{chosen_device.name}").resolve()
     _check_folder(folder)
 

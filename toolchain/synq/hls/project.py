@@ -107,9 +107,7 @@ def write(project: HlsProject, inputs: NDArray[Any], trace: Trace) -> dict[str, 
     root = Path(project.graph.config.get_output_dir())
     project.graph.write()
     (root / f"{PROJECT}_test.cpp").write_text(test_bench(project))
-    for index, (array, plan) in enumerate(
-        zip(project.network.arrays, project.plans, strict=True)
-    ):
+    for index, (array, plan) in enumerate(zip(project.network.arrays, project.plans, strict=True)):
         name = f"array_{index}"
         header = Layout(array, plan.parallel_rows).header(name)
         (root / "firmware" / f"{name}.h").write_text(header)
@@ -125,13 +123,16 @@ def write(project: HlsProject, inputs: NDArray[Any], trace: Trace) -> dict[str, 
     }
 
 
+def port_types(project: HlsProject) -> tuple[str, str]:
+    """C++ types of the top function's input and output: of an element, or of a pack in a stream."""
+    (given,), (result,) = project.graph.get_input_variables(), project.graph.get_output_variables()
+    return given.type.name, result.type.name
+
+
 def test_bench(project: HlsProject) -> str:
     """The C++ source of the raw-integer test bench."""
-    network, graph = project.network, project.graph
-    (input_variable,), (output_variable,) = (
-        graph.get_input_variables(),
-        graph.get_output_variables(),
-    )
+    network = project.network
+    input_type, output_type = port_types(project)
     stages = [
         {
             "name": name,
@@ -149,8 +150,8 @@ def test_bench(project: HlsProject) -> str:
         input_width=network.input_format.width,
         stages=stages,
         stream=project.stream,
-        input_type=input_variable.type.name,
-        output_type=output_variable.type.name,
+        input_type=input_type,
+        output_type=output_type,
     )
 
 

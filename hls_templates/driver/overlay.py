@@ -1,0 +1,380 @@
+"""Run the network on a PYNQ board.
+
+    from overlay import SynapseOverlay
+
+    network = SynapseOverlay()        # synq.bit and synq.hwh lie beside this file
+    network.self_test()               # raises with the first difference
+    classes = network.predict(images) # uint8 images, (n, 28, 28) or (n, 784)
+
+The folder is complete: copy it to the board. It needs numpy and, on the board, PYNQ 2.7 or newer;
+`network.json` says which network it is, `vectors.npz` holds test images with the integers that the
+network must compute for them.
+
+The stream to the accelerator has 64-bit beats. To it: raw pixels, as many as fit a beat, the first
+in the lowest bits, each image padded to whole beats. From it, an image: the logits as 32-bit
+integers, two a beat, padded, then one beat with the class. A transfer is a number of whole images.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+_HERE = Path(__file__).resolve().parent
+_FORMAT = "synq-driver-1"
+_DMA = "axi_dma_0"  # its name in the block design
+_BEAT_BITS = 64
+_BEAT_BYTES = 8
+_MOST_IMAGES = 4096  # a transfer; more gain nothing and take memory
+_POLL_SECONDS = 20e-6
+
+
+class SynapseError(RuntimeError):
+    """What went wrong, and what to check, in one line."""
+
+
+class SynapseOverlay:
+    """The network in the programmable logic.
+
+    The bit file is loaded at the first use. Not for more than one thread.
+
+    Args:
+        bitfile: the bit file, its `.hwh` beside it; `synq.bit` beside this file if not given.
+        dma: a PYNQ DMA driver to use instead of loading a bit file.
+        timeout: seconds that one transfer may take.
+        folder: where `network.json` and `vectors.npz` are.
+
+    Attributes:
+        n_in: pixels of an image.
+        n_out: logits of an image.
+        input_bits: of a raw pixel.
+        output_unit: the real number that 1 in a logit stands for.
+        digest: SHA-256 of the network.
+    """
+
+    def __init__(
+        self,
+        bitfile: str | Path | None = None,
+        dma: Any = None,
+        timeout: float = 10.0,
+        folder: str | Path = _HERE,
+    ) -> None:
+        self._folder = Path(folder)
+        self._bitfile = Path(bitfile) if bitfile is not None else self._folder / "synq.bit"
+        self._loads = dma is None
+        self._dma = dma
+        self._overlay: Any = None
+        self._timeout = timeout
+        self._buffers: tuple[Any, Any] | None = None
+
+        network = _read_json(self._folder / "network.json")
+        self.n_in: int = network["n_in"]
+        self.n_out: int = network["n_out"]
+        self.input_bits: int = network["input_bits"]
+        self.output_unit: float = network["output_unit"]
+        self.digest: str = network["digest"]
+        self._input_integer: int = network["input_integer"]
+        self._lanes = _BEAT_BITS // self.input_bits
+        self._image_beats = -(-self.n_in // self._lanes)
+        self._result_beats = -(-self.n_out // 2) + 1
+
+    # ---- What a user calls ----------------------------------------------------------------------
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """The class of each image.
+
+        Args:
+            images: (n, ...) with n_in pixels an image, as `quantize` takes them.
+
+        Returns:
+            (n,) int64.
+        """
+        return self.run(self.quantize(images))[1]
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """The raw outputs for each image; times `output_unit` they are real numbers.
+
+        Args:
+            images: as for `predict`.
+
+        Returns:
+            (n, n_out) int32.
+        """
+        return self.run(self.quantize(images))[0]
+
+    def quantize(self, images: np.ndarray) -> np.ndarray:
+        """Images as the network's raw pixels.
+
+        Integers must be bytes, 0 to 255. Floats must be in the network's input range (0 to 1 for
+        byte images, where byte / 256 is the value) and first go to the nearest byte, ties to even.
+        Bytes are then rounded to `input_bits` bits, half up, and saturated.
+
+        Args:
+            images: (n, ...) with n_in pixels an image, integers or floats.
+
+        Returns:
+            (n, n_in) uint8.
+        """
+        rows = self._rows(images)
+        if rows.dtype.kind == "f":
+            most = 2.0**self._input_integer
+            # A comparison with NaN is false.
+            if rows.size and not (rows.min() >= 0 and rows.max() <= most):
+                raise SynapseError(
+                    f"float images must be of 0 to {most:g}, got {rows.min():g} to {rows.max():g}; "
+                    "give bytes of 0 to 255 as integers"
+                )
+            scale = 2.0 ** (8 - self._input_integer)
+            pixels = np.minimum(np.rint(rows.astype(np.float64) * scale), 255).astype(np.uint8)
+        else:
+            pixels = _within(rows, 8, "images")
+        shift = 8 - self.input_bits
+        if shift == 0:
+            return pixels
+        half = 1 << (shift - 1)
+        most_raw = (1 << self.input_bits) - 1
+        return np.minimum((pixels.astype(np.uint16) + half) >> shift, most_raw).astype(np.uint8)
+
+    def run(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The network on raw pixels, which `quantize` makes of images.
+
+        Args:
+            inputs: (n, n_in) integers of `input_bits` bits.
+
+        Returns:
+            (n, n_out) int32 logits and (n,) int64 classes.
+        """
+        rows = _within(self._rows(inputs), self.input_bits, "inputs")
+        n_images = len(rows)
+        logits = np.empty((n_images, self.n_out), dtype=np.int32)
+        classes = np.empty(n_images, dtype=np.int64)
+        if n_images == 0:
+            return logits, classes
+        size = self._prepare(n_images)
+        for first in range(0, n_images, size):
+            part = rows[first : first + size]
+            self._load(part)
+            self._transfer(len(part))
+            beats = self._results(len(part))
+            logits[first : first + size] = beats.view("<i4")[:, : self.n_out]
+            classes[first : first + size] = beats[:, -1].astype(np.int64)
+        if classes.min() < 0 or classes.max() >= self.n_out:
+            raise SynapseError(
+                f"the accelerator returned the class {classes.max()}, the network has {self.n_out}:"
+                f" {self._bitfile.name} is of another network"
+            )
+        return logits, classes
+
+    def self_test(self) -> int:
+        """Compare the accelerator with the reference vectors, bit by bit.
+
+        Returns:
+            How many images were compared.
+
+        Raises:
+            SynapseError: the first difference.
+        """
+        vectors = self.vectors()
+        logits, classes = self.run(vectors["inputs"])
+        for name, got in (("logits", logits), ("classes", classes)):
+            want = vectors[name]
+            if got.shape != want.shape:
+                raise SynapseError(f"vectors.npz: {name} have the shape {want.shape}")
+            wrong = np.argwhere(got != want)
+            if len(wrong):
+                at = tuple(wrong[0])
+                where = f"image {at[0]}, " + (f"logit {at[1]}" if len(at) > 1 else "class")
+                raise SynapseError(
+                    f"the accelerator differs from the reference at {where}: "
+                    f"expected {want[at]}, got {got[at]}"
+                )
+        return len(classes)
+
+    def throughput_test(self, n_images: int = 10_000) -> float:
+        """Images a second, DMA transfers included, packing and unpacking not.
+
+        Args:
+            n_images: how many, at least 1; the reference vectors over and over.
+        """
+        if n_images < 1:
+            raise SynapseError(f"n_images must be at least 1, got {n_images}")
+        inputs = self.vectors()["inputs"]
+        size = self._prepare(n_images)
+        self._load(np.resize(_within(inputs, self.input_bits, "inputs"), (size, self.n_in)))
+        start = time.perf_counter()
+        for first in range(0, n_images, size):
+            self._transfer(min(size, n_images - first))
+        return n_images / (time.perf_counter() - start)
+
+    def vectors(self) -> dict[str, np.ndarray]:
+        """The reference vectors.
+
+        Returns:
+            `inputs` (n, n_in) raw pixels, `logits` (n, n_out), `classes` (n,), `labels` (n,).
+        """
+        path = self._folder / "vectors.npz"
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                vectors = {name: file[name] for name in file.files}
+            digest = str(vectors.pop("digest"))
+            missing = {"inputs", "logits", "classes", "labels"} - set(vectors)
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
+            raise SynapseError(
+                f"{path} cannot be read ({error}): copy the driver folder again"
+            ) from None
+        if missing or digest != self.digest:
+            raise SynapseError(f"{path} is not of this network: copy the driver folder again")
+        return vectors
+
+    # ---- Beats ----------------------------------------------------------------------------------
+
+    def _rows(self, images: np.ndarray) -> np.ndarray:
+        """(n, n_in), of integers or floats."""
+        images = np.asarray(images)
+        if images.dtype.kind not in "uif":
+            raise SynapseError(f"images must be integers or floats, got {images.dtype}")
+        if images.ndim < 2 or int(np.prod(images.shape[1:])) != self.n_in:
+            raise SynapseError(
+                f"images must be (n, ...) with {self.n_in} pixels an image, got {images.shape}"
+            )
+        return images.reshape(len(images), self.n_in)
+
+    def _load(self, rows: np.ndarray) -> None:
+        """Pack raw pixels into the buffer that the DMA sends."""
+        given, _ = self._allocated()
+        lanes = self._lanes
+        padded = np.zeros((len(rows), self._image_beats * lanes), dtype=np.uint8)
+        padded[:, : self.n_in] = rows
+        if self.input_bits == 8:  # the bytes are in place
+            given[: len(rows)] = padded.view("<u8")
+            return
+        beats = np.zeros((len(rows), self._image_beats), dtype=np.uint64)
+        for lane in range(lanes):
+            beats |= padded[:, lane::lanes].astype(np.uint64) << np.uint64(lane * self.input_bits)
+        given[: len(rows)] = beats
+
+    def _results(self, n_images: int) -> np.ndarray:
+        """(n_images, result_beats) uint64: a copy of what the DMA received."""
+        _, results = self._allocated()
+        return np.array(results[:n_images], dtype="<u8", order="C", subok=False)
+
+    # ---- The board ------------------------------------------------------------------------------
+
+    def _prepare(self, n_images: int) -> int:
+        """Load the overlay and allocate buffers if need be; the images that one transfer takes."""
+        if self._dma is None:
+            self._dma = self._loaded_dma()
+        # Of older PYNQ versions the limit is one more than the DMA's register holds.
+        limit = int(getattr(self._dma, "buffer_max_size", 1 << 14)) - 1
+        image_bytes = _BEAT_BYTES * max(self._image_beats, self._result_beats)
+        size = min(limit // image_bytes, _MOST_IMAGES, n_images)
+        if size == 0:
+            raise SynapseError(
+                f"an image takes {image_bytes} bytes, the DMA at most {limit}: "
+                "rebuild the block design with a wider buffer length register"
+            )
+        if self._buffers is None or len(self._buffers[0]) < size:
+            allocate = _pynq().allocate
+            self._buffers = (
+                allocate((size, self._image_beats), dtype=np.uint64),
+                allocate((size, self._result_beats), dtype=np.uint64),
+            )
+        return size
+
+    def _allocated(self) -> tuple[Any, Any]:
+        assert self._buffers is not None  # _prepare comes first
+        return self._buffers
+
+    def _loaded_dma(self) -> Any:
+        for path in (self._bitfile, self._bitfile.with_suffix(".hwh")):
+            if not path.is_file():
+                raise SynapseError(
+                    f"{path} is missing: build it with flow/build.sh bitstream, "
+                    "then copy the driver folder to the board"
+                )
+        self._overlay = _pynq().Overlay(str(self._bitfile))
+        dma = getattr(self._overlay, _DMA, None)
+        if getattr(dma, "sendchannel", None) is None or getattr(dma, "recvchannel", None) is None:
+            raise SynapseError(
+                f"{self._bitfile} has no {_DMA} with two channels: it is not one of synq's"
+            )
+        return dma
+
+    def _transfer(self, n_images: int) -> None:
+        """Send the first images of the buffer and receive their results."""
+        given, results = self._allocated()
+        send, receive = self._dma.sendchannel, self._dma.recvchannel
+        expected = n_images * self._result_beats * _BEAT_BYTES
+        try:
+            receive.transfer(results, nbytes=expected)
+            send.transfer(given, nbytes=n_images * self._image_beats * _BEAT_BYTES)
+            deadline = time.monotonic() + self._timeout
+            self._await(send, "take the images", deadline)
+            self._await(receive, "return the results", deadline)
+            received = getattr(receive, "transferred", expected)
+            if received != expected:
+                raise SynapseError(
+                    f"the accelerator returned {received} bytes, expected {expected}: "
+                    f"{self._bitfile.name} is of another network"
+                )
+        except RuntimeError as error:
+            self._forget()
+            if isinstance(error, SynapseError):
+                raise
+            raise SynapseError(f"the DMA failed: {error}; load the overlay again") from error
+
+    def _await(self, channel: Any, task: str, deadline: float) -> None:
+        while not channel.idle:
+            if getattr(channel, "error", False):
+                break  # wait() says which
+            if time.monotonic() > deadline:
+                raise SynapseError(
+                    f"the accelerator did not {task} within {self._timeout:g} s: check that "
+                    f"{self._bitfile.name} is of this network and that nobody else uses the DMA; "
+                    "the overlay is loaded again at the next call"
+                )
+            time.sleep(_POLL_SECONDS)
+        channel.wait()
+
+    def _forget(self) -> None:
+        """After a failure: a DMA in an unknown state is of no use, nor is what it may write to."""
+        if self._loads:
+            self._dma = None
+            self._buffers = None
+
+
+def _within(rows: np.ndarray, bits: int, name: str) -> np.ndarray:
+    """`rows` as uint8, if they are integers of `bits` bits."""
+    most = (1 << bits) - 1
+    if rows.dtype.kind not in "ui":
+        raise SynapseError(f"{name} must be integers of 0 to {most}, got {rows.dtype}")
+    if rows.size and (rows.min() < 0 or rows.max() > most):
+        raise SynapseError(f"{name} must be of 0 to {most}, got {rows.min()} to {rows.max()}")
+    return rows.astype(np.uint8)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        network = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise SynapseError(
+            f"{path} cannot be read ({error}): copy the driver folder again"
+        ) from None
+    if not isinstance(network, dict) or network.get("format") != _FORMAT:
+        raise SynapseError(f"{path} is not of the format {_FORMAT}: copy the driver folder again")
+    return network
+
+
+def _pynq() -> Any:
+    try:
+        import pynq
+    except ImportError:
+        raise SynapseError(
+            "the Python package pynq is missing: run this on the board, in PYNQ's environment"
+        ) from None
+    return pynq

@@ -1,0 +1,145 @@
+"""The planner: what it chooses on real boards, and what it says when nothing fits."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from strategies import BYTE, synapse_array
+
+from synq.board import board_names, load_board
+from synq.cache import default_cache_dir
+from synq.data import Dataset, with_input_bits
+from synq.device import load_device
+from synq.errors import SynqError, UsageError
+from synq.estimate import Datapath, estimate, event_intervals
+from synq.network import QuantizedNetwork
+from synq.plan import BUDGET, Request, Target, make_plan, stream_cycles
+from synq.progress import SILENT
+from synq.quantize import Quantization, quantize_network
+from synq.train import RECIPES, trained_network
+
+PYNQ = load_board("pynq-z2")
+
+
+@pytest.fixture(scope="module")
+def narrow_network(mnist: Dataset) -> QuantizedNetwork:
+    """The paper's network with 4-bit pixels."""
+    trained, _ = trained_network(RECIPES["paper"], mnist, default_cache_dir(), SILENT)
+    narrow = with_input_bits(mnist, 4)
+    return quantize_network(
+        trained,
+        Quantization(10, input_bits=4),
+        load_device("pcmo"),
+        narrow.input_format,
+        narrow.train_inputs,
+    )
+
+
+def test_dense_on_pynq_z2(paper_network: QuantizedNetwork) -> None:
+    """As fast as a 64-bit stream brings 8-bit pixels, within the budget."""
+    plan = make_plan(paper_network, PYNQ, Request())
+    assert plan.stream_cycles == 98
+    assert plan.chosen.estimate.interval <= 98
+    assert plan.chosen.share(PYNQ) <= BUDGET
+    assert plan.chosen.estimate == estimate(paper_network, plan.chosen.arrays)
+    faster = [each for each in plan.neighbours if each.estimate.interval < 98]
+    smaller = [each for each in plan.neighbours if each.estimate.interval > 98]
+    assert faster and smaller
+    assert all(each.share(PYNQ) > plan.chosen.share(PYNQ) for each in faster)
+    assert all(each.share(PYNQ) < plan.chosen.share(PYNQ) for each in smaller)
+
+
+def test_event_driven_on_pynq_z2(
+    paper_network: QuantizedNetwork, narrow_network: QuantizedNetwork, mnist: Dataset
+) -> None:
+    plan = make_plan(paper_network, PYNQ, Request(event_driven=True))
+    cycles = event_intervals(paper_network, plan.chosen.arrays, mnist.test_inputs)
+    assert plan.chosen.share(PYNQ) <= BUDGET and cycles.mean() < 40
+
+    plan = make_plan(narrow_network, PYNQ, Request(event_driven=True))
+    pixels = with_input_bits(mnist, 4).test_inputs
+    cycles = event_intervals(narrow_network, plan.chosen.arrays, pixels)
+    assert plan.chosen.share(PYNQ) <= BUDGET and cycles.max() <= 50
+
+
+def test_events_take_the_fullest_bank_s_nonzero_inputs() -> None:
+    array = synapse_array(np.random.default_rng(0), 20, 3, levels=5, bias=True)
+    network = QuantizedNetwork((array,), ())
+    plan = replace(
+        make_plan(network, PYNQ, Request(rows=4, datapath=Datapath.DECODE)).chosen.arrays[0],
+        event_driven=True,
+    )
+    images = np.zeros((3, 20), dtype=np.uint8)
+    images[1] = 9
+    images[2, [1, 5, 9, 2]] = 1  # three in bank 1; the bias is in bank 20 % 4 = 0
+    assert (event_intervals(network, (plan,), images) - 10).tolist() == [1, 6, 3]
+
+
+@pytest.mark.parametrize("name", board_names())
+@pytest.mark.parametrize("target", Target)
+def test_every_board_and_target(name: str, target: Target, paper_network: QuantizedNetwork) -> None:
+    board = load_board(name)
+    plan = make_plan(paper_network, board, Request(target))
+    assert plan.chosen.share(board) <= BUDGET
+    if target is Target.AREA:
+        assert plan.chosen.share(board) == min(
+            each.share(board) for each in (plan.chosen, *plan.neighbours)
+        )
+
+
+@pytest.mark.parametrize("fps", [1000, 200_000, 1_000_000])
+def test_a_rate_is_reached_with_no_more_than_it_takes(
+    fps: float, paper_network: QuantizedNetwork
+) -> None:
+    plan = make_plan(paper_network, PYNQ, Request(fps=fps))
+    cycles = 1e9 / PYNQ.clock_ns / fps
+    assert plan.chosen.estimate.interval <= cycles
+    smaller = [each for each in plan.neighbours if each.share(PYNQ) < plan.chosen.share(PYNQ)]
+    assert all(each.estimate.interval > cycles for each in smaller)
+
+
+def test_an_impossible_rate_says_what_is_possible(paper_network: QuantizedNetwork) -> None:
+    with pytest.raises(SynqError, match=r"pynq-z2 reaches [\d,]+ images/s .* not 90,000,000"):
+        make_plan(paper_network, PYNQ, Request(fps=9e7))
+
+
+def test_what_would_fit() -> None:
+    random = np.random.default_rng(0)
+    arrays = tuple(synapse_array(random, n, m) for n, m in ((784, 2000), (2000, 10)))
+    with pytest.raises(SynqError, match=r"does not fit pynq-z2: .*it would fit .*zcu102"):
+        make_plan(QuantizedNetwork(arrays, (BYTE,)), PYNQ, Request(datapath=Datapath.BUCKETS))
+    huge = (synapse_array(random, 3000, 4000),)
+    with pytest.raises(SynqError, match="no known board is large enough"):
+        make_plan(QuantizedNetwork(huge, ()), PYNQ, Request())
+
+
+def test_overrides(paper_network: QuantizedNetwork) -> None:
+    by_rows = make_plan(paper_network, PYNQ, Request(rows=16, datapath=Datapath.DECODE)).chosen
+    assert (by_rows.arrays[0].parallel_rows, by_rows.arrays[0].decoded_rows) == (16, 16)
+    assert by_rows.share(PYNQ) > 1  # as asked; the summary says that it does not fit
+    by_reuse = make_plan(paper_network, PYNQ, Request(reuse_factor=100)).chosen
+    assert (by_reuse.arrays[0].parallel_rows, by_reuse.estimate.interval) == (8, 98)
+    with pytest.raises(SynqError, match="at most 128 rows and 4096 lanes"):
+        make_plan(paper_network, PYNQ, Request(rows=128))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fps": 0.0}, "--target-fps must be above 0"),
+        ({"fps": float("nan")}, "--target-fps must be above 0"),
+        ({"rows": 0}, "--rows must be between 1 and 128"),
+        ({"rows": 129}, "--rows must be between 1 and 128"),
+        ({"reuse_factor": 0}, "--reuse-factor must be at least 1"),
+    ],
+)
+def test_bad_requests(change: dict[str, float], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Request(**change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("bits", "beats"), [(8, 98), (4, 49), (3, 38), (1, 13)])
+def test_stream_cycles(bits: int, beats: int) -> None:
+    form = replace(BYTE, width=bits)
+    array = synapse_array(np.random.default_rng(0), 784, 2, input_format=form)
+    assert stream_cycles(QuantizedNetwork((array,), ())) == beats

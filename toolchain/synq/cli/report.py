@@ -1,0 +1,217 @@
+"""`synq report`."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from synq.cli import console, options
+
+if TYPE_CHECKING:
+    from synq.synth.comparison import Reference
+    from synq.synth.result import Report
+
+_NOT_GOOD = 4  # exit code: over budget, timing not met, or cosimulation failed
+_KINDS = {
+    "hls_csynth": "HLS synthesis",
+    "hls_cosim": "HLS cosimulation",
+    "vivado_utilization": "Vivado utilization",
+    "vivado_timing": "Vivado timing",
+}
+
+
+def report(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Project folders, or report files.", show_default=False)
+    ],
+    board: Annotated[
+        str | None,
+        typer.Option(help="Board to compare with (or your .toml); the project's without."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a report, one a line.", metavar="")
+    ] = False,
+    verbose: options.VerboseOption = False,
+) -> None:
+    """Read reports of HLS and Vivado: resources, timing, latency, against board and estimate.
+
+    Exits with 4 if a design is over budget, misses its timing or fails cosimulation.
+    """
+    console.start_logging(verbose)
+    from synq.board import load_board
+    from synq.synth import comparison
+    from synq.synth.reports import read_reports
+
+    given = None if board is None else load_board(board)
+    read = [
+        (file, each, comparison.find_reference(file, path if path.is_dir() else None, given))
+        for path in paths
+        for file, each in read_reports(path)
+    ]
+    bad = any(comparison.problems(each, reference) for _, each, reference in read)
+    if as_json:
+        for file, each, reference in read:
+            console.print_json(_json(file, each, reference))
+    else:
+        _print(read)
+    if bad:
+        sys.stdout.flush()  # a full disk shows here, not on the way out
+        raise SystemExit(_NOT_GOOD)
+
+
+def _json(file: Path, report: "Report", reference: "Reference") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from synq.synth import comparison
+    from synq.synth.result import RESOURCES
+
+    content: dict[str, Any] = {"file": str(file), **asdict(report)}
+    for name in RESOURCES:
+        usage = report.usage(name)
+        content[name] = usage and {
+            **asdict(usage),
+            "percent": usage.percent,
+            "budget": reference.budget(report, name),
+        }
+    estimate = reference.estimate
+    return {
+        **content,
+        "worst_path_ns": report.worst_path_ns,
+        "board": reference.board and reference.board.name,
+        "over_budget": comparison.over_budget(report, reference),
+        "estimate": estimate and asdict(estimate),
+        "ratio_to_estimate": estimate and comparison.ratios(report, estimate),
+        "problems": comparison.problems(report, reference),
+    }
+
+
+def _print(read: "list[tuple[Path, Report, Reference]]") -> None:
+    from synq.synth import comparison
+
+    found = [
+        (file, problem)
+        for file, report, reference in read
+        for problem in comparison.problems(report, reference)
+    ]
+    for file, problem in found:
+        console.say(f"[bold red]{escape(problem)}[/] ({console.quoted(file)})")
+    if not found:
+        count = "1 report" if len(read) == 1 else f"{len(read)} reports"
+        console.say(f"[bold green]Nothing over budget, no timing missed[/] in {count}")
+    print()
+    for file, report, reference in read:
+        _print_report(file, report, reference)
+    _print_next(bool(found), read)
+
+
+def _print_report(file: Path, report: "Report", reference: "Reference") -> None:
+    version = f" {report.tool_version}" if report.tool_version else ""
+    about = [f"{_KINDS[report.kind]}{version}", report.part, report.stage, report.top]
+    title = f"{', '.join(each for each in about if each)}: {shlex.quote(str(file))}"
+    rows = _rows(report, reference)
+    if rows:
+        board = reference.board
+        available = f"of {board.name}" if board else "available"
+        console.print_table(title, ["", "used", available, "%", "estimate", "ratio"], rows)
+    else:
+        console.say(f"[bold]{escape(title)}[/]")
+    lines = _lines(report, reference)
+    for line in lines:
+        console.say(line)
+    if lines:
+        print()
+
+
+def _rows(report: "Report", reference: "Reference") -> list[list[str]]:
+    from synq.synth import comparison
+    from synq.synth.result import RESOURCES, percent
+
+    estimate = reference.estimate
+    ratio = comparison.ratios(report, estimate) if estimate else {}
+    rows = []
+    for name in RESOURCES:
+        if (usage := report.usage(name)) is None:
+            continue
+        budget = reference.budget(report, name)
+        share = percent(usage.used, budget)
+        rows.append(
+            [
+                comparison.LABELS[name],
+                f"{usage.used:,}",
+                _whole(budget),
+                "-" if share is None else f"{share:.1f}",
+                _whole(getattr(estimate.resources, name) if estimate else None),
+                _ratio(ratio.get(name)),
+            ]
+        )
+    cycles = [
+        ("latency", "latency, cycles", report.latency_worst),
+        ("interval", "interval, cycles", report.interval_max),
+    ]
+    for name, label, reported in cycles:
+        if reported is not None:
+            expected = getattr(estimate, name) if estimate else None
+            rows.append([label, f"{reported:,}", "", "", _whole(expected), _ratio(ratio.get(name))])
+    return rows
+
+
+def _lines(report: "Report", reference: "Reference") -> list[str]:
+    """Timing in words, and what a table cannot say."""
+    lines = []
+    if report.latency_worst is not None:
+        low, high = report.latency_best, report.latency_worst
+        text = f"Latency: {high:,} cycles at worst"
+        if low is not None and low != high:
+            text += f", {low:,} at best"
+        if report.target_clock_ns is not None:
+            text += f"; {high * report.target_clock_ns / 1000:,.3f} us at the target clock"
+        lines.append(text)
+    elif report.kind == "hls_csynth":
+        lines.append("Latency: depends on the data, says HLS")
+    if report.target_clock_ns is not None:
+        text = f"Clock: target {report.target_clock_ns:.3f} ns"
+        if report.worst_path_ns is not None:
+            text += f", worst path {report.worst_path_ns:.3f} ns"
+        lines.append(text)
+    if report.kind == "vivado_timing":
+        slacks = {"setup": report.wns_ns, "hold": report.whs_ns, "pulse width": report.wpws_ns}
+        known = [f"{name} {ns:.3f} ns" for name, ns in slacks.items() if ns is not None]
+        lines.append(f"Worst slack: {', '.join(known) or 'none, there are no timing constraints'}")
+    met = {True: "[green]met[/]", False: "[bold red]not met[/]", None: "not known"}
+    if report.kind in ("hls_csynth", "vivado_timing"):
+        final = report.stage == "routed"
+        lines.append(f"Timing: {met[report.timing_met]}{'' if final else ' (an estimate)'}")
+    if report.kind == "hls_cosim":
+        status = {"pass": "[green]pass[/]", "fail": "[bold red]fail[/]", None: "not run"}
+        lines.append(f"Cosimulation: {status[report.cosim_status]}")
+    if report.black_boxes:
+        boxes = (
+            "1 black box is" if report.black_boxes == 1 else f"{report.black_boxes} black boxes are"
+        )
+        lines.append(f"[yellow]{boxes} not counted:[/] synthesized apart, see their own reports")
+    if (part := reference.other_part(report)) is not None and reference.board is not None:
+        lines.append(
+            f"[yellow]The report is for {escape(report.part or '')}, "
+            f"{escape(reference.board.name)} has {escape(part)}[/]"
+        )
+    return lines
+
+
+def _print_next(bad: bool, read: "list[tuple[Path, Report, Reference]]") -> None:
+    if bad:
+        console.say("Next steps:")
+        console.say("  synq boards            a larger board, for synq export --board")
+        console.say("  synq export --help     fewer levels or bits; clock_ns of your own board")
+    elif all(reference.board is None for _, _, reference in read):
+        console.say("--board NAME compares with a board's resources (see synq boards).")
+
+
+def _whole(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

@@ -1,0 +1,114 @@
+"""`synq synth`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.markup import escape
+
+from synq.cli import console, options
+from synq.errors import UsageError
+from synq.progress import Progress, Task
+
+if TYPE_CHECKING:
+    from synq.synth.run import StageRun
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number") from None
+    if not 0 < minutes <= 100_000:
+        raise ValueError(f"{text} is not between 0 and 100,000 minutes")
+    return minutes
+
+
+class _Verbatim:
+    """Shows what a tool prints as it is: it is full of brackets, which rich takes as markup."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    @contextmanager
+    def task(self, label: str, total: float | None = None) -> Iterator[Task]:
+        with self._progress.task(escape(label), total) as task:
+            yield _VerbatimTask(task)
+
+
+class _VerbatimTask:
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    def update(self, done: float, detail: str = "") -> None:
+        self._task.update(done, escape(detail))
+
+
+def synth(
+    project: Annotated[Path, typer.Argument(help="A folder that synq-export made.")],
+    stage: Annotated[
+        Literal["csim", "csynth", "cosim", "impl", "bitstream"],
+        typer.Option(help="How far; an earlier stage that is needed runs first."),
+    ] = "csynth",
+    timeout: Annotated[
+        float, typer.Option(help="Time limit in minutes.", parser=_minutes, metavar="<minutes>")
+    ] = 240.0,
+    ssh: Annotated[
+        str | None, typer.Option(help="Run on this host: copy there, bring the reports back.")
+    ] = None,
+    ssh_dir: Annotated[
+        str | None, typer.Option(help="Folder for the copy on the host; ~/.cache/synq without.")
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the copy on the host.", metavar="")
+    ] = False,
+    as_json: options.JsonOption = False,
+    verbose: options.VerboseOption = False,
+) -> None:
+    """Run AMD's tools on a project: simulate, synthesize, implement, write the bitstream."""
+    console.start_logging(verbose)
+    from synq.synth.run import Remote, run_stage
+
+    if ssh is None and (keep or ssh_dir is not None):
+        raise UsageError("--keep and --ssh-dir are about the copy on a host: add --ssh HOST")
+    remote = None
+    if ssh is not None:
+        remote = Remote(ssh, ssh_dir if ssh_dir is not None else Remote.folder, keep)
+    folder = project.resolve()
+    result = run_stage(folder, stage, remote, timeout, _Verbatim(console.progress(as_json)))
+    if as_json:
+        console.print_json(_json(result))
+    else:
+        _print(folder, result)
+
+
+def _json(result: "StageRun") -> dict[str, Any]:
+    return {
+        "stage": result.stage,
+        "tools": [
+            {"name": tool.path.name, "version": str(tool.version), "path": str(tool.path)}
+            for tool in result.tools
+        ],
+        "product": str(result.product),
+        "reports": [str(path) for path in result.reports],
+        "log": str(result.log),
+        "copy": result.copy,
+        "seconds": result.seconds,
+    }
+
+
+def _print(project: Path, result: "StageRun") -> None:
+    tools = ", ".join(str(tool) for tool in result.tools)
+    console.say(
+        f"[bold green]Done:[/] {result.stage} in {result.seconds / 60:.1f} min"
+        + (f" with {escape(tools)}" if tools else "")
+    )
+    console.say(f"[bold]{result.stage} made:[/] {escape(str(result.product))}")
+    console.say(f"[bold]Reports:[/] {escape(str(project / 'flow' / 'reports'))}")
+    console.say(f"[bold]Log:[/] {escape(str(result.log))}")
+    if result.copy is not None:
+        console.say(f"[bold]Copy on the host:[/] {escape(result.copy)}")
+    console.say("[bold]Next:[/]")
+    console.say(f"  synq report {console.quoted(project)}")
