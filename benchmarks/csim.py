@@ -25,6 +25,7 @@ from synq.checkpoint import FloatNetwork
 from synq.data import load_mnist
 from synq.device import load_device
 from synq.hls import csim
+from synq.plan import Request, make_plan
 from synq.progress import SILENT
 from synq.quantize import Quantization, quantize_network
 from synq.train import RECIPES, trained_network
@@ -82,9 +83,9 @@ def measure(scratch: Path) -> dict[str, list[float]]:
     from synq.hls import project, qkeras_model
 
     model = qkeras_model.build_model(network)
-    ours = project.convert(
-        model, network, load_board("pynq-z2"), "Vitis", "io_parallel", scratch / "synq"
-    )
+    board = load_board("pynq-z2")
+    plans = make_plan(network, board, Request()).chosen.arrays
+    ours = project.convert(model, network, plans, board, "Vitis", "io_parallel", scratch / "synq")
     project.write(ours, inputs[:10], network.run(inputs[:10]))
     with csim.test_bench_build(scratch / "synq", scratch / "bench") as build:
         build.finish()

@@ -323,6 +323,7 @@ def test_every_pragma_has_a_reason(built: Built) -> None:
             assert before.lstrip().startswith(("// ", "#pragma HLS")), line
 
 
+@pytest.mark.parametrize("built", [PARALLEL], indirect=True, ids=["io_parallel"])
 def test_a_broken_wrapper_names_the_error(built: Built, tmp_path: Path) -> None:
     folder = shutil.copytree(built.folder, tmp_path / "hls")
     (folder / "firmware" / "synapse_axis.h").write_text("oops\n")

@@ -21,7 +21,18 @@ from synq.cache import default_cache_dir
 from synq.checkpoint import FloatNetwork, save_checkpoint
 from synq.data import MNIST_FILES, Dataset
 
-COMMANDS = ["export", "train", "quantize", "sweep", "verify", "boards", "devices"]
+COMMANDS = [
+    "export",
+    "train",
+    "plan",
+    "quantize",
+    "sweep",
+    "verify",
+    "synth",
+    "report",
+    "boards",
+    "devices",
+]
 HEAVY = ["numpy", "matplotlib", "torch", "tensorflow", "hls4ml", "qkeras", "h5py"]
 
 needs_export = pytest.mark.xdist_group("cli")  # one worker makes the project once
@@ -147,6 +158,35 @@ def test_help_of_synq(arguments: list[str]) -> None:
     result = run("synq", *arguments)
     assert (result.returncode, result.stderr) == (0, "")
     assert "Usage: synq" in result.stdout
+
+
+def test_plan_shows_the_chosen_design_and_its_neighbours(of_small: list[str]) -> None:
+    printed = run("synq", "plan", *of_small)
+    assert printed.returncode == 0, printed.stderr
+    assert "chosen" in printed.stdout and "Estimated resources on pynq-z2" in printed.stdout
+    result = json.loads(run("synq", "plan", *of_small, "--rows", 5, "--json").stdout)
+    assert result["design"]["arrays"][0]["parallel_rows"] == 5
+    assert result["design"]["estimate"]["interval_cycles"] == 4
+    assert result["stream_cycles"] == 3  # 20 pixels of 8 bits
+
+
+def test_plan_counts_the_cycles_of_events(of_small: list[str]) -> None:
+    result = json.loads(run("synq", "plan", *of_small, "--event-driven", "--json").stdout)
+    assert result["design"]["arrays"][0]["event_driven"]
+    assert 1 < result["event_cycles"]["mean"] <= result["event_cycles"]["max"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--rows", "0"], ["--rows must be between 1 and 128, got 0"]),
+        (["--rows", "3", "--reuse-factor", "9"], ["exclude one another"]),
+        (["--target-fps", "-1"], ["--target-fps must be above 0"]),
+        (["--datapath", "abacus"], ["abacus"]),
+    ],
+)
+def test_plan_refuses(arguments: list[str], words: list[str], of_small: list[str]) -> None:
+    assert_refused(run("synq", "plan", *of_small, *arguments), 2, *words)
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -1,6 +1,7 @@
 """The main job on real MNIST, end to end: `synq-export --levels 10 --board pynq-z2`."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -111,8 +112,12 @@ def copy(project: Path, folder: Path) -> Path:
 def flip_a_code(header: bytes) -> bytes:
     """One bit of neuron 0's code for the pixel in the middle of the image."""
     lines = header.splitlines(keepends=True)
-    first = next(i for i, line in enumerate(lines) if line.startswith(b"    {0x"))
-    row = first + (14 * 28 + 14) // 7  # close enough, in the first of the banks
+    declared = re.search(rb"array_0_codes\[(\d+)\]\[(\d+)\]", header)
+    assert declared
+    banks, blocks = int(declared[1]), int(declared[2])
+    rows = [i for i, line in enumerate(lines) if line.startswith(b"    {0x")]
+    middle = 14 * 28 + 14
+    row = rows[middle % banks * blocks + middle // banks]
     word = lines[row][5:15]
     lines[row] = lines[row].replace(word, b"0x%08x" % (int(word, 16) ^ 1), 1)
     return b"".join(lines)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from synq.augment import Augmentation
 from synq.checkpoint import FloatNetwork
 from synq.data import Dataset, with_input_bits
 from synq.device import Branch, load_device
@@ -96,6 +97,15 @@ def test_sparsity_is_reached_in_all_but_the_last_array(trained: FloatNetwork, fe
     _, network = tuned_and_quantized(trained, few, Quantization(5), quick(sparsity=0.9))
     shares = [float((array.weights == 0).mean()) for array in network.arrays]
     assert min(shares[:-1]) >= 0.9 > shares[-1]
+
+
+def test_sparse_networks_see_shifted_images_only() -> None:
+    sparse = FINETUNING.with_sparsity(0.9)
+    assert sparse.sparsity == 0.9
+    assert sparse.recipe.augmentation == Augmentation(shift=1, rotation=0, scaling=0, warp=0)
+    assert FINETUNING.with_sparsity(0) == FINETUNING
+    plain = replace(FINETUNING, recipe=replace(FINETUNING.recipe, augmentation=None))
+    assert plain.with_sparsity(0.9).recipe == plain.recipe
 
 
 def test_sparsity_needs_a_zero_level(trained: FloatNetwork, few: Dataset) -> None:

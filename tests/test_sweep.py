@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 
 from synq import sweep as flow
+from synq.board import load_board
 from synq.cache import default_cache_dir
 from synq.checkpoint import FloatNetwork, save_checkpoint
-from synq.board import load_board
 from synq.data import Dataset, load_npz
 from synq.device import Branch, load_device
 from synq.errors import SynqError, UsageError
@@ -89,7 +89,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Materials:
 
 
 def points_of(materials: Materials, axes: Axes = AXES) -> list[Point]:
-    return make_points(axes, Quantization(5), None, materials.dataset, materials.trained, DEVICE, BOARD)
+    return make_points(
+        axes, Quantization(5), None, materials.dataset, materials.trained, DEVICE, BOARD
+    )
 
 
 class Here:
@@ -184,7 +186,9 @@ def test_points_are_all_combinations_and_nearest_once(small: Materials) -> None:
 
 def test_finetuning_has_the_seed_of_the_training(small: Materials) -> None:
     axes = Axes((5,), (Method.PROPOSED,), sparsities=(0.5, 0.9))
-    points = make_points(axes, Quantization(5), FINETUNING, small.dataset, small.trained, DEVICE, BOARD)
+    points = make_points(
+        axes, Quantization(5), FINETUNING, small.dataset, small.trained, DEVICE, BOARD
+    )
     seen = {
         (point.sparsity, point.seed, point.finetuning.recipe.seed)
         for point in points

@@ -239,7 +239,7 @@ def make_points(
     """
     tunings: list[FineTuning | None] = [finetuning]
     if finetuning is not None and axes.sparsities:
-        tunings = [replace(finetuning, sparsity=sparsity) for sparsity in axes.sparsities]
+        tunings = [finetuning.with_sparsity(sparsity) for sparsity in axes.sparsities]
     points: dict[str, Point] = {}
     # Inputs vary slowest: a worker keeps only the last reduced datasets.
     for input_bits, activation_bits, branch, tuning, method, levels in itertools.product(

@@ -239,7 +239,7 @@ def source(
         # A distorted digit is still the digit; of the user's own inputs nothing is known.
         augmentation = None if data is not None else FINETUNING.recipe.augmentation
         tuning = replace(FINETUNING.recipe, augmentation=augmentation, seed=chosen.seed)
-        finetuning = replace(FINETUNING, recipe=tuning, sparsity=sparsity)
+        finetuning = replace(FINETUNING, recipe=tuning).with_sparsity(sparsity)
     recipe_used = replace(chosen, bias=bias)
     return Source(recipe_used, checkpoint, data, data_dir, finetuning, default_cache_dir())
 

@@ -69,8 +69,10 @@ def find_reports(folder: Path) -> list[tuple[Path, Report]]:
     Raises:
         SynqError: there is none, or one cannot be read; names the file.
     """
+    # A project's flow gathers its reports; beside them the tools leave thousands of files.
+    gathered = folder / "flow" / "reports"
     found: dict[Report, Path] = {}
-    for path in _candidates(folder):
+    for path in _candidates(gathered if gathered.is_dir() else folder):
         found.setdefault(read_report(path), path)
     tops = {_group(path, report) for report, path in found.items() if report.is_top}
     chosen = [
