@@ -25,9 +25,10 @@ from synq.quantize import Mapping, Method, Quantization, quantize_network
 
 BYTE = FixedPoint(8, 0, signed=False)
 COMBINATIONS = [
-    (backend, io_type)
-    for backend in ("Vitis", "Vivado")
-    for io_type in ("io_parallel", "io_stream")
+    ("Vitis", "io_parallel", Request()),
+    ("Vitis", "io_stream", Request(event_driven=True)),
+    ("Vivado", "io_parallel", Request(rows=3, datapath=Datapath.BUCKETS, event_driven=True)),
+    ("Vivado", "io_stream", Request(rows=2, datapath=Datapath.DECODE)),
 ]
 
 
@@ -97,16 +98,21 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return emit(network, inputs, tmp_path_factory.mktemp("small") / "hls")
 
 
-@pytest.mark.parametrize(("backend", "io_type"), COMBINATIONS)
+@pytest.mark.parametrize(("backend", "io_type", "request_"), COMBINATIONS)
 def test_mnist_is_bit_exact_on_all_test_images(
-    backend: str, io_type: str, paper_network: QuantizedNetwork, mnist: Dataset, tmp_path: Path
+    backend: str,
+    io_type: str,
+    request_: Request,
+    paper_network: QuantizedNetwork,
+    mnist: Dataset,
+    tmp_path: Path,
 ) -> None:
     from synq.hls import project, qkeras_model
 
     model = qkeras_model.build_model(paper_network)
     board = load_board("pynq-z2")
     built_by_hls4ml, folder = tmp_path / "hls4ml", tmp_path / "a folder"
-    plans = make_plan(paper_network, board, Request()).chosen.arrays
+    plans = make_plan(paper_network, board, request_).chosen.arrays
     converted = project.convert(
         model, paper_network, plans, board, backend, io_type, built_by_hls4ml
     )

@@ -137,7 +137,6 @@ class FineTuning:
         if not 0 <= self.sparsity < 1:
             raise UsageError(f"sparsity must be at least 0 and below 1, got {self.sparsity:g}")
 
-
     def with_sparsity(self, share: float) -> "FineTuning":
         """The same for another share of zeros.
 

@@ -17,8 +17,7 @@ Needs neither TensorFlow nor hls4ml.
 
 import os
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 
 from synq.errors import SynqError
-from synq.hls.csim import PROJECT, Build, find_compiler, stage_sizes
+from synq.hls.csim import PROJECT, Build, stage_sizes, test_bench_build
 from synq.network import QuantizedNetwork, Trace
 from synq.resources import folder
 
@@ -229,33 +228,9 @@ def unpack_results(
 # ---- C simulation -------------------------------------------------------------------------------
 
 
-@contextmanager
-def axis_bench_build(folder: Path, executable: Path) -> Iterator[Build]:
+def axis_bench_build(folder: Path, executable: Path) -> AbstractContextManager[Build]:
     """Start compiling the wrapper's test bench in `folder`; as `csim.test_bench_build`."""
-    command = [
-        find_compiler(),
-        "-std=c++14",
-        "-O3",
-        "-Ifirmware/ap_types",
-        '-DWEIGHTS_DIR="firmware/weights"',
-        "-o",
-        str(executable),
-        TEST_BENCH,
-        *SOURCES,
-    ]
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**os.environ, "TMPDIR": str(executable.parent)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield Build(process, executable)
-    finally:
-        process.kill()
-        process.wait()
+    return test_bench_build(folder, executable, (TEST_BENCH, *SOURCES))
 
 
 def simulate_axis(

@@ -6,7 +6,7 @@ Needs neither TensorFlow nor hls4ml, so `synq verify` starts at once.
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +50,13 @@ def find_compiler() -> str:
     return compiler
 
 
+_SOURCES = (f"{PROJECT}_test.cpp", f"firmware/{PROJECT}.cpp")
+
+
 @contextmanager
-def test_bench_build(folder: Path, executable: Path) -> Iterator["Build"]:
+def test_bench_build(
+    folder: Path, executable: Path, sources: Sequence[str] = _SOURCES
+) -> Iterator["Build"]:
     """Start compiling the project in `folder`; the compiler runs while the caller works.
 
     The flags are those of a plain `csim_design`: the sources, the ap_types, no tuning for one
@@ -65,8 +70,7 @@ def test_bench_build(folder: Path, executable: Path) -> Iterator["Build"]:
         '-DWEIGHTS_DIR="firmware/weights"',
         "-o",
         str(executable),
-        f"{PROJECT}_test.cpp",
-        f"firmware/{PROJECT}.cpp",
+        *sources,
     ]
     process = subprocess.Popen(
         command,
