@@ -33,8 +33,9 @@ from synq.train import FineTuning, Samples, learning_rates, reproducible_torch
 
 _log = logging.getLogger("synq")
 
-FINETUNE_VERSION = 3  # raise it whenever the same settings would give other weights
+FINETUNE_VERSION = 4  # raise it whenever the same settings would give other weights
 
+_ACTIVITY_SAMPLES = 10_000
 _STEPS_BETWEEN_PRUNING = 50  # choosing the smallest weights takes longer than a training step
 
 
@@ -118,6 +119,8 @@ def finetune(
     with reproducible_torch(1), progress.task("Fine-tune", total=recipe.epochs) as task:
         samples = Samples(recipe, dataset, generator, narrow.input_format)
         model = _Model(network, start, _Levels(levels, realized, choice))
+        if settings.sparsity:
+            model.measure_activity(start, narrow.train_inputs[:_ACTIVITY_SAMPLES])
         weights: dict[str, Any] = {"params": [layer.rows for layer in model.layers]}
         scales: dict[str, Any] = {
             "params": [layer.log_scale for layer in model.layers],
@@ -227,6 +230,7 @@ class _Layer:
         self.log_scale = torch.tensor(math.log(array.scale)).requires_grad_()
         self.full_scale = array_unit(array) / array.scale
         self.pruned: torch.Tensor | None = None
+        self.activity = torch.ones(())
 
     @property
     def scale(self) -> torch.Tensor:
@@ -243,8 +247,12 @@ class _Layer:
         return linear(inputs, values[:, :-1], self.drive * values[:, -1])
 
     def prune(self, share: float) -> None:
-        """Choose the smallest `share` of the synapses to be zero until the next choice."""
-        size = self.rows.detach().abs()
+        """Choose the `share` of the synapses that carry least to be zero until the next choice.
+
+        A weight times how active its input is (Sun et al., "A Simple and Effective Pruning Approach
+        for Large Language Models", 2023): a border pixel's weight carries nothing, however large.
+        """
+        size = self.rows.detach().abs() * self.activity
         count = math.ceil(share * size.numel())
         threshold = torch.kthvalue(size.flatten(), count).values if count else -1
         self.pruned = size <= threshold
@@ -278,6 +286,15 @@ class _Model:
                     kept = torch.rand(signal.shape, generator=generator) >= dropout
                     signal = signal * kept / (1 - dropout)
         return signal * unit
+
+    def measure_activity(self, start: QuantizedNetwork, inputs: NDArray[np.integer[Any]]) -> None:
+        """Root mean square of each row's input, of the network as it is."""
+        signals = [inputs, *start.run(inputs).activations]
+        for layer, array, signal in zip(self.layers, start.arrays, signals, strict=True):
+            activity = np.sqrt(np.mean(np.square(signal, dtype=np.float64), axis=0))
+            if array.bias_input is not None:
+                activity = np.append(activity, array.bias_input)
+            layer.activity = torch.tensor(activity, dtype=torch.float32)
 
     def prune(self, share: float) -> None:
         """Prune every array but the last, which is small and sensitive."""
