@@ -33,9 +33,9 @@ from synq.train import FineTuning, Samples, learning_rates, reproducible_torch
 
 _log = logging.getLogger("synq")
 
-FINETUNE_VERSION = 4  # raise it whenever the same settings would give other weights
+FINETUNE_VERSION = 5  # raise it whenever the same settings would give other weights
 
-_ACTIVITY_SAMPLES = 10_000
+_ALIVE = 0.002  # the least share of samples in which a living input is not zero
 _STEPS_BETWEEN_PRUNING = 50  # choosing the smallest weights takes longer than a training step
 
 
@@ -120,7 +120,7 @@ def finetune(
         samples = Samples(recipe, dataset, generator, narrow.input_format)
         model = _Model(network, start, _Levels(levels, realized, choice))
         if settings.sparsity:
-            model.measure_activity(start, narrow.train_inputs[:_ACTIVITY_SAMPLES])
+            model.find_alive(start, narrow.train_inputs)
         weights: dict[str, Any] = {"params": [layer.rows for layer in model.layers]}
         scales: dict[str, Any] = {
             "params": [layer.log_scale for layer in model.layers],
@@ -230,7 +230,7 @@ class _Layer:
         self.log_scale = torch.tensor(math.log(array.scale)).requires_grad_()
         self.full_scale = array_unit(array) / array.scale
         self.pruned: torch.Tensor | None = None
-        self.activity = torch.ones(())
+        self.alive = torch.ones(())
 
     @property
     def scale(self) -> torch.Tensor:
@@ -247,12 +247,12 @@ class _Layer:
         return linear(inputs, values[:, :-1], self.drive * values[:, -1])
 
     def prune(self, share: float) -> None:
-        """Choose the `share` of the synapses that carry least to be zero until the next choice.
+        """Choose the smallest `share` of the synapses to be zero until the next choice.
 
-        A weight times how active its input is (Sun et al., "A Simple and Effective Pruning Approach
-        for Large Language Models", 2023): a border pixel's weight carries nothing, however large.
+        Those of inputs that are hardly ever on go first: a border pixel's weight carries nothing,
+        however large it was drawn.
         """
-        size = self.rows.detach().abs() * self.activity
+        size = self.rows.detach().abs() * self.alive
         count = math.ceil(share * size.numel())
         threshold = torch.kthvalue(size.flatten(), count).values if count else -1
         self.pruned = size <= threshold
@@ -287,14 +287,14 @@ class _Model:
                     signal = signal * kept / (1 - dropout)
         return signal * unit
 
-    def measure_activity(self, start: QuantizedNetwork, inputs: NDArray[np.integer[Any]]) -> None:
-        """Root mean square of each row's input, of the network as it is."""
+    def find_alive(self, start: QuantizedNetwork, inputs: NDArray[np.integer[Any]]) -> None:
+        """Which inputs of each array are on in at least a few of the samples."""
         signals = [inputs, *start.run(inputs).activations]
         for layer, array, signal in zip(self.layers, start.arrays, signals, strict=True):
-            activity = np.sqrt(np.mean(np.square(signal, dtype=np.float64), axis=0))
+            alive = np.mean(signal != 0, axis=0) >= _ALIVE
             if array.bias_input is not None:
-                activity = np.append(activity, array.bias_input)
-            layer.activity = torch.tensor(activity, dtype=torch.float32)
+                alive = np.append(alive, True)
+            layer.alive = torch.tensor(alive, dtype=torch.float32)
 
     def prune(self, share: float) -> None:
         """Prune every array but the last, which is small and sensitive."""

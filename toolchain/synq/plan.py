@@ -61,6 +61,11 @@ class Request:
         if self.reuse_factor is not None and self.reuse_factor < 1:
             raise UsageError(f"--reuse-factor must be at least 1, got {self.reuse_factor}")
 
+    @property
+    def fixes_rows(self) -> bool:
+        """Whether the user has chosen the rows a cycle."""
+        return self.rows is not None or self.reuse_factor is not None
+
     def rows_of(self, array: SynapseArray) -> int | None:
         """Rows a cycle that the user has fixed, or None."""
         if self.reuse_factor is not None:
@@ -117,10 +122,8 @@ def stream_cycles(network: QuantizedNetwork) -> int:
 def _choose(designs: list[Design], board: Board, request: Request, stream: int) -> Design:
     within = [design for design in designs if design.share(board) <= BUDGET]
     fitting = within or [design for design in designs if design.share(board) <= 1]
-    if (
-        request.rows is not None or request.reuse_factor is not None
-    ):  # as asked, whether it fits or not; the summary says
-        return min(designs, key=lambda design: design.share(board))
+    if not fitting and request.fixes_rows:  # as asked, though it does not fit; the summary says so
+        fitting = designs
     if not fitting:
         raise SynqError(_what_would_fit(designs, board))
     smallest = min(fitting, key=lambda design: design.share(board))
