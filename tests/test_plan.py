@@ -144,3 +144,9 @@ def test_stream_cycles(bits: int, beats: int) -> None:
     form = replace(BYTE, width=bits)
     array = synapse_array(np.random.default_rng(0), 784, 2, input_format=form)
     assert stream_cycles(QuantizedNetwork((array,), ())) == beats
+
+
+def test_event_lists_fit_an_ap_uint() -> None:
+    array = synapse_array(np.random.default_rng(0), 4000, 4)
+    plan = make_plan(QuantizedNetwork((array,), ()), PYNQ, Request(Target.AREA, event_driven=True))
+    assert plan.chosen.arrays[0].parallel_rows == 4  # 1000 rows a bank

@@ -18,6 +18,7 @@ _TYPICAL_EVENTS = 3  # an event-driven array rarely takes more than a third of i
 _MOST_ROWS = 128
 _MOST_LANES = 4096  # HLS unrolls no further
 _MOST_WORD_BITS = 65_536  # HLS reshapes no further
+_MOST_PENDING = 1024  # bits of an ap_uint, unless AP_INT_MAX_W says more (UG1399)
 
 
 class Target(StrEnum):
@@ -198,6 +199,8 @@ def _array_plans(array: SynapseArray, board: Board, request: Request) -> list[Ar
     for rows in counts:
         word_bits = 32 * -(-array.n_out // (32 // array.code_bits))
         if rows > _MOST_ROWS or rows * array.n_out > _MOST_LANES or word_bits > _MOST_WORD_BITS:
+            continue
+        if request.event_driven and -(-array.n_rows // rows) > _MOST_PENDING:
             continue
         for datapath in [request.datapath] if request.datapath else list(Datapath):
             decoded = [0]
