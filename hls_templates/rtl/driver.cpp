@@ -1,0 +1,113 @@
+// Drives the network's two streams in Verilator: sends the beats of a file, records the answers and
+// the cycle of each, with random gaps before beats and random stalls of the receiver.
+//
+//   driver BEATS RESULTS N_RESULTS SEED GAP STALL LIMIT
+//
+// BEATS: records of BEAT_BITS / 8 bytes and a TLAST byte. RESULTS: records of 8 bytes of TDATA, a byte
+// of TKEEP, a byte of TLAST and 8 bytes: the clock cycle since reset. GAP and STALL: probabilities in
+// 1/65536. LIMIT: cycles without any transfer after which it gives up.
+#include "Vsynq_top.h"
+#include "verilated.h"
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+static uint64_t state;
+
+// xorshift64* (Vigna, 2016): small, and the same on every machine.
+static uint32_t random16() {
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return static_cast<uint32_t>((state * 0x2545F4914F6CDD1Dull) >> 48);
+}
+
+int main(int argc, char **argv) {
+    if (argc < 8) {
+        fprintf(stderr, "usage: driver BEATS RESULTS N_RESULTS SEED GAP STALL LIMIT\n");
+        return 2;
+    }
+    const size_t beat_bytes = BEAT_BITS / 8;
+    const long long n_results = atoll(argv[3]);
+    state = 2 * strtoull(argv[4], nullptr, 10) + 1;
+    const uint32_t gap = atoi(argv[5]), stall = atoi(argv[6]);
+    const long long limit = atoll(argv[7]);
+    std::vector<unsigned char> beats;
+    FILE *given = fopen(argv[1], "rb");
+    if (!given) {
+        fprintf(stderr, "cannot read %s\n", argv[1]);
+        return 2;
+    }
+    unsigned char buffer[65536];
+    for (size_t got; (got = fread(buffer, 1, sizeof buffer, given)) > 0;)
+        beats.insert(beats.end(), buffer, buffer + got);
+    fclose(given);
+    FILE *results = fopen(argv[2], "wb");
+    if (!results) {
+        fprintf(stderr, "cannot write %s\n", argv[2]);
+        return 2;
+    }
+
+    VerilatedContext context;
+    context.commandArgs(argc, argv);
+    Vsynq_top top(&context);
+    auto clock = [&] {
+        top.clk = 1;
+        top.eval();
+        top.clk = 0;
+        top.eval();
+    };
+    top.clk = 0;
+    top.reset_n = 0;
+    top.s_axis_tvalid = 0;
+    top.m_axis_tready = 0;
+    top.eval();
+    for (int i = 0; i < 4; i++)
+        clock();
+    top.reset_n = 1;
+
+    const size_t n_beats = beats.size() / (beat_bytes + 1);
+    size_t sent = 0;
+    long long answered = 0, idle = 0;
+    uint64_t cycle = 0;
+    bool offered = false;
+    while (answered < n_results) {
+        if (!offered && sent < n_beats && (gap == 0 || random16() >= gap)) {
+            const unsigned char *beat = &beats[sent * (beat_bytes + 1)];
+            memcpy(&top.s_axis_tdata, beat, beat_bytes);
+            top.s_axis_tlast = beat[beat_bytes];
+            offered = true;
+        }
+        top.s_axis_tvalid = offered;
+        top.m_axis_tready = stall == 0 || random16() >= stall;
+        top.eval();
+        const bool takes = offered && top.s_axis_tready;
+        const bool gives = top.m_axis_tvalid && top.m_axis_tready;
+        if (gives) {
+            const uint64_t data = top.m_axis_tdata;
+            const unsigned char keep = top.m_axis_tkeep, last = top.m_axis_tlast;
+            fwrite(&data, 8, 1, results);
+            fwrite(&keep, 1, 1, results);
+            fwrite(&last, 1, 1, results);
+            fwrite(&cycle, 8, 1, results);
+            answered++;
+        }
+        clock();
+        cycle++;
+        if (takes) {
+            sent++;
+            offered = false;
+        }
+        idle = takes || gives ? 0 : idle + 1;
+        if (idle > limit) {
+            fprintf(stderr, "no transfer for %lld cycles, after %lld of %lld beats of answers\n", limit, answered,
+                    n_results);
+            return 3;
+        }
+    }
+    fclose(results);
+    top.final();
+    return 0;
+}

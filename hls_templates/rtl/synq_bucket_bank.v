@@ -1,0 +1,46 @@
+// One row of inputs a cycle, in every output's lane added to the bucket that the lane's code names.
+//
+// A bucket is never cleared by itself: what matters is the sum over all banks, modulo 2**WIDTH. With
+// `merge` the neighbour's value is added instead of the input; without `write` the bucket keeps its
+// value and the sum only goes on to the next bank.
+module synq_bucket_bank #(
+    parameter N_OUT = 2,
+    parameter X_BITS = 8,
+    parameter WIDTH = 16,      // of a bucket
+    parameter CODE_BITS = 4,
+    parameter INDEX_BITS = 3   // of these, the lowest choose the bucket; the highest negates
+) (
+    input wire clk,
+    input wire [X_BITS-1:0] x,
+    input wire merge,
+    input wire write,
+    input wire [N_OUT*CODE_BITS-1:0] codes,  // two cycles after the others
+    input wire [N_OUT*WIDTH-1:0] neighbour,  // likewise
+    output wire [N_OUT*WIDTH-1:0] sums       // three cycles after
+);
+    reg [X_BITS-1:0] x_early, x_now;
+    reg merge_early, merge_now, write_early, write_now;
+    always @(posedge clk) begin
+        {x_now, x_early} <= {x_early, x};
+        {merge_now, merge_early} <= {merge_early, merge};
+        {write_now, write_early} <= {write_early, write};
+    end
+    wire [WIDTH-1:0] input_now = {{WIDTH - X_BITS{1'b0}}, x_now};
+
+    genvar j;
+    generate
+        for (j = 0; j < N_OUT; j = j + 1) begin : g_lane
+            synq_bucket_lane #(
+                .WIDTH(WIDTH), .CODE_BITS(CODE_BITS), .INDEX_BITS(INDEX_BITS)
+            ) lane (
+                .clk(clk),
+                .code(codes[j*CODE_BITS+:CODE_BITS]),
+                .merge(merge_now),
+                .write(write_now),
+                .addend(input_now),
+                .neighbour(neighbour[j*WIDTH+:WIDTH]),
+                .sum(sums[j*WIDTH+:WIDTH])
+            );
+        end
+    endgenerate
+endmodule

@@ -1,0 +1,52 @@
+// One row of inputs a cycle, in every output's lane multiplied by the value of the lane's code and
+// accumulated. The bucket banks' totals, if there are any, take the place of the input.
+module synq_mac_bank #(
+    parameter N_OUT = 2,
+    parameter X_BITS = 8,
+    parameter TOTAL_BITS = 18,  // of a bucket bank's total: signed
+    parameter HAS_TOTALS = 0,
+    parameter CODE_BITS = 4,
+    parameter VALUE_BITS = 8,
+    parameter [(1<<CODE_BITS)*VALUE_BITS-1:0] VALUES = 0,  // signed, by code
+    parameter ACC_BITS = 24
+) (
+    input wire clk,
+    input wire [X_BITS-1:0] x,
+    input wire [N_OUT*CODE_BITS-1:0] codes,    // two cycles after x
+    input wire [N_OUT*TOTAL_BITS-1:0] totals,  // likewise; zero but with x zero
+    input wire first,                          // five cycles after x: begin with its successor
+    output wire [N_OUT*ACC_BITS-1:0] sums      // five cycles after x
+);
+    localparam A_BITS = HAS_TOTALS != 0 && TOTAL_BITS > X_BITS ? TOTAL_BITS : X_BITS + 1;
+    reg [X_BITS-1:0] x_early, x_now;
+    always @(posedge clk) {x_now, x_early} <= {x_early, x};
+    wire [A_BITS-1:0] input_now = {{A_BITS - X_BITS{1'b0}}, x_now};
+
+    wire unused_totals = &{1'b0, totals};
+
+    genvar j;
+    generate
+        for (j = 0; j < N_OUT; j = j + 1) begin : g_lane
+            wire [CODE_BITS-1:0] code = codes[j*CODE_BITS+:CODE_BITS];
+            reg signed [A_BITS-1:0] factor;
+            reg signed [VALUE_BITS-1:0] value;
+            reg signed [A_BITS+VALUE_BITS-1:0] product;
+            reg signed [ACC_BITS-1:0] sum;
+            wire signed [ACC_BITS-1:0] term;
+            if (A_BITS + VALUE_BITS >= ACC_BITS) begin : g_cut
+                assign term = product[ACC_BITS-1:0];
+            end else begin : g_extend
+                assign term = {{ACC_BITS - A_BITS - VALUE_BITS{product[A_BITS+VALUE_BITS-1]}}, product};
+            end
+            always @(posedge clk) begin
+                if (HAS_TOTALS != 0) factor <= input_now | totals[j*TOTAL_BITS+:A_BITS];
+                else factor <= input_now;
+                value <= VALUES[code*VALUE_BITS+:VALUE_BITS];
+                product <= factor * value;
+                sum <= (first ? $signed({ACC_BITS{1'b0}}) : sum) + term;
+            end
+            wire unused_product = &{1'b0, product};
+            assign sums[j*ACC_BITS+:ACC_BITS] = sum;
+        end
+    endgenerate
+endmodule

@@ -1,0 +1,63 @@
+// The answer to an image: its sums, two a beat, and a beat with the index of the largest one, the
+// first one on a tie. Only that beat can have `out_last`.
+module synq_result #(
+    parameter N_OUT = 10,
+    parameter ACC_BITS = 24,
+    parameter CLASS_BITS = 5   // of an index, with those of an odd N_OUT's missing partner
+) (
+    input wire clk,
+    input wire reset,
+    input wire sums_valid,
+    output wire sums_taken,
+    input wire [2*ACC_BITS-1:0] sums,
+    input wire sums_last,
+    input wire sums_tag,
+    output reg out_valid,
+    input wire out_ready,
+    output reg [63:0] out_data,
+    output reg out_last
+);
+    wire signed [ACC_BITS-1:0] even = sums[0+:ACC_BITS];
+    wire signed [ACC_BITS-1:0] odd = sums[ACC_BITS+:ACC_BITS];
+    wire [31:0] even_out = {{32 - ACC_BITS{even[ACC_BITS-1]}}, even};
+    wire [31:0] odd_out = {{32 - ACC_BITS{odd[ACC_BITS-1]}}, odd};
+    reg signed [ACC_BITS-1:0] best;
+    reg [CLASS_BITS-1:0] index, class_index;
+    reg fresh;    // no sum of this image has been seen
+    reg closing;  // the class is due
+    reg tag;
+    wire room = ~out_valid | out_ready;
+    wire [CLASS_BITS-1:0] odd_index = index + 1'b1;
+    wire partner = odd_index < N_OUT[CLASS_BITS-1:0];
+    wire odd_wins = partner & odd > even;
+    wire signed [ACC_BITS-1:0] better = odd_wins ? odd : even;
+    assign sums_taken = room & ~closing;
+
+    always @(posedge clk) begin
+        if (reset) begin
+            out_valid <= 1'b0;
+            fresh <= 1'b1;
+            closing <= 1'b0;
+            index <= {CLASS_BITS{1'b0}};
+        end else if (room) begin
+            out_valid <= closing | sums_valid;
+            out_last <= closing & tag;
+            if (closing) begin
+                out_data <= {{64 - CLASS_BITS{1'b0}}, class_index};
+                closing <= 1'b0;
+                fresh <= 1'b1;
+                index <= {CLASS_BITS{1'b0}};
+            end else if (sums_valid) begin
+                out_data <= {partner ? odd_out : 32'd0, even_out};
+                fresh <= 1'b0;
+                index <= odd_index + 1'b1;
+                closing <= sums_last;
+                tag <= sums_tag;
+                if (fresh | better > best) begin
+                    best <= better;
+                    class_index <= odd_wins ? odd_index : index;
+                end
+            end
+        end
+    end
+endmodule

@@ -1,0 +1,218 @@
+// The inputs of an array, row by row: every row of every image.
+//
+// Two images are held: one is being read while the next is being written. Rows lie in the banks in
+// one of two ways:
+//   ROTATE 1: row r is word r / BANKS of bank r % BANKS; a beat is rotated to its banks. Needs
+//       LANES < BANKS.
+//   ROTATE 0: lane i of beat b is word b * GROUP + i % GROUP of bank i / GROUP.
+// Bank 0 waits while `hold`.
+module synq_rows_dense #(
+    parameter X_BITS = 8,
+    parameter LANES = 8,
+    parameter INDEX = 7,
+    parameter BANKS = 9,
+    parameter ROTATE = 1,
+    parameter GROUP = 1,
+    parameter WORDS = 88,       // rows of a bank
+    parameter ADDRESS = 7,
+    parameter BLOCK = 1,        // block RAM rather than logic
+    parameter BIAS = 0,         // whether a row is driven by a constant
+    parameter BIAS_BANK = 0,
+    parameter BIAS_WORD = 0,
+    parameter BIAS_INPUT = 0
+) (
+    input wire clk,
+    input wire reset,
+    output wire room,
+    input wire closing,
+    input wire put,
+    input wire put_last,
+    input wire put_tag,
+    input wire [INDEX-1:0] put_index,
+    input wire [LANES*X_BITS-1:0] put_beat,
+    output wire ready,                       // an image waits
+    input wire start,                        // begin with it
+    input wire advance,                      // take a row of every bank
+    input wire hold,                         // but not of bank 0
+    output wire empty,                       // no row is left
+    output reg tag,                          // of the image begun last
+    output wire [BANKS*X_BITS-1:0] x,        // two cycles after `advance`; zero without a row
+    output wire [BANKS*ADDRESS-1:0] address  // its word
+);
+    localparam DEPTH_BITS = ROTATE != 0 ? ADDRESS : INDEX;
+    localparam GROUP_BITS = GROUP > 1 ? $clog2(GROUP) : 1;
+    localparam [ADDRESS-1:0] LAST_WORD = WORDS[ADDRESS-1:0] - 1'b1;
+    localparam [GROUP_BITS-1:0] LAST_LANE = GROUP[GROUP_BITS-1:0] - 1'b1;
+
+    // ---- Which images are held.
+    reg [1:0] occupied, written;
+    reg write_set, read_set, reading;
+    reg [1:0] tags;
+    wire finish;  // the image being read is no longer needed
+    assign room = ~occupied[1];
+    assign ready = written != 2'd0;
+    always @(posedge clk) begin
+        if (start) begin
+            read_set <= ~read_set;
+            tag <= tags[~read_set];
+        end
+        if (put & put_last) begin
+            write_set <= ~write_set;
+            tags[write_set] <= put_tag;
+        end
+        if (reset) begin
+            occupied <= 2'd0;
+            written <= 2'd0;
+            write_set <= 1'b0;
+            read_set <= 1'b1;
+            reading <= 1'b0;
+        end else begin
+            occupied <= occupied + {1'b0, closing} - {1'b0, finish};
+            written <= written + {1'b0, put & put_last} - {1'b0, start};
+            reading <= start | (reading & ~finish);
+        end
+    end
+
+    // ---- Writing: the pixel and the word of each bank.
+    wire [BANKS*GROUP*X_BITS-1:0] pixels;
+    wire [BANKS-1:0] enable;
+    wire [BANKS*DEPTH_BITS-1:0] places;
+    genvar b, l;
+    generate
+        if (ROTATE != 0) begin : g_rotate
+            reg [BANKS-1:0] offset;  // one-hot: the bank of lane 0
+            reg [DEPTH_BITS-1:0] base;  // the word of the first rotation
+            wire [2*BANKS-1:0] twice = {{BANKS{1'b0}}, offset} << LANES;
+            wire wraps = |twice[2*BANKS-1:BANKS];
+            always @(posedge clk) begin
+                if (reset | (put & put_last)) begin
+                    offset <= {{BANKS - 1{1'b0}}, 1'b1};
+                    base <= {DEPTH_BITS{1'b0}};
+                end else if (put) begin
+                    offset <= twice[2*BANKS-1:BANKS] | twice[BANKS-1:0];
+                    base <= base + {{DEPTH_BITS - 1{1'b0}}, wraps};
+                end
+            end
+            for (b = 0; b < BANKS; b = b + 1) begin : g_bank
+                reg [X_BITS-1:0] pixel;
+                reg hit, wrapped;
+                integer o;
+                always @* begin
+                    pixel = {X_BITS{1'b0}};
+                    hit = 1'b0;
+                    wrapped = 1'b0;
+                    for (o = 0; o < BANKS; o = o + 1)
+                        if ((b + BANKS - o) % BANKS < LANES) begin
+                            pixel = pixel | ({X_BITS{offset[o]}}
+                                & put_beat[((b+BANKS-o)%BANKS)*X_BITS+:X_BITS]);
+                            hit = hit | offset[o];
+                            wrapped = wrapped | (offset[o] & (o > b));
+                        end
+                end
+                assign pixels[b*X_BITS+:X_BITS] = pixel;
+                assign enable[b] = put & hit;
+                assign places[b*DEPTH_BITS+:DEPTH_BITS] = base + {{DEPTH_BITS - 1{1'b0}}, wrapped};
+            end
+            wire unused = &{1'b0, put_index};
+        end else begin : g_group
+            for (b = 0; b < BANKS; b = b + 1) begin : g_bank
+                assign enable[b] = put;
+                assign places[b*DEPTH_BITS+:DEPTH_BITS] = put_index;
+                for (l = 0; l < GROUP; l = l + 1) begin : g_lane
+                    if (b * GROUP + l < LANES) begin : g_pixel
+                        assign pixels[(b*GROUP+l)*X_BITS+:X_BITS] = put_beat[(b*GROUP+l)*X_BITS+:X_BITS];
+                    end else begin : g_none
+                        assign pixels[(b*GROUP+l)*X_BITS+:X_BITS] = {X_BITS{1'b0}};
+                    end
+                end
+            end
+        end
+    endgenerate
+
+    // ---- Reading: bank 0 by itself, since it can be held, and the others in step.
+    wire [1:0] ended;  // all rows taken
+    wire [1:0] takes;
+    wire [2*ADDRESS-1:0] word;
+    wire [2*DEPTH_BITS-1:0] place;
+    wire [2*GROUP_BITS-1:0] lane;
+    assign takes = {advance, advance & ~hold} & ~ended;
+    wire unused_walks = &{1'b0, word, place, lane, takes};  // of the others, with one bank
+    assign empty = &ended;
+    assign finish = reading & empty;
+    genvar w;
+    generate
+        for (w = 0; w < 2; w = w + 1) begin : g_walk
+            reg done;
+            reg [ADDRESS-1:0] at;
+            wire last_word = at == LAST_WORD;
+            always @(posedge clk) begin
+                if (reset | start) begin
+                    done <= reset;
+                    at <= {ADDRESS{1'b0}};
+                end else if (takes[w]) begin
+                    done <= last_word;
+                    at <= at + 1'b1;
+                end
+            end
+            assign ended[w] = done;
+            assign word[w*ADDRESS+:ADDRESS] = at;
+            if (GROUP == 1) begin : g_single
+                assign place[w*DEPTH_BITS+:DEPTH_BITS] = at[DEPTH_BITS-1:0];
+                assign lane[w*GROUP_BITS+:GROUP_BITS] = 1'b0;
+            end else begin : g_several
+                reg [DEPTH_BITS-1:0] beat;
+                reg [GROUP_BITS-1:0] slot;
+                always @(posedge clk) begin
+                    if (reset | start) begin
+                        beat <= {DEPTH_BITS{1'b0}};
+                        slot <= {GROUP_BITS{1'b0}};
+                    end else if (takes[w]) begin
+                        slot <= slot == LAST_LANE ? {GROUP_BITS{1'b0}} : slot + 1'b1;
+                        if (slot == LAST_LANE) beat <= beat + 1'b1;
+                    end
+                end
+                assign place[w*DEPTH_BITS+:DEPTH_BITS] = beat;
+                assign lane[w*GROUP_BITS+:GROUP_BITS] = slot;
+            end
+        end
+
+        for (b = 0; b < BANKS; b = b + 1) begin : g_memory
+            localparam W = b == 0 ? 0 : 1;
+            wire [GROUP*X_BITS-1:0] fetched;
+            wire [DEPTH_BITS:0] write_place = {write_set, places[b*DEPTH_BITS+:DEPTH_BITS]};
+            wire [DEPTH_BITS:0] read_place = {read_set, place[W*DEPTH_BITS+:DEPTH_BITS]};
+            synq_buffer #(
+                .WIDTH(GROUP * X_BITS), .ADDRESS(DEPTH_BITS + 1), .BLOCK(BLOCK)
+            ) buffer (
+                .clk(clk),
+                .write(enable[b]),
+                .write_address(write_place),
+                .data(pixels[b*GROUP*X_BITS+:GROUP*X_BITS]),
+                .read_address(read_place),
+                .fetched(fetched)
+            );
+            localparam BIAS_HERE = b == BIAS_BANK ? BIAS_INPUT : 0;
+            reg valid, biased;
+            reg [GROUP_BITS-1:0] chosen;
+            reg [ADDRESS-1:0] row, row_out;
+            reg [X_BITS-1:0] pixel;
+            always @(posedge clk) begin
+                valid <= takes[W];
+                chosen <= lane[W*GROUP_BITS+:GROUP_BITS];
+                row <= word[W*ADDRESS+:ADDRESS];
+                row_out <= row;
+                if (!valid) pixel <= {X_BITS{1'b0}};
+                else if (biased) pixel <= BIAS_HERE[X_BITS-1:0];
+                else pixel <= fetched[chosen*X_BITS+:X_BITS];
+            end
+            // Where lanes belong to banks, the word of the bias is beyond the inputs of the others.
+            if (BIAS != 0 && (b == BIAS_BANK || ROTATE == 0)) begin : g_bias
+                always @(posedge clk) biased <= word[W*ADDRESS+:ADDRESS] == BIAS_WORD[ADDRESS-1:0];
+            end else begin : g_no_bias
+                always @(posedge clk) biased <= 1'b0;
+            end
+            assign x[b*X_BITS+:X_BITS] = pixel;
+            assign address[b*ADDRESS+:ADDRESS] = row_out;
+        end
+    endgenerate
+endmodule

@@ -1,0 +1,131 @@
+// The inputs of an array, row by row: only those that are not zero.
+//
+// Each lane of the beats keeps a list of its nonzero inputs. Lane i belongs to bank i / GROUP, and its
+// input of beat b is the bank's row b * GROUP + i % GROUP. A bank hands out one input a cycle, from
+// the first of its lanes that has any left, the last one first; bank 0 waits while `hold`. An image
+// can be written while the one before is read.
+module synq_rows_events #(
+    parameter X_BITS = 8,
+    parameter LANES = 8,
+    parameter INDEX = 7,
+    parameter BANKS = 8,
+    parameter GROUP = 1,
+    parameter ADDRESS = 7,
+    parameter BIAS = 0,         // whether a row is driven by a constant
+    parameter BIAS_BANK = 0,
+    parameter BIAS_WORD = 0,
+    parameter BIAS_INPUT = 0
+) (
+    input wire clk,
+    input wire reset,
+    output wire room,
+    input wire closing,
+    input wire put,
+    input wire put_last,
+    input wire put_tag,
+    input wire [INDEX-1:0] put_index,
+    input wire [LANES*X_BITS-1:0] put_beat,
+    output wire ready,                       // an image waits
+    input wire start,                        // begin with it
+    input wire advance,                      // take an input of every bank
+    input wire hold,                         // but not of bank 0
+    output wire empty,                       // none is left
+    output reg tag,                          // of the image begun last
+    output wire [BANKS*X_BITS-1:0] x,        // two cycles after `advance`; zero without an input
+    output wire [BANKS*ADDRESS-1:0] address  // its row
+);
+    localparam COUNT = INDEX + 1;
+    reg complete, waiting, waiting_tag, write_set;
+    wire completed = put & put_last;
+    assign room = ~complete | start;
+    assign ready = waiting | completed;
+    always @(posedge clk) begin
+        if (start) tag <= completed ? put_tag : waiting_tag;
+        if (completed) waiting_tag <= put_tag;
+        complete <= ~reset & (closing | (complete & ~start));
+        waiting <= ~reset & ready & ~start;
+        if (reset) write_set <= 1'b0;
+        else if (start) write_set <= ~write_set;
+    end
+
+    wire [BANKS-1:0] finished;
+    assign empty = &finished;
+    genvar b, l;
+    generate
+        for (b = 0; b < BANKS; b = b + 1) begin : g_bank
+            wire take = advance & ~(b == 0 && hold);
+            wire [GROUP:0] earlier;            // some lane before has inputs left
+            wire [GROUP*X_BITS-1:0] pixels;    // each lane's choice, or zero
+            wire [GROUP*ADDRESS-1:0] places;
+            wire biased;
+            assign earlier[0] = 1'b0;
+            for (l = 0; l < GROUP; l = l + 1) begin : g_lane
+                if (b * GROUP + l < LANES) begin : g_list
+                    reg [X_BITS+INDEX-1:0] list[0:2*(1<<INDEX)-1];
+                    reg [COUNT-1:0] count, left;
+                    reg [X_BITS-1:0] pixel;
+                    reg [INDEX-1:0] beat;
+                    integer i;
+                    initial for (i = 0; i < 2 * (1 << INDEX); i = i + 1) list[i] = {X_BITS + INDEX{1'b0}};
+                    wire [X_BITS-1:0] offered = put_beat[(b*GROUP+l)*X_BITS+:X_BITS];
+                    wire store = put & offered != {X_BITS{1'b0}};
+                    wire [COUNT-1:0] counted = count + {{COUNT - 1{1'b0}}, store};
+                    wire [COUNT-1:0] next = left - 1'b1;
+                    wire some = left != {COUNT{1'b0}};
+                    wire mine = take & some & ~earlier[l];
+                    wire [X_BITS+INDEX-1:0] entry = list[{~write_set, next[INDEX-1:0]}];
+                    always @(posedge clk) begin
+                        if (store) list[{write_set, count[INDEX-1:0]}] <= {offered, put_index};
+                        if (reset | start) count <= {COUNT{1'b0}};
+                        else count <= counted;
+                        if (reset) left <= {COUNT{1'b0}};
+                        else if (start) left <= counted;
+                        else if (mine) left <= next;
+                        if (mine) {pixel, beat} <= entry;
+                        else {pixel, beat} <= {X_BITS + INDEX{1'b0}};
+                    end
+                    assign earlier[l+1] = earlier[l] | some;
+                    assign pixels[l*X_BITS+:X_BITS] = pixel;
+                    reg was_mine;
+                    always @(posedge clk) was_mine <= mine;
+                    assign places[l*ADDRESS+:ADDRESS] =
+                        was_mine ? beat * GROUP[ADDRESS-1:0] + l[ADDRESS-1:0] : {ADDRESS{1'b0}};
+                end else begin : g_none
+                    assign earlier[l+1] = earlier[l];
+                    assign pixels[l*X_BITS+:X_BITS] = {X_BITS{1'b0}};
+                    assign places[l*ADDRESS+:ADDRESS] = {ADDRESS{1'b0}};
+                end
+            end
+            if (BIAS != 0 && b == BIAS_BANK) begin : g_bias
+                reg due, given;
+                always @(posedge clk) begin
+                    given <= take & due & ~earlier[GROUP];
+                    due <= ~reset & (start | (due & ~(take & ~earlier[GROUP])));
+                end
+                assign finished[b] = ~earlier[GROUP] & ~due;
+                assign biased = given;
+            end else begin : g_no_bias
+                assign finished[b] = ~earlier[GROUP];
+                assign biased = 1'b0;
+            end
+
+            reg [X_BITS-1:0] chosen, pixel_out;
+            reg [ADDRESS-1:0] row, row_out;
+            integer k;
+            always @* begin
+                chosen = biased ? BIAS_INPUT[X_BITS-1:0] : {X_BITS{1'b0}};
+                row = biased ? BIAS_WORD[ADDRESS-1:0] : {ADDRESS{1'b0}};
+                for (k = 0; k < GROUP; k = k + 1) begin
+                    chosen = chosen | pixels[k*X_BITS+:X_BITS];
+                    row = row | places[k*ADDRESS+:ADDRESS];
+                end
+            end
+            always @(posedge clk) begin
+                pixel_out <= chosen;
+                row_out <= row;
+            end
+            assign x[b*X_BITS+:X_BITS] = pixel_out;
+            assign address[b*ADDRESS+:ADDRESS] = row_out;
+        end
+    endgenerate
+endmodule

@@ -1,0 +1,50 @@
+// A quantized network between two AXI4-Streams; `reset_n` as ARESETN.
+//
+// Input: an image is its pixels of @{pixel_bits}@ bits, @{lanes}@ a beat, the first in the lowest bits. TLAST on
+// the last beat of a transfer; inside an image it ends the image, and the missing pixels are zero.
+// Output of an image: the logits as 32-bit integers, two a beat, then a beat with the class, with
+// TLAST if the image's last input beat had it.
+module synq_top (
+    input wire clk,
+    input wire reset_n,
+    input wire s_axis_tvalid,
+    output wire s_axis_tready,
+    input wire [@{beat_bits - 1}@:0] s_axis_tdata,
+    input wire [@{beat_bits // 8 - 1}@:0] s_axis_tkeep,
+    input wire s_axis_tlast,
+    output wire m_axis_tvalid,
+    input wire m_axis_tready,
+    output wire [63:0] m_axis_tdata,
+    output wire [7:0] m_axis_tkeep,
+    output wire m_axis_tlast
+);
+    reg reset;
+    always @(posedge clk) reset <= ~reset_n;
+    assign m_axis_tkeep = 8'hff;
+@% if beat_bits > lanes * pixel_bits %@
+    wire unused = &{1'b0, s_axis_tkeep, s_axis_tdata[@{beat_bits - 1}@:@{lanes * pixel_bits}@]};
+@% else %@
+    wire unused = &{1'b0, s_axis_tkeep};
+@% endif %@
+
+@% for width in widths %@
+    wire valid_@{loop.index0}@, ready_@{loop.index0}@, last_@{loop.index0}@;
+    wire [@{width - 1}@:0] data_@{loop.index0}@;
+@% endfor %@
+    assign valid_0 = s_axis_tvalid & ~reset;
+    assign s_axis_tready = ready_0 & ~reset;
+    assign data_0 = s_axis_tdata[@{lanes * pixel_bits - 1}@:0];
+    assign last_0 = s_axis_tlast;
+    assign m_axis_tvalid = valid_@{n_layers}@;
+    assign ready_@{n_layers}@ = m_axis_tready;
+    assign m_axis_tdata = data_@{n_layers}@;
+    assign m_axis_tlast = last_@{n_layers}@;
+
+@% for index in range(n_layers) %@
+    synq_layer_@{index}@ layer_@{index}@ (
+        .clk(clk), .reset(reset), .in_valid(valid_@{index}@), .in_ready(ready_@{index}@), .in_data(data_@{index}@),
+        .in_last(last_@{index}@), .out_valid(valid_@{index + 1}@), .out_ready(ready_@{index + 1}@),
+        .out_data(data_@{index + 1}@), .out_last(last_@{index + 1}@)
+    );
+@% endfor %@
+endmodule

@@ -1,0 +1,1 @@
+"""Verilog of the network: rendered, simulated with Verilator, synthesized with Yosys."""
