@@ -7,13 +7,13 @@ from synq.errors import SynqError, UsageError
 
 # Each part's published totals, not what the files say; block RAM in units of 18 Kbit
 PUBLISHED = {
-    "pynq-z2": ("xc7z020clg400-1", Resources(53_200, 106_400, 280, 220, 0)),
-    "pynq-z1": ("xc7z020clg400-1", Resources(53_200, 106_400, 280, 220, 0)),
-    "zcu104": ("xczu7ev-ffvc1156-2-e", Resources(230_400, 460_800, 624, 1_728, 96)),
-    "kv260": ("xck26-sfvc784-2LV-c", Resources(117_120, 234_240, 288, 1_248, 64)),
-    "ultra96v2": ("xczu3eg-sbva484-1-i", Resources(70_560, 141_120, 432, 360, 0)),
-    "arty-a7-100t": ("xc7a100tcsg324-1", Resources(63_400, 126_800, 270, 240, 0)),
-    "alveo-u250": ("xcu250-figd2104-2L-e", Resources(1_728_000, 3_456_000, 5_376, 12_288, 1_280)),
+    "pynq-z2": ("xc7z020clg400-1", Resources(53_200, 17_400, 106_400, 280, 220, 0)),
+    "pynq-z1": ("xc7z020clg400-1", Resources(53_200, 17_400, 106_400, 280, 220, 0)),
+    "zcu104": ("xczu7ev-ffvc1156-2-e", Resources(230_400, 101_760, 460_800, 624, 1_728, 96)),
+    "kv260": ("xck26-sfvc784-2LV-c", Resources(117_120, 57_600, 234_240, 288, 1_248, 64)),
+    "ultra96v2": ("xczu3eg-sbva484-1-i", Resources(70_560, 28_800, 141_120, 432, 360, 0)),
+    "arty-a7-100t": ("xc7a100tcsg324-1", Resources(63_400, 19_000, 126_800, 270, 240, 0)),
+    "alveo-u250": ("xcu250-figd2104-2L-e", Resources(1_728_000, 791_040, 3_456_000, 5_376, 12_288, 1_280)),
 }
 
 MINE = """
@@ -25,6 +25,7 @@ clock_ns = 10
 
 [resources]
 lut = 20800
+lutram = 9600
 ff = 41600
 bram_18k = 100
 dsp = 90
@@ -33,6 +34,7 @@ uram = 0
 [sources]
 part = "s"
 lut = "s"
+lutram = "s"
 ff = "s"
 bram_18k = "s"
 dsp = "s"
@@ -74,8 +76,8 @@ def test_own_file(tmp_path: Path) -> None:
         part="xc7a35tcpg236-1",
         family="artix7",
         clock_ns=10.0,
-        resources=Resources(20_800, 41_600, 100, 90, 0),
-        sources=Sources("s", "s", "s", "s", "s", "s"),
+        resources=Resources(20_800, 9_600, 41_600, 100, 90, 0),
+        sources=Sources("s", "s", "s", "s", "s", "s", "s"),
     )
     assert isinstance(board.clock_ns, float)
 

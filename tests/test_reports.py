@@ -743,7 +743,7 @@ def test_a_damaged_report_in_a_folder_is_named(tmp_path: Path) -> None:
 
 # ---- Board and estimate -------------------------------------------------------------------------
 
-ESTIMATE = Estimate(Resources(19_000, 20_000, 10, 21, 0), latency=574, interval=100)
+ESTIMATE = Estimate(Resources(19_000, 0, 20_000, 10, 21, 0), latency=574, interval=100)
 
 
 def manifest(folder: Path, board: str = "pynq-z2", **more: Any) -> Path:

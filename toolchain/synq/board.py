@@ -13,7 +13,8 @@ _SomeOrNone = Annotated[int, Range(0, 100_000_000)]
 class Resources:
     """What a part offers, or what a design uses."""
 
-    lut: _Some  # six-input look-up tables
+    lut: _Some  # six-input look-up tables, those used as memory included
+    lutram: _SomeOrNone  # of these, the ones that can be memory
     ff: _Some  # flip-flops
     bram_18k: _Some  # block RAM in units of 18 Kbit; a 36 Kbit block or tile counts as two
     dsp: _SomeOrNone  # DSP48 slices
@@ -26,6 +27,7 @@ class Sources:
 
     part: Line
     lut: Line
+    lutram: Line
     ff: Line
     bram_18k: Line
     dsp: Line

@@ -97,6 +97,7 @@ def total(parts: tuple[Estimate, ...]) -> Estimate:
     """Arrays side by side, each working on an image of its own."""
     resources = Resources(
         lut=sum(part.resources.lut for part in parts),
+        lutram=sum(part.resources.lutram for part in parts),
         ff=sum(part.resources.ff for part in parts),
         bram_18k=sum(part.resources.bram_18k for part in parts),
         dsp=sum(part.resources.dsp for part in parts),
@@ -180,6 +181,7 @@ def _array_resources(array: SynapseArray, layout: Layout, plan: ArrayPlan) -> Re
     lookup = table * (0.5 if code_bits <= 5 else 2 ** (code_bits - 6))
     lut = plan.decoded_rows * n_out * (lookup + wide)
     lut += array.n_in * narrow * (1 / 4 + 1 / 64) + _CONTROL
+    lutram = 0
     dsp = plan.decoded_rows * n_out
     lane_ff = 2 * product
     if plan.datapath is Datapath.BANK:
@@ -190,8 +192,9 @@ def _array_resources(array: SynapseArray, layout: Layout, plan: ArrayPlan) -> Re
         # Not the proven width, which takes a look at every code: at most this.
         bucket = (layout.n_blocks * array.input_format.max_raw).bit_length() + layout.has_sign
         lanes = drain_lanes(array)
-        banks = -(-bucket // 6) * 4 + 2 * bucket + 2
-        lut += rows * n_out * banks * -(-n_values // 32)
+        memories = -(-n_values // 32)
+        lutram = rows * n_out * -(-bucket // 6) * 4 * memories
+        lut += lutram + rows * n_out * (2 * bucket + 2) * memories
         lut += lanes * rows * bucket * (1 + 16 / 3)
         dsp += lanes
         lane_ff = 2 * bucket
@@ -200,6 +203,7 @@ def _array_resources(array: SynapseArray, layout: Layout, plan: ArrayPlan) -> Re
     lanes_ff = rows * n_out * lane_ff + n_out * wide
     return Resources(
         lut=round(lut),
+        lutram=lutram,
         ff=lanes_ff + array.n_in * narrow + _CONTROL,
         bram_18k=rows * rom_blocks(layout.n_blocks, 32 * layout.words_per_row),
         dsp=dsp,

@@ -225,6 +225,7 @@ def _share(used: Resources, available: Resources) -> float:
         need / have if have else (float("inf") if need else 0.0)
         for need, have in (
             (used.lut, available.lut),
+            (used.lutram, available.lutram),
             (used.ff, available.ff),
             (used.bram_18k, available.bram_18k),
             (used.dsp, available.dsp),
