@@ -29,11 +29,11 @@ from synq.fixedpoint import FixedPoint
 from synq.network import QuantizedNetwork, SynapseArray, array_unit
 from synq.progress import Progress
 from synq.quantize import Quantization, Ranges, level_values, nearest_index, quantize_network
-from synq.train import FineTuning, Samples, learning_rates, reproducible_torch
+from synq.train import FineTuning, Samples, ahead, learning_rates, reproducible_torch
 
 _log = logging.getLogger("synq")
 
-FINETUNE_VERSION = 5  # raise it whenever the same settings would give other weights
+FINETUNE_VERSION = 6  # raise it whenever the same settings would give other weights
 
 _ALIVE = 0.002  # the least share of samples in which a living input is not zero
 _STEPS_BETWEEN_PRUNING = 50  # choosing the smallest weights takes longer than a training step
@@ -117,7 +117,10 @@ def finetune(
     )
     generator = torch.Generator().manual_seed(recipe.seed)
     with reproducible_torch(1), progress.task("Fine-tune", total=recipe.epochs) as task:
-        samples = Samples(recipe, dataset, generator, narrow.input_format)
+        # Batches are made in a thread of their own, and draw from a generator of their own.
+        samples = Samples(
+            recipe, dataset, torch.Generator().manual_seed(recipe.seed), narrow.input_format
+        )
         model = _Model(network, start, _Levels(levels, realized, choice))
         if settings.sparsity:
             model.find_alive(start, narrow.train_inputs)
@@ -126,18 +129,12 @@ def finetune(
             "params": [layer.log_scale for layer in model.layers],
             "lr": recipe.learning_rate * settings.scale_rate,
         }
-        optimizer = torch.optim.SGD(
-            [weights, scales],
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-            fused=True,
-        )
+        optimizer = _optimizer([weights, scales], settings)
         schedule = learning_rates(recipe, optimizer, samples.steps)
         step = 0
         for epoch in range(1, recipe.epochs + 1):
             loss_sum, correct, batches = 0.0, 0, 0
-            for inputs, labels in samples.epoch():
+            for inputs, labels in ahead(samples.epoch()):
                 if settings.sparsity and step % _STEPS_BETWEEN_PRUNING == 0:
                     model.prune(settings.sparsity * _ramp(2 * step / samples.steps))
                 outputs = model.logits(inputs, recipe.dropout, generator)
@@ -158,6 +155,20 @@ def finetune(
             accuracy = 100 * correct / (batches * samples.batch_size)
             task.update(epoch, f"loss {loss_sum / batches:.3f}, accuracy {accuracy:.1f} %")
         return model.result()
+
+
+def _optimizer(groups: list[dict[str, Any]], settings: FineTuning) -> torch.optim.Optimizer:
+    recipe = settings.recipe
+    if settings.optimizer == "adam":
+        betas = (recipe.momentum, 0.999)
+        return torch.optim.Adam(groups, lr=recipe.learning_rate, betas=betas, fused=True)
+    return torch.optim.SGD(
+        groups,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        fused=True,
+    )
 
 
 def _closest_scale(

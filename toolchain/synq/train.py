@@ -9,12 +9,13 @@ import json
 import logging
 import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ TRAINING_VERSION = 2  # raise it when the code below makes other weights of the 
 _BATCH_FOR_TWO_THREADS = 2000
 
 _log = logging.getLogger("synq")
+_Batch = TypeVar("_Batch")
 
 
 @dataclass(frozen=True)
@@ -125,11 +127,14 @@ class FineTuning:
     Attributes:
         recipe: batches, epochs, learning rate, augmentation, dropout and seed; its architecture and
             biases are the network's own.
+        optimizer: "sgd", as the recipe says, or "adam", whose first decay rate is the recipe's
+            momentum.
         scale_rate: learning rate of the normalizations' logarithms, relative to the weights'.
         sparsity: least share of zero codes in every array but the last, 0..1.
     """
 
     recipe: Recipe
+    optimizer: Literal["sgd", "adam"] = "sgd"
     scale_rate: float = 0.05
     sparsity: float = 0.0
 
@@ -140,13 +145,16 @@ class FineTuning:
     def with_sparsity(self, share: float) -> "FineTuning":
         """The same for another share of zeros.
 
-        Few synapses learn better from images that are only shifted (docs/finetuning.md).
+        Few synapses learn better with Adam, and from images that are only shifted
+        (docs/finetuning.md).
         """
-        recipe = self.recipe
-        if share and recipe.augmentation is not None:
+        if not share:
+            return replace(self, sparsity=share)
+        recipe = replace(self.recipe, learning_rate=0.0005, nesterov=False)
+        if recipe.augmentation is not None:
             shifts = Augmentation(recipe.augmentation.shift, rotation=0, scaling=0, warp=0)
             recipe = replace(recipe, augmentation=shifts)
-        return replace(self, recipe=recipe, sparsity=share)
+        return replace(self, recipe=recipe, optimizer="adam", sparsity=share)
 
 
 # Chosen on a validation split: docs/finetuning.md.
@@ -393,7 +401,7 @@ class Samples:
     def epoch(self) -> Iterator[tuple["torch.Tensor", "torch.Tensor"]]:
         """The next epoch's batches: inputs `(batch_size, features)` and labels `(batch_size,)`.
 
-        Inputs are valid until the next batch is asked for.
+        Inputs are valid until the next batch is asked for, or for good if they are rounded.
         """
         import torch
 
@@ -408,6 +416,18 @@ class Samples:
             if self._form is not None:
                 inputs = _rounded(inputs, self._form)
             yield inputs, self._labels.index_select(0, rows)
+
+
+def ahead(batches: Iterator[_Batch]) -> Iterator[_Batch]:
+    """The same batches, each made in a thread while the caller works on the one before.
+
+    Each has to be in memory of its own.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
 
 
 def _rounded(inputs: "torch.Tensor", form: FixedPoint) -> "torch.Tensor":
