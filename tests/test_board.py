@@ -12,8 +12,12 @@ PUBLISHED = {
     "zcu104": ("xczu7ev-ffvc1156-2-e", Resources(230_400, 101_760, 460_800, 624, 1_728, 96)),
     "kv260": ("xck26-sfvc784-2LV-c", Resources(117_120, 57_600, 234_240, 288, 1_248, 64)),
     "ultra96v2": ("xczu3eg-sbva484-1-i", Resources(70_560, 28_800, 141_120, 432, 360, 0)),
+    "ulx3s-85f": ("LFE5U-85F-6BG381C", Resources(83_640, 41_820, 83_640, 208, 156, 0)),
     "arty-a7-100t": ("xc7a100tcsg324-1", Resources(63_400, 19_000, 126_800, 270, 240, 0)),
-    "alveo-u250": ("xcu250-figd2104-2L-e", Resources(1_728_000, 791_040, 3_456_000, 5_376, 12_288, 1_280)),
+    "alveo-u250": (
+        "xcu250-figd2104-2L-e",
+        Resources(1_728_000, 791_040, 3_456_000, 5_376, 12_288, 1_280),
+    ),
 }
 
 MINE = """
@@ -56,10 +60,10 @@ def test_every_board_ships() -> None:
 def test_shipped_board(name: str) -> None:
     board = load_board(name)
     assert (board.name, board.part, board.resources) == (name, *PUBLISHED[name])
-    seven_series = board.family in ("zynq", "artix7")
-    assert board.clock_ns == (10.0 if seven_series else 5.0)
-    # every CLB of these families has two flip-flops a look-up table
-    assert board.resources.ff == 2 * board.resources.lut
+    clocks = {"zynq": 10.0, "artix7": 10.0, "ecp5": 16.0}
+    assert board.clock_ns == clocks.get(board.family, 5.0)
+    # every CLB of AMD's families has two flip-flops a look-up table, a slice of ECP5 one
+    assert board.resources.ff == board.resources.lut * (1 if board.family == "ecp5" else 2)
 
 
 def test_alveo_says_that_the_shell_is_not_deducted() -> None:

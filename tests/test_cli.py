@@ -165,15 +165,23 @@ def test_plan_shows_the_chosen_design_and_its_neighbours(of_small: list[str]) ->
     assert printed.returncode == 0, printed.stderr
     assert "chosen" in printed.stdout and "Estimated resources on pynq-z2" in printed.stdout
     result = json.loads(run("synq", "plan", *of_small, "--rows", 5, "--json").stdout)
-    assert result["design"]["arrays"][0]["parallel_rows"] == 5
-    assert result["design"]["estimate"]["interval_cycles"] == 4
-    assert result["stream_cycles"] == 3  # 20 pixels of 8 bits
+    assert result["hls"]["design"]["arrays"][0]["parallel_rows"] == 5
+    assert result["hls"]["design"]["estimate"]["interval_cycles"] == 4
+    assert result["hls"]["stream_cycles"] == 3  # 20 pixels of 8 bits
+
+
+def test_plan_of_both_flows(of_small: list[str]) -> None:
+    result = json.loads(run("synq", "plan", *of_small, "--flow", "hls,rtl", "--json").stdout)
+    assert result["hls"]["design"]["estimate"]["lut"] > 0
+    assert result["rtl"]["design"]["beat_bits"] == 64
+    printed = run("synq", "plan", *of_small, "--flow", "rtl").stdout
+    assert "Designs, Verilog (estimated)" in printed
 
 
 def test_plan_counts_the_cycles_of_events(of_small: list[str]) -> None:
     result = json.loads(run("synq", "plan", *of_small, "--event-driven", "--json").stdout)
-    assert result["design"]["arrays"][0]["event_driven"]
-    assert 1 < result["event_cycles"]["mean"] <= result["event_cycles"]["max"]
+    assert result["hls"]["design"]["arrays"][0]["event_driven"]
+    assert 1 < result["hls"]["event_cycles"]["mean"] <= result["hls"]["event_cycles"]["max"]
 
 
 @pytest.mark.parametrize(
@@ -183,6 +191,11 @@ def test_plan_counts_the_cycles_of_events(of_small: list[str]) -> None:
         (["--rows", "3", "--reuse-factor", "9"], ["exclude one another"]),
         (["--target-fps", "-1"], ["--target-fps must be above 0"]),
         (["--datapath", "abacus"], ["abacus"]),
+        (["--flow", "vhdl"], ["--flow takes hls and rtl, got 'vhdl'"]),
+        (["--flow", "rtl,rtl"], ["names a flow twice"]),
+        (["--flow", "rtl", "--datapath", "bank"], ["bank"]),
+        (["--beat-bits", "128"], ["--beat-bits", "--flow rtl"]),
+        (["--flow", "rtl", "--beat-bits", "100"], ["multiple of 64"]),
     ],
 )
 def test_plan_refuses(arguments: list[str], words: list[str], of_small: list[str]) -> None:

@@ -19,8 +19,8 @@ from synq.network import (
     SynapseArray,
     Trace,
     array_unit,
-    count_mismatches,
     first_difference,
+    require_equal,
 )
 
 WIDE_TABLE = FixedPoint(16, 1, signed=True)
@@ -424,7 +424,7 @@ TRACE = traced()
 
 def test_equal_traces_do_not_differ() -> None:
     assert first_difference(TRACE, copied(TRACE), "C simulation") is None
-    assert count_mismatches(TRACE, copied(TRACE)) == 0
+    require_equal(TRACE, copied(TRACE), "C simulation")
 
 
 @MANY
@@ -446,7 +446,8 @@ def test_corrupted_integers_are_found_and_named(data: st.DataObject) -> None:
         f"RTL differs from the integer reference at image {image}, {name}, neuron {neuron}: "
         f"expected {expected}, got {wrong[image, neuron]}"
     )
-    assert count_mismatches(TRACE, got) == len({image for image, _, _ in places})
+    with pytest.raises(SynqError, match=f"not bit-exact: RTL differs .* image {image}, {name}"):
+        require_equal(TRACE, got, "RTL")
 
 
 def test_stages_that_cannot_be_compared() -> None:

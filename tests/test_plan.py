@@ -41,7 +41,7 @@ def test_dense_on_pynq_z2(paper_network: QuantizedNetwork) -> None:
     assert plan.stream_cycles == 98
     assert plan.chosen.estimate.interval <= 98
     assert plan.chosen.share(PYNQ) <= BUDGET
-    assert plan.chosen.estimate == estimate(paper_network, plan.chosen.arrays)
+    assert plan.chosen.estimate == estimate(paper_network, plan.chosen.core.arrays)
     faster = [each for each in plan.neighbours if each.estimate.interval < 98]
     smaller = [each for each in plan.neighbours if each.estimate.interval > 98]
     assert faster and smaller
@@ -53,12 +53,12 @@ def test_event_driven_on_pynq_z2(
     paper_network: QuantizedNetwork, narrow_network: QuantizedNetwork, mnist: Dataset
 ) -> None:
     plan = make_plan(paper_network, PYNQ, Request(event_driven=True))
-    cycles = event_intervals(paper_network, plan.chosen.arrays, mnist.test_inputs)
+    cycles = event_intervals(paper_network, plan.chosen.core.arrays, mnist.test_inputs)
     assert plan.chosen.share(PYNQ) <= BUDGET and cycles.mean() < 40
 
     plan = make_plan(narrow_network, PYNQ, Request(event_driven=True))
     pixels = with_input_bits(mnist, 4).test_inputs
-    cycles = event_intervals(narrow_network, plan.chosen.arrays, pixels)
+    cycles = event_intervals(narrow_network, plan.chosen.core.arrays, pixels)
     assert plan.chosen.share(PYNQ) <= BUDGET and cycles.max() <= 50
 
 
@@ -66,7 +66,7 @@ def test_events_take_the_fullest_bank_s_nonzero_inputs() -> None:
     array = synapse_array(np.random.default_rng(0), 20, 3, levels=5, bias=True)
     network = QuantizedNetwork((array,), ())
     plan = replace(
-        make_plan(network, PYNQ, Request(rows=4, datapath=Datapath.DECODE)).chosen.arrays[0],
+        make_plan(network, PYNQ, Request(rows=4, datapath=Datapath.DECODE)).chosen.core.arrays[0],
         event_driven=True,
     )
     images = np.zeros((3, 20), dtype=np.uint8)
@@ -116,10 +116,10 @@ def test_what_would_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_overrides(paper_network: QuantizedNetwork) -> None:
     by_rows = make_plan(paper_network, PYNQ, Request(rows=16, datapath=Datapath.DECODE)).chosen
-    assert (by_rows.arrays[0].parallel_rows, by_rows.arrays[0].decoded_rows) == (16, 16)
+    assert (by_rows.core.arrays[0].parallel_rows, by_rows.core.arrays[0].decoded_rows) == (16, 16)
     assert by_rows.share(PYNQ) > 1  # as asked; the summary says that it does not fit
     by_reuse = make_plan(paper_network, PYNQ, Request(reuse_factor=100)).chosen
-    assert (by_reuse.arrays[0].parallel_rows, by_reuse.estimate.interval) == (8, 98)
+    assert (by_reuse.core.arrays[0].parallel_rows, by_reuse.estimate.interval) == (8, 98)
     with pytest.raises(SynqError, match="at most 128 rows and 4096 lanes"):
         make_plan(paper_network, PYNQ, Request(rows=128))
 
@@ -149,4 +149,4 @@ def test_stream_cycles(bits: int, beats: int) -> None:
 def test_event_lists_fit_an_ap_uint() -> None:
     array = synapse_array(np.random.default_rng(0), 4000, 4)
     plan = make_plan(QuantizedNetwork((array,), ()), PYNQ, Request(Target.AREA, event_driven=True))
-    assert plan.chosen.arrays[0].parallel_rows == 4  # 1000 rows a bank
+    assert plan.chosen.core.arrays[0].parallel_rows == 4  # 1000 rows a bank

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,13 @@ COSIM = REAL / "vitis_hls_cosim_pass.rpt"
 PLACED = REAL / "vivado_2019.2_xc7z020_utilization_placed.rpt"
 SYNTHESIZED = REAL / "vivado_2025.1_xc7z020_utilization_synth.rpt"
 TIMING = REAL / "vivado_2019.2_xc7z020_timing_summary_routed.rpt"
-ALL = [OLD_HLS, NEW_HLS, COSIM, PLACED, SYNTHESIZED, TIMING]
+YOSYS = REAL / "yosys_0.70_xc7z020.json"
+NEXTPNR = REAL / "nextpnr_0.11.1_lfe5u-85f.json"
+ALL = [OLD_HLS, NEW_HLS, COSIM, PLACED, SYNTHESIZED, TIMING, YOSYS, NEXTPNR]
 
 KEYS = [
     *("file", "kind", "tool_version", "part", "target_clock_ns", "estimated_clock_ns"),
-    *("latency_worst", "interval_max", "lut", "ff", "bram_18k", "dsp", "uram"),
+    *("latency_worst", "interval_max", "lut", "lutram", "ff", "bram_18k", "dsp", "uram"),
     *("wns_ns", "timing_met", "cosim_status"),
 ]
 NOTHING = Reference(None, None)
@@ -122,6 +125,7 @@ def test_utilization_placed() -> None:
         top="design_1_wrapper",
         stage="placed",
         lut=Usage(17_654, 53_200),
+        lutram=Usage(275, 17_400),
         ff=Usage(18_333, 106_400),
         bram_18k=Usage(10, 280),
         dsp=Usage(21, 220),
@@ -138,6 +142,7 @@ def test_utilization_synthesized() -> None:
         top="design_1_wrapper",
         stage="synthesized",
         lut=Usage(3_604, 53_200),
+        lutram=Usage(2, 17_400),
         ff=Usage(5_476, 106_400),
         bram_18k=Usage(3, 280),
         dsp=Usage(110, 220),
@@ -371,13 +376,14 @@ Utilization Design Information
 1. Utilization by Hierarchy
 ---------------------------
 
-|   Instance   | Module | Total LUTs | Logic LUTs | FFs | RAMB36 | RAMB18 | URAM | DSP Blocks |
-| bd_0_wrapper |  (top) |        238 |        230 | 145 |      1 |      1 |    0 |          1 |
-|   inst       |  inst  |         38 |         30 |  45 |      0 |      0 |    0 |          0 |
+|   Instance   | Module | Total LUTs | LUTRAMs | SRLs | FFs | RAMB36 | RAMB18 | URAM | DSP Blocks |
+| bd_0_wrapper |  (top) |        238 |       6 |    2 | 145 |      1 |      1 |    0 |          1 |
+|   inst       |  inst  |         38 |       4 |    0 |  45 |      0 |      0 |    0 |          0 |
 """
     report = read_report(write(tmp_path, text))
     assert report.part == "xck26-sfvc784-2lv-c"
     assert (report.lut, report.ff) == (Usage(238, None), Usage(145, None))
+    assert report.lutram == Usage(8, None)
     assert (report.bram_18k, report.dsp, report.uram) == (
         Usage(3, None),
         Usage(1, None),
@@ -701,7 +707,7 @@ def below_the_top(text: str) -> str:
 
 def test_all_below_a_folder() -> None:
     found = find_reports(REAL)
-    assert [path for path, _ in found] == [NEW_HLS, OLD_HLS, COSIM, PLACED, SYNTHESIZED, TIMING]
+    assert [path for path, _ in found] == [NEW_HLS, OLD_HLS, *ALL[2:]]
     assert found == read_reports(REAL)
 
 
@@ -729,7 +735,7 @@ def test_a_folder_without_reports(tmp_path: Path) -> None:
     write(tmp_path, "<project/>", "a.xml")
     (tmp_path / "b.xml").symlink_to(tmp_path / "nowhere")
     (tmp_path / "c.xml").mkdir()
-    with pytest.raises(SynqError, match="no reports below it; run HLS or Vivado first"):
+    with pytest.raises(SynqError, match="no reports below it; run synq synth first"):
         find_reports(tmp_path)
 
 
@@ -747,10 +753,9 @@ ESTIMATE = Estimate(Resources(19_000, 0, 20_000, 10, 21, 0), latency=574, interv
 
 
 def manifest(folder: Path, board: str = "pynq-z2", **more: Any) -> Path:
-    from dataclasses import asdict
-
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"configuration": {"board": board}, "estimate": asdict(ESTIMATE), **more}
+    designs = {"hls": {"estimate": asdict(ESTIMATE)}}
+    content = {"configuration": {"board": board}, "designs": designs, **more}
     write_manifest(folder, content)
     return folder
 
@@ -772,10 +777,11 @@ def test_the_manifest_of_the_project_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        {"estimate": None},
-        {"estimate": {"resources": {"lut": 1}}},
-        {"estimate": {"resources": [], "latency": 1, "interval": 2}},
-        {"estimate": {"resources": {}, "latency": "x", "interval": True}},
+        {"designs": None},
+        {"designs": {"hls": None, "rtl": {"estimate": asdict(ESTIMATE)}}},
+        {"designs": {"hls": {"estimate": {"resources": {"lut": 1}}}}},
+        {"designs": {"hls": {"estimate": {"resources": [], "latency": 1, "interval": 2}}}},
+        {"designs": {"hls": {"estimate": {"resources": {}, "latency": "x", "interval": True}}}},
         {"configuration": []},
         {"configuration": {"board": "/etc/passwd"}},
         {"configuration": {"board": "mine"}},
@@ -784,7 +790,7 @@ def test_the_manifest_of_the_project_is_found(tmp_path: Path) -> None:
 def test_a_manifest_that_says_less(more: dict[str, Any], tmp_path: Path) -> None:
     path = write(manifest(tmp_path, **more), OLD_HLS.read_bytes())
     reference = find_reference(path, None, None)
-    assert (reference.estimate is None) == ("estimate" in more)
+    assert (reference.estimate is None) == ("designs" in more)
     assert (reference.board is None) == ("configuration" in more)
     assert reference.budget(read_report(path), "lut") == 53_200
 
@@ -792,6 +798,7 @@ def test_a_manifest_that_says_less(more: dict[str, Any], tmp_path: Path) -> None
 def test_ratios_to_the_estimate() -> None:
     assert ratios(read_report(OLD_HLS), ESTIMATE) == {
         "lut": 1.999,
+        "lutram": None,
         "ff": 0.594,
         "bram_18k": 2.0,
         "dsp": 1.0,
@@ -832,6 +839,7 @@ def test_json_of_one_report() -> None:
         "latency_worst": 32,
         "interval_max": 1,
         "lut": {"used": 4725, "available": 53200, "percent": 8.88, "budget": 53200},
+        "lutram": None,
         "ff": {"used": 13240, "available": 106400, "percent": 12.44, "budget": 106400},
         "bram_18k": {"used": 3, "available": 280, "percent": 1.07, "budget": 280},
         "dsp": {"used": 110, "available": 220, "percent": 50.0, "budget": 220},
@@ -847,10 +855,11 @@ def test_json_is_one_object_a_report() -> None:
     assert (result.returncode, result.stderr) == (4, "")  # one misses its timing
     contents = [json.loads(line) for line in result.stdout.splitlines()]
     assert [content["file"] for content in contents] == [
-        *map(str, [NEW_HLS, OLD_HLS, COSIM, PLACED, SYNTHESIZED, TIMING, COSIM])
+        *map(str, [NEW_HLS, OLD_HLS, *ALL[2:], COSIM])
     ]
     assert all(set(KEYS) <= set(content) for content in contents)
-    assert contents[-2]["wns_ns"] == 0.226
+    assert contents[-4]["wns_ns"] == 0.226
+    assert contents[-3]["layers"][1]["name"] == "synq_layer_1"
     assert contents[-1]["cosim_status"] == "pass"
 
 

@@ -1,6 +1,6 @@
 // A test bench for simulators without a C++ driver: sends the beats of beats.hex (TLAST above TDATA),
 // writes each output beat with its TLAST to results.txt. Macros: BEAT_BITS, N_BEATS, N_RESULTS, GAP
-// and STALL (in 1/65536), SEED.
+// and STALL (in 1/65536), SEED, RESULT_BITS.
 `timescale 1ns / 1ns
 module synq_bench;
     reg clk = 1'b0;
@@ -14,8 +14,8 @@ module synq_bench;
     reg offered = 1'b0;
     reg accepting = 1'b0;
     wire ready, valid, last;
-    wire [63:0] data;
-    wire [7:0] keep;
+    wire [`RESULT_BITS-1:0] data;
+    wire [`RESULT_BITS/8-1:0] keep;
     wire [`BEAT_BITS:0] beat = beats[sent < `N_BEATS ? sent : 0];
 
     synq_top top (

@@ -3,8 +3,9 @@
 //
 //   driver BEATS RESULTS N_RESULTS SEED GAP STALL LIMIT
 //
-// BEATS: records of BEAT_BITS / 8 bytes and a TLAST byte. RESULTS: records of 8 bytes of TDATA, a byte
-// of TKEEP, a byte of TLAST and 8 bytes: the clock cycle since reset. GAP and STALL: probabilities in
+// BEATS: records of BEAT_BITS / 8 bytes and a TLAST byte. RESULTS: records of TDATA, a byte of TKEEP
+// (of a wide stream, all of its bytes and-ed), a byte of TLAST and 8 bytes: the clock cycle since
+// reset. GAP and STALL: probabilities in
 // 1/65536. LIMIT: cycles without any transfer after which it gives up.
 #include "Vsynq_top.h"
 #include "verilated.h"
@@ -86,9 +87,14 @@ int main(int argc, char **argv) {
         const bool takes = offered && top.s_axis_tready;
         const bool gives = top.m_axis_tvalid && top.m_axis_tready;
         if (gives) {
-            const uint64_t data = top.m_axis_tdata;
-            const unsigned char keep = top.m_axis_tkeep, last = top.m_axis_tlast;
-            fwrite(&data, 8, 1, results);
+            // Verilator's types have just the stream's bytes: it is a multiple of 64 bits wide.
+            const size_t data_bytes = sizeof top.m_axis_tdata;
+            unsigned char keeps[sizeof top.m_axis_tdata], keep = 0xff;
+            memcpy(keeps, &top.m_axis_tkeep, data_bytes / 8);
+            for (size_t i = 0; i < data_bytes / 8; i++)
+                keep &= keeps[i];
+            const unsigned char last = top.m_axis_tlast;
+            fwrite(&top.m_axis_tdata, data_bytes, 1, results);
             fwrite(&keep, 1, 1, results);
             fwrite(&last, 1, 1, results);
             fwrite(&cycle, 8, 1, results);

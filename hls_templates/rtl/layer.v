@@ -47,7 +47,8 @@ module synq_layer_@{index}@ (
     @{rows_module}@ #(
         .X_BITS(@{x_bits}@), .LANES(@{lanes}@), .INDEX(@{beat_index}@), .BANKS(@{banks}@),
 @% if not event_driven %@
-        .ROTATE(@{rotate}@), .WORDS(@{words}@), .BLOCK(@{block_inputs}@),
+        .ROTATE(@{rotate}@), .WORDS(@{words}@), .FIRST_WORDS(@{first_words}@), .SKIP(@{skip}@),
+        .BLOCK(@{block_inputs}@),
 @% endif %@
         .GROUP(@{group}@), .ADDRESS(@{address}@), .BIAS(@{bias}@), .BIAS_BANK(@{bias_bank}@),
         .BIAS_WORD(@{bias_word}@), .BIAS_INPUT(@{bias_input}@)

@@ -2,10 +2,11 @@
 //
 // Two images are held: one is being read while the next is being written. Rows lie in the banks in
 // one of two ways:
-//   ROTATE 1: row r is word r / BANKS of bank r % BANKS; a beat is rotated to its banks. Needs
-//       LANES < BANKS.
-//   ROTATE 0: lane i of beat b is word b * GROUP + i % GROUP of bank i / GROUP.
-// Bank 0 waits while `hold`.
+//   ROTATE 1: rows go to the banks in turn, and rounds are words; a beat is rotated to its banks.
+//       From beat SKIP on a new round begins with bank 1. Needs LANES < BANKS.
+//   ROTATE 0: lane i of beat b is word b * (the bank's number of lanes) + i / BANKS of bank
+//       BANKS - 1 - i % BANKS.
+// Bank 0 waits while `hold`, and has fewer rows to make up for it.
 module synq_rows_dense #(
     parameter X_BITS = 8,
     parameter LANES = 8,
@@ -14,6 +15,8 @@ module synq_rows_dense #(
     parameter ROTATE = 1,
     parameter GROUP = 1,
     parameter WORDS = 88,       // rows of a bank
+    parameter FIRST_WORDS = 80, // rows of bank 0
+    parameter SKIP = 90,        // of beats; beyond the last one, bank 0 is always in turn
     parameter ADDRESS = 7,
     parameter BLOCK = 1,        // block RAM rather than logic
     parameter BIAS = 0,         // whether a row is driven by a constant
@@ -41,8 +44,6 @@ module synq_rows_dense #(
 );
     localparam DEPTH_BITS = ROTATE != 0 ? ADDRESS : INDEX;
     localparam GROUP_BITS = GROUP > 1 ? $clog2(GROUP) : 1;
-    localparam [ADDRESS-1:0] LAST_WORD = WORDS[ADDRESS-1:0] - 1'b1;
-    localparam [GROUP_BITS-1:0] LAST_LANE = GROUP[GROUP_BITS-1:0] - 1'b1;
 
     // ---- Which images are held.
     reg [1:0] occupied, written;
@@ -84,43 +85,48 @@ module synq_rows_dense #(
             reg [DEPTH_BITS-1:0] base;  // the word of the first rotation
             wire [2*BANKS-1:0] twice = {{BANKS{1'b0}}, offset} << LANES;
             wire wraps = |twice[2*BANKS-1:BANKS];
+            wire skip = {1'b0, put_index} >= SKIP[INDEX:0];
+            wire [BANKS-1:0] round = skip ? twice[2*BANKS-1:BANKS] << 1 : twice[2*BANKS-1:BANKS];
             always @(posedge clk) begin
                 if (reset | (put & put_last)) begin
                     offset <= {{BANKS - 1{1'b0}}, 1'b1};
                     base <= {DEPTH_BITS{1'b0}};
                 end else if (put) begin
-                    offset <= twice[2*BANKS-1:BANKS] | twice[BANKS-1:0];
+                    offset <= round | twice[BANKS-1:0];
                     base <= base + {{DEPTH_BITS - 1{1'b0}}, wraps};
                 end
             end
             for (b = 0; b < BANKS; b = b + 1) begin : g_bank
                 reg [X_BITS-1:0] pixel;
-                reg hit, wrapped;
-                integer o;
+                reg hit, wrapped, direct, after;
+                integer i;
                 always @* begin
                     pixel = {X_BITS{1'b0}};
                     hit = 1'b0;
                     wrapped = 1'b0;
-                    for (o = 0; o < BANKS; o = o + 1)
-                        if ((b + BANKS - o) % BANKS < LANES) begin
-                            pixel = pixel | ({X_BITS{offset[o]}}
-                                & put_beat[((b+BANKS-o)%BANKS)*X_BITS+:X_BITS]);
-                            hit = hit | offset[o];
-                            wrapped = wrapped | (offset[o] & (o > b));
-                        end
+                    for (i = 0; i < LANES; i = i + 1) begin
+                        // Lane i is this bank's, in the round of lane 0 or in the one after.
+                        direct = i <= b ? offset[i<=b?b-i : 0] : 1'b0;
+                        after = i > b ? ~skip & offset[i>b?b-i+BANKS : 0] : 1'b0;
+                        if (b > 0 && i >= b) after = after | (skip & offset[i>=b?b-1-i+BANKS : 0]);
+                        pixel = pixel | ({X_BITS{direct | after}} & put_beat[i*X_BITS+:X_BITS]);
+                        hit = hit | direct | after;
+                        wrapped = wrapped | after;
+                    end
                 end
                 assign pixels[b*X_BITS+:X_BITS] = pixel;
                 assign enable[b] = put & hit;
                 assign places[b*DEPTH_BITS+:DEPTH_BITS] = base + {{DEPTH_BITS - 1{1'b0}}, wrapped};
             end
-            wire unused = &{1'b0, put_index};
         end else begin : g_group
             for (b = 0; b < BANKS; b = b + 1) begin : g_bank
+                localparam SHARE = (LANES + b) / BANKS;  // lanes of this bank
                 assign enable[b] = put;
                 assign places[b*DEPTH_BITS+:DEPTH_BITS] = put_index;
                 for (l = 0; l < GROUP; l = l + 1) begin : g_lane
-                    if (b * GROUP + l < LANES) begin : g_pixel
-                        assign pixels[(b*GROUP+l)*X_BITS+:X_BITS] = put_beat[(b*GROUP+l)*X_BITS+:X_BITS];
+                    if (l < SHARE) begin : g_pixel
+                        assign pixels[(b*GROUP+l)*X_BITS+:X_BITS] =
+                            put_beat[(l*BANKS+BANKS-1-b)*X_BITS+:X_BITS];
                     end else begin : g_none
                         assign pixels[(b*GROUP+l)*X_BITS+:X_BITS] = {X_BITS{1'b0}};
                     end
@@ -142,6 +148,10 @@ module synq_rows_dense #(
     genvar w;
     generate
         for (w = 0; w < 2; w = w + 1) begin : g_walk
+            localparam COUNT = w == 0 ? FIRST_WORDS : WORDS;
+            localparam SHARE = w == 0 && ROTATE == 0 ? LANES / BANKS : GROUP;
+            localparam [ADDRESS-1:0] LAST_WORD = COUNT[ADDRESS-1:0] - 1'b1;
+            localparam [GROUP_BITS-1:0] LAST_LANE = SHARE[GROUP_BITS-1:0] - 1'b1;
             reg done;
             reg [ADDRESS-1:0] at;
             wire last_word = at == LAST_WORD;

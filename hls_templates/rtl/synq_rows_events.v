@@ -1,9 +1,11 @@
 // The inputs of an array, row by row: only those that are not zero.
 //
-// Each lane of the beats keeps a list of its nonzero inputs. Lane i belongs to bank i / GROUP, and its
-// input of beat b is the bank's row b * GROUP + i % GROUP. A bank hands out one input a cycle, from
-// the first of its lanes that has any left, the last one first; bank 0 waits while `hold`. An image
-// can be written while the one before is read.
+// Each lane of the beats keeps a list of its nonzero inputs. Lane i belongs to bank
+// BANKS - 1 - i % BANKS, so that neighbours, often nonzero together, lie in different banks, and bank
+// 0, which waits while `hold`, has the fewest. The bank's lane i / BANKS of beat b is its row
+// b * (its number of lanes, at most GROUP) + i / BANKS. A bank hands out one input a cycle, from the
+// first of its lanes that has any left, the last one first. An image can be written while the one
+// before is read.
 module synq_rows_events #(
     parameter X_BITS = 8,
     parameter LANES = 8,
@@ -53,6 +55,7 @@ module synq_rows_events #(
     genvar b, l;
     generate
         for (b = 0; b < BANKS; b = b + 1) begin : g_bank
+            localparam SHARE = (LANES + b) / BANKS;  // lanes of this bank
             wire take = advance & ~(b == 0 && hold);
             wire [GROUP:0] earlier;            // some lane before has inputs left
             wire [GROUP*X_BITS-1:0] pixels;    // each lane's choice, or zero
@@ -60,14 +63,14 @@ module synq_rows_events #(
             wire biased;
             assign earlier[0] = 1'b0;
             for (l = 0; l < GROUP; l = l + 1) begin : g_lane
-                if (b * GROUP + l < LANES) begin : g_list
+                if (l < SHARE) begin : g_list
                     reg [X_BITS+INDEX-1:0] list[0:2*(1<<INDEX)-1];
                     reg [COUNT-1:0] count, left;
                     reg [X_BITS-1:0] pixel;
                     reg [INDEX-1:0] beat;
                     integer i;
                     initial for (i = 0; i < 2 * (1 << INDEX); i = i + 1) list[i] = {X_BITS + INDEX{1'b0}};
-                    wire [X_BITS-1:0] offered = put_beat[(b*GROUP+l)*X_BITS+:X_BITS];
+                    wire [X_BITS-1:0] offered = put_beat[(l*BANKS+BANKS-1-b)*X_BITS+:X_BITS];
                     wire store = put & offered != {X_BITS{1'b0}};
                     wire [COUNT-1:0] counted = count + {{COUNT - 1{1'b0}}, store};
                     wire [COUNT-1:0] next = left - 1'b1;
@@ -89,7 +92,7 @@ module synq_rows_events #(
                     reg was_mine;
                     always @(posedge clk) was_mine <= mine;
                     assign places[l*ADDRESS+:ADDRESS] =
-                        was_mine ? beat * GROUP[ADDRESS-1:0] + l[ADDRESS-1:0] : {ADDRESS{1'b0}};
+                        was_mine ? beat * SHARE[ADDRESS-1:0] + l[ADDRESS-1:0] : {ADDRESS{1'b0}};
                 end else begin : g_none
                     assign earlier[l+1] = earlier[l];
                     assign pixels[l*X_BITS+:X_BITS] = {X_BITS{1'b0}};

@@ -2,8 +2,13 @@
 //
 // Input: an image is its pixels of @{pixel_bits}@ bits, @{lanes}@ a beat, the first in the lowest bits. TLAST on
 // the last beat of a transfer; inside an image it ends the image, and the missing pixels are zero.
+@% if result_bits == 64 %@
 // Output of an image: the logits as 32-bit integers, two a beat, then a beat with the class, with
 // TLAST if the image's last input beat had it.
+@% else %@
+// Output of an image: one beat, the logits as 32-bit integers, padded to 64 bits, above them the class
+// in 64 bits; with TLAST if the image's last input beat had it.
+@% endif %@
 module synq_top (
     input wire clk,
     input wire reset_n,
@@ -14,13 +19,13 @@ module synq_top (
     input wire s_axis_tlast,
     output wire m_axis_tvalid,
     input wire m_axis_tready,
-    output wire [63:0] m_axis_tdata,
-    output wire [7:0] m_axis_tkeep,
+    output wire [@{result_bits - 1}@:0] m_axis_tdata,
+    output wire [@{result_bits // 8 - 1}@:0] m_axis_tkeep,
     output wire m_axis_tlast
 );
     reg reset;
     always @(posedge clk) reset <= ~reset_n;
-    assign m_axis_tkeep = 8'hff;
+    assign m_axis_tkeep = {@{result_bits // 8}@{1'b1}};
 @% if beat_bits > lanes * pixel_bits %@
     wire unused = &{1'b0, s_axis_tkeep, s_axis_tdata[@{beat_bits - 1}@:@{lanes * pixel_bits}@]};
 @% else %@

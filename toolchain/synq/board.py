@@ -6,6 +6,7 @@ from typing import Annotated
 from synq.definition import Identifier, Line, Range, definition_names, load_definition
 
 _Some = Annotated[int, Range(1, 100_000_000)]
+_WITHOUT_HLS = ("ecp5",)
 _SomeOrNone = Annotated[int, Range(0, 100_000_000)]
 
 
@@ -45,6 +46,11 @@ class Board:
     clock_ns: Annotated[float, Range(0.5, 1000)]  # default target period
     resources: Resources
     sources: Sources
+
+    @property
+    def has_hls(self) -> bool:
+        """Whether AMD's HLS tools know the part."""
+        return self.family not in _WITHOUT_HLS
 
 
 def load_board(name: str) -> Board:

@@ -47,6 +47,7 @@ class Datapath(StrEnum):
     DECODE = "decode"
     BANK = "bank"
     BUCKETS = "buckets"
+    UNROLLED = "unrolled"  # of the Verilog only: every synapse is logic
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,17 @@ class ArrayPlan:
 
 
 SIMPLEST = ArrayPlan(Datapath.DECODE, 1, 1)
+
+
+@dataclass(frozen=True)
+class HlsDesign:
+    """How the HLS core is built.
+
+    Attributes:
+        arrays: one an array of the network.
+    """
+
+    arrays: tuple[ArrayPlan, ...]
 
 
 @dataclass(frozen=True)

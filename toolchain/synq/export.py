@@ -1,66 +1,43 @@
 """The whole flow, from trained weights to a verified project folder."""
 
 import io
-import logging
-import time
-import warnings
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synq import __version__
 from synq.board import Board, load_board
-from synq.checkpoint import FloatNetwork, load_checkpoint
-from synq.data import Dataset, load_mnist, load_npz, with_input_bits
-from synq.device import Device, load_device
-from synq.driver import render_driver
-from synq.errors import SynqError
-from synq.hls import axis, csim
-from synq.network import QuantizedNetwork, Trace, count_mismatches, first_difference
+from synq.data import Dataset
+from synq.errors import UsageError
+from synq.estimate import HlsDesign
+from synq.hls import csim
+from synq.network import QuantizedNetwork
 from synq.output import check_replaceable, staged, write_files, write_manifest
-from synq.plan import Plan, Request, make_plan
+from synq.plan import Flow, Plan, Request, make_plan
+from synq.prepare import Prepared, Source, Stopwatch, prepare
 from synq.progress import Progress
-from synq.quantize import Quantization, dequantize, level_values, quantize_network
-from synq.synth.flow import PROCESSING_SYSTEMS, render_flow
+from synq.quantize import Quantization
+from synq.rtl.back_end import RtlSimulation, make_rtl
+from synq.rtl.simulate import find_verilator
+from synq.rtl.verilog import RtlDesign
 from synq.tables import render_tables
-from synq.train import FineTuning, Recipe, trained_network
-
-_log = logging.getLogger("synq")
-_SHIPPED_VECTORS = 100  # test images a project carries as text, for csim_design and cosim_design
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the network and its data come from.
-
-    Attributes:
-        recipe: how to train, used without `checkpoint`.
-        checkpoint: the user's own weights.
-        data: the user's own inputs (`.npz`); MNIST without.
-        data_dir: folder of MNIST's IDX files; fetched without.
-        finetuning: how to fine-tune for the device; not at all without.
-        cache_dir: where fetched data and trained networks are kept.
-    """
-
-    recipe: Recipe
-    checkpoint: Path | None
-    data: Path | None
-    data_dir: Path | None
-    finetuning: FineTuning | None
-    cache_dir: Path
 
 
 @dataclass(frozen=True)
 class Target:
-    """What to make: the board, hls4ml's backend ("Vitis", "Vivado") and interface, and where."""
+    """What to make: for which board, by which back ends, and where.
+
+    Attributes:
+        backend: hls4ml's, "Vitis" or "Vivado".
+        io_type: hls4ml's interface, "io_parallel" or "io_stream".
+        output: the project's folder; build/<name> without.
+        force: whether a folder may be replaced that synq did not write.
+    """
 
     board: str
+    flows: tuple[Flow, ...]
     backend: str
     io_type: str
     output: Path | None
@@ -68,127 +45,27 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A quantized network with everything it was made from.
+class Export:
+    """A finished export; everything in it is bit-exact, or there would be none.
 
     Attributes:
-        expected: the integer reference on all test inputs.
-        accuracy: percent on the test set, by stage.
+        plans: the design of each back end.
+        images: how many each simulation computed, every layer compared.
+        csim_images_per_second: of the C simulation on one core; None without the HLS flow.
+        rtl: what the simulation of the Verilog counted; None without the RTL flow.
+        seconds: wall time by stage.
     """
-
-    dataset: Dataset
-    device: Device
-    trained: FloatNetwork
-    from_cache: bool
-    network: QuantizedNetwork
-    expected: Trace
-    accuracy: dict[str, float]
-
-
-@dataclass
-class Stopwatch:
-    """Wall seconds by stage."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.monotonic()
-        yield
-        self.seconds[name] = round(time.monotonic() - start, 3)
-        _log.info("%s took %.1f s", name, self.seconds[name])
-
-
-@dataclass(frozen=True)
-class Export:
-    """A finished export; `mismatches` is 0, or there would be none."""
 
     output: Path
     prepared: Prepared
     quantization: Quantization
     board: Board
     backend: str
-    plan: Plan
+    plans: dict[Flow, Plan]
     images: int
-    mismatches: int
-    images_per_second: float
+    csim_images_per_second: float | None
+    rtl: RtlSimulation | None
     seconds: dict[str, float]
-
-
-def load_source(
-    source: Source, watch: Stopwatch, progress: Progress
-) -> tuple[Dataset, FloatNetwork, bool]:
-    """The data and the trained network, and whether the latter was in the cache.
-
-    Raises:
-        SynqError: data or checkpoint cannot be had or do not fit each other.
-    """
-    with watch.stage("data"):
-        if source.data is not None:
-            dataset = load_npz(source.data)
-        else:
-            dataset = load_mnist(source.data_dir, source.cache_dir, progress)
-    with watch.stage("train"):
-        if source.checkpoint is None:
-            network, cached = trained_network(source.recipe, dataset, source.cache_dir, progress)
-        else:
-            network, cached = load_checkpoint(source.checkpoint), True
-    n_features = dataset.test_inputs.shape[1]
-    if network.sizes[0] != n_features:
-        hint = "" if source.data else "; give its inputs with --data"
-        raise SynqError(
-            f"the network takes {network.sizes[0]} inputs, {dataset.name} has {n_features}{hint}"
-        )
-    if dataset.test_labels.max(initial=0) >= network.sizes[-1]:
-        raise SynqError(
-            f"the network has {network.sizes[-1]} outputs, "
-            f"the labels of {dataset.name} go up to {dataset.test_labels.max()}"
-        )
-    return dataset, network, cached
-
-
-def prepare(
-    source: Source,
-    device_name: str,
-    choice: Quantization,
-    watch: Stopwatch,
-    progress: Progress,
-) -> Prepared:
-    """Train or load, quantize, and run the integer reference on the test set.
-
-    Raises:
-        UsageError, SynqError: from the stages.
-    """
-    device = load_device(device_name)
-    level_values(choice, device)  # refuses a branch without a curve before minutes of training
-    dataset, trained, cached = load_source(source, watch, progress)
-    software = trained.accuracy(_real_inputs(dataset), dataset.test_labels)
-    tuned, ranges = trained, None
-    if source.finetuning is not None:
-        with watch.stage("finetune"):
-            from synq.finetune import finetuned_network
-
-            tuned, ranges, _ = finetuned_network(
-                trained, dataset, choice, device, source.finetuning, source.cache_dir, progress
-            )
-    with watch.stage("quantize"):
-        dataset = with_input_bits(dataset, choice.input_bits)
-        network = quantize_network(
-            tuned, choice, device, dataset.input_format, dataset.train_inputs, ranges
-        )
-        expected = network.run(dataset.test_inputs)
-        quantized = dequantize(network).accuracy(_real_inputs(dataset), dataset.test_labels)
-        accuracy = {
-            "software": software,
-            "quantized": quantized,
-            "reference": expected.accuracy(dataset.test_labels),
-        }
-    rounded = {stage: round(percent, 4) for stage, percent in accuracy.items()}
-    return Prepared(dataset, device, trained, cached, network, expected, rounded)
-
-
-def _real_inputs(dataset: Dataset) -> NDArray[np.float32]:
-    return dataset.test_inputs * np.float32(dataset.input_format.step)
 
 
 def export(
@@ -206,134 +83,65 @@ def export(
     """
     watch = Stopwatch()
     board = load_board(target.board)
-    csim.find_compiler()  # before minutes of training rather than after
+    _check_tools(target, board)  # before minutes of training rather than after
     if target.output is not None:
         check_replaceable(target.output.resolve(), target.force)
     prepared = prepare(source, device_name, choice, watch, progress)
-    network, inputs = prepared.network, prepared.dataset.test_inputs
-    plan = make_plan(network, board, request)
+    network = prepared.network
+    plans = {flow: make_plan(network, board, request, flow) for flow in target.flows}
     name = f"{prepared.dataset.name}-{prepared.device.name}-L{choice.levels}-{board.name}"
     output = (target.output or Path("build") / name).resolve()
+    accuracy = dict(prepared.accuracy)
+    labels = prepared.dataset.test_labels
+    images_per_second, rtl = None, None
 
     with staged(output, target.force) as (project_dir, scratch):
-        log = io.StringIO()
-        with (
-            watch.stage("emit"),
-            progress.task("Emit the hls4ml project"),
-            warnings.catch_warnings(action="ignore"),  # they name folders of this installation
-            redirect_stdout(log),
-            redirect_stderr(log),
-        ):
+        write_files(project_dir / "tables", render_tables(network))
+        (project_dir / "network.npz").write_bytes(network.to_npz())
+        (project_dir / "vectors.npz").write_bytes(_vectors(prepared.dataset))
+        if Flow.HLS in plans:
             # The imports take seconds and half a gigabyte.
-            from synq.hls import project as hls
-            from synq.hls import qkeras_model
+            from synq.hls.back_end import HlsSettings, make_hls
 
-            model = qkeras_model.build_model(network)
-            _compare(prepared.expected, qkeras_model.model_stages(model, network, inputs), "QKeras")
-            qkeras_model.save_model(model, project_dir / "qkeras_model.h5")
-            build_dir = scratch / "hls"
-            converted = hls.convert(
-                model,
-                network,
-                plan.chosen.arrays,
-                board,
-                target.backend,
-                target.io_type,
-                build_dir,
+            settings = HlsSettings(target.backend, target.io_type)
+            hls_core = plans[Flow.HLS].chosen.core
+            assert isinstance(hls_core, HlsDesign)
+            simulation = make_hls(
+                prepared, hls_core, board, settings, name, project_dir, scratch, watch, progress
             )
-            shipped = min(_SHIPPED_VECTORS, len(inputs))
-            sources = hls.write(converted, inputs[:shipped], prepared.expected.head(shipped))
-            write_files(project_dir / "hls", sources)
-            write_files(
-                project_dir / "hls",
-                axis.render_axis(network, converted.stream, *hls.port_types(converted)),
-            )
-            write_files(
-                project_dir / "flow",
-                render_flow(
-                    board,
-                    axis.TOP,
-                    [f"hls/{source}" for source in axis.SOURCES],
-                    f"hls/{axis.TEST_BENCH}",
-                ),
-            )
-            if board.family in PROCESSING_SYSTEMS:
-                labels = prepared.dataset.test_labels[:shipped]
-                write_files(
-                    project_dir / "driver",
-                    render_driver(
-                        network, inputs[:shipped], prepared.expected.head(shipped), labels, name
-                    ),
-                )
-            write_files(project_dir / "tables", render_tables(network))
-            (project_dir / "network.npz").write_bytes(network.to_npz())
-            (project_dir / "vectors.npz").write_bytes(_vectors(prepared.dataset))
-
-        with watch.stage("csim"), progress.task("Compile and run the C simulation"):
-            bench = scratch / "testbench"
-            # On one core the test bench is built and run, on the other hls4ml's own library is.
-            with (
-                ThreadPoolExecutor(1) as pool,
-                csim.test_bench_build(project_dir / "hls", bench) as build,
-                redirect_stdout(log),
-                redirect_stderr(log),
-            ):
-                simulated = pool.submit(csim.finish_and_simulate, build, network, inputs, scratch)
-                try:
-                    library_stages = hls.simulate_library(converted, inputs)
-                except Exception:  # hls4ml's own says nothing; our compiler says what is wrong
-                    simulated.result()
-                    raise
-                compiler_log, simulation = simulated.result()
-            with axis.axis_bench_build(project_dir / "hls", scratch / "axis") as build:
-                compiler_log += build.finish()
-                difference = axis.stream_difference(
-                    scratch / "axis", network, inputs, prepared.expected, scratch
-                )
-            if difference is not None:
-                raise SynqError(f"not bit-exact: {difference}")
-            _compare(prepared.expected, simulation.stages, "C simulation")
-            _compare(prepared.expected, library_stages, "hls4ml's compiled library")
-        accuracy = {
-            **prepared.accuracy,
-            "csim": round(
-                float(np.mean(simulation.stages[-1][1][:, 0] == prepared.dataset.test_labels))
-                * 100,
-                4,
-            ),
-        }
+            images_per_second = simulation.images_per_second
+            accuracy["csim"] = _percent(simulation.stages[-1][1][:, 0] == labels)
+        if Flow.RTL in plans:
+            rtl_core = plans[Flow.RTL].chosen.core
+            assert isinstance(rtl_core, RtlDesign)
+            rtl = make_rtl(prepared, rtl_core, project_dir, scratch, watch, progress)
+            accuracy["rtl"] = _percent(rtl.classes == labels)
         prepared = Prepared(**{**vars(prepared), "accuracy": accuracy})
-        hidden = {str(build_dir): "hls", str(scratch): "scratch", str(project_dir): "."}
-        write_files(
-            project_dir / "logs",
-            {
-                "hls4ml.log": _without(log.getvalue(), hidden).encode(),
-                "g++.log": _without(compiler_log, hidden).encode(),
-            },
-        )
-        mismatches = count_mismatches(prepared.expected, simulation.stages)
-        write_manifest(
-            project_dir,
-            _manifest(source, choice, target, board, prepared, plan, mismatches),
-        )
+        write_manifest(project_dir, _manifest(source, choice, target, board, prepared, plans))
     return Export(
         output=output,
         prepared=prepared,
         quantization=choice,
         board=board,
         backend=target.backend,
-        plan=plan,
-        images=len(inputs),
-        mismatches=mismatches,
-        images_per_second=simulation.images_per_second,
+        plans=plans,
+        images=len(labels),
+        csim_images_per_second=images_per_second,
+        rtl=rtl,
         seconds=watch.seconds,
     )
 
 
-def _compare(expected: Trace, got: csim.Stages, name: str) -> None:
-    difference = first_difference(expected, got, name)
-    if difference is not None:
-        raise SynqError(f"not bit-exact: {difference}")
+def _check_tools(target: Target, board: Board) -> None:
+    csim.find_compiler()
+    if Flow.RTL in target.flows:
+        find_verilator()
+    if Flow.HLS in target.flows and not board.has_hls:
+        raise UsageError(f"no HLS tool knows the {board.part} of {board.name}: use --flow rtl")
+
+
+def _percent(right: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
+    return round(float(np.mean(right)) * 100, 4)
 
 
 def _vectors(dataset: Dataset) -> bytes:
@@ -342,23 +150,39 @@ def _vectors(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def _without(log: str, names: dict[str, str]) -> str:
-    """The log with random folder names replaced, so that equal runs keep equal logs."""
-    for folder, name in names.items():
-        log = log.replace(folder, name)
-    return log
-
-
 def _manifest(
     source: Source,
     choice: Quantization,
     target: Target,
     board: Board,
     prepared: Prepared,
-    plan: Plan,
-    mismatches: int,
+    plans: dict[Flow, Plan],
 ) -> dict[str, Any]:
-    network = prepared.network
+    configuration = {
+        "quantization": asdict(choice),
+        "device": prepared.device.name,
+        "board": board.name,
+        "part": board.part,
+        "clock_ns": board.clock_ns,
+    }
+    if Flow.HLS in plans:
+        configuration |= {"backend": target.backend, "io_type": target.io_type}
+    return {
+        "synq": __version__,
+        "flows": [flow.value for flow in plans],
+        "configuration": configuration,
+        "training": asdict(source.recipe) if source.checkpoint is None else None,
+        "finetuning": asdict(source.finetuning) if source.finetuning is not None else None,
+        "checkpoint": prepared.trained.digest,
+        "dataset": {"name": prepared.dataset.name, "digest": prepared.dataset.digest},
+        "network": _network(prepared.network),
+        "accuracy": prepared.accuracy,
+        "bit_exact": {"images": len(prepared.expected.classes), "mismatches": 0},
+        "designs": {flow.value: _design(plan) for flow, plan in plans.items()},
+    }
+
+
+def _network(network: QuantizedNetwork) -> dict[str, Any]:
     arrays = [
         {
             "n_in": array.n_in,
@@ -375,24 +199,10 @@ def _manifest(
         }
         for array in network.arrays
     ]
-    return {
-        "synq": __version__,
-        "configuration": {
-            "quantization": asdict(choice),
-            "device": prepared.device.name,
-            "board": board.name,
-            "part": board.part,
-            "clock_ns": board.clock_ns,
-            "backend": target.backend,
-            "io_type": target.io_type,
-        },
-        "training": asdict(source.recipe) if source.checkpoint is None else None,
-        "finetuning": asdict(source.finetuning) if source.finetuning is not None else None,
-        "checkpoint": prepared.trained.digest,
-        "dataset": {"name": prepared.dataset.name, "digest": prepared.dataset.digest},
-        "network": {"digest": network.digest, "arrays": arrays, "output_unit": network.output_unit},
-        "accuracy": prepared.accuracy,
-        "bit_exact": {"images": len(prepared.expected.classes), "mismatches": mismatches},
-        "design": [asdict(array) for array in plan.chosen.arrays],
-        "estimate": asdict(plan.chosen.estimate),
-    }
+    return {"digest": network.digest, "arrays": arrays, "output_unit": network.output_unit}
+
+
+def _design(plan: Plan) -> dict[str, Any]:
+    """The chosen design: what `read_design` reads again, and its estimate."""
+    core = asdict(plan.chosen.core)
+    return {**core, "estimate": asdict(plan.chosen.estimate)}

@@ -370,9 +370,14 @@ def first_difference(
     return f"{got_name} differs from the integer reference at {min(differing)[2]}"
 
 
-def count_mismatches(expected: Trace, got: Sequence[tuple[str, NDArray[np.int64]]]) -> int:
-    """How many samples differ in at least one integer."""
-    wrong = np.zeros(len(expected.classes), dtype=bool)
-    for (_, want), (_, have) in zip(expected.stages(), got, strict=True):
-        wrong |= (want != have).any(axis=1)
-    return int(wrong.sum())
+def require_equal(
+    expected: Trace, got: Sequence[tuple[str, NDArray[np.int64]]], got_name: str
+) -> None:
+    """Refuse stages that differ anywhere from the integer reference; see `first_difference`.
+
+    Raises:
+        SynqError: they do; says where first.
+    """
+    difference = first_difference(expected, got, got_name)
+    if difference is not None:
+        raise SynqError(f"not bit-exact: {difference}")

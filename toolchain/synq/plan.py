@@ -6,11 +6,24 @@ the board: beyond, placing and routing get hard (UltraFast Design Methodology, U
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from synq.board import Board, Resources, board_names, load_board
 from synq.errors import SynqError, UsageError
-from synq.estimate import ArrayPlan, Datapath, Estimate, estimate_array, total
+from synq.estimate import (
+    ArrayPlan,
+    Datapath,
+    Estimate,
+    HlsDesign,
+    estimate_array,
+    event_intervals,
+    total,
+)
 from synq.network import QuantizedNetwork, SynapseArray
+from synq.rtl.verilog import RtlDesign
 
 BUDGET = 0.70  # share of each resource
 _STREAM_BITS = 64  # of the AXI4-Stream that brings the inputs
@@ -19,6 +32,13 @@ _MOST_ROWS = 128
 _MOST_LANES = 4096  # HLS unrolls no further
 _MOST_WORD_BITS = 65_536  # HLS reshapes no further
 _MOST_PENDING = 1024  # bits of an ap_uint, unless AP_INT_MAX_W says more (UG1399)
+
+
+class Flow(StrEnum):
+    """A back end: what the core is written in."""
+
+    HLS = "hls"
+    RTL = "rtl"
 
 
 class Target(StrEnum):
@@ -45,6 +65,7 @@ class Request:
         reuse_factor: cycles an image of the first array, from which its rows follow.
         datapath: of every array; chosen without.
         event_driven: whether zero inputs are skipped.
+        beat_bits: width of the Verilog core's input stream, a multiple of 64; 64 without.
     """
 
     target: Target = Target.THROUGHPUT
@@ -53,6 +74,7 @@ class Request:
     reuse_factor: int | None = None
     datapath: Datapath | None = None
     event_driven: bool = False
+    beat_bits: int | None = None
 
     def __post_init__(self) -> None:
         if self.fps is not None and not 0 < self.fps < float("inf"):
@@ -61,6 +83,8 @@ class Request:
             raise UsageError(f"--rows must be between 1 and {_MOST_ROWS}, got {self.rows}")
         if self.reuse_factor is not None and self.reuse_factor < 1:
             raise UsageError(f"--reuse-factor must be at least 1, got {self.reuse_factor}")
+        if self.beat_bits is not None and (self.beat_bits < 64 or self.beat_bits % 64):
+            raise UsageError(f"--beat-bits must be a multiple of 64, got {self.beat_bits}")
 
     @property
     def fixes_rows(self) -> bool:
@@ -78,7 +102,7 @@ class Request:
 class Design:
     """A way to build the network, and what it is estimated to take."""
 
-    arrays: tuple[ArrayPlan, ...]
+    core: HlsDesign | RtlDesign
     estimate: Estimate
 
     def share(self, board: Board) -> float:
@@ -101,18 +125,31 @@ class Plan:
     stream_cycles: int
 
 
-def make_plan(network: QuantizedNetwork, board: Board, request: Request) -> Plan:
+def make_plan(
+    network: QuantizedNetwork, board: Board, request: Request, flow: Flow = Flow.HLS
+) -> Plan:
     """Choose a design.
 
     Raises:
         SynqError: nothing fits the board, or not at the asked rate; says what would.
     """
+    if flow is Flow.RTL:
+        raise SynqError("not yet")
     stream = stream_cycles(network)
     designs = _designs(network, board, request)
     chosen = _choose(designs, board, request, stream)
     at = designs.index(chosen)
     around = tuple(designs[max(0, at - 2) : at] + designs[at + 1 : at + 3])
     return Plan(chosen, around, stream)
+
+
+def event_cycles(
+    network: QuantizedNetwork, design: Design, inputs: NDArray[np.integer[Any]]
+) -> NDArray[np.int64]:
+    """(n_samples,) cycles until the next image for each image, where arrays skip zero inputs."""
+    if isinstance(design.core, HlsDesign):
+        return event_intervals(network, design.core.arrays, inputs)
+    raise SynqError("not yet")
 
 
 def stream_cycles(network: QuantizedNetwork) -> int:
@@ -168,7 +205,7 @@ def _designs(network: QuantizedNetwork, board: Board, request: Request) -> list[
         interval = first.interval // (_TYPICAL_EVENTS if request.event_driven else 1)
         rest = [_balanced(choices, board, interval) for choices in options[1:]]
         plans = (plan, *(other for other, _ in rest))
-        design = Design(plans, total((first, *(other for _, other in rest))))
+        design = Design(HlsDesign(plans), total((first, *(other for _, other in rest))))
         key = design.estimate.interval
         if key not in best or design.share(board) < best[key].share(board):
             best[key] = design

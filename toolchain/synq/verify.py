@@ -1,4 +1,4 @@
-"""Recheck a project folder: its files, its network, and the C simulation, bit by bit."""
+"""Recheck a project folder: its files, its network, and its simulations, bit by bit."""
 
 import tempfile
 from dataclasses import dataclass
@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from synq.errors import SynqError
 from synq.hls import axis, csim
-from synq.network import QuantizedNetwork, count_mismatches, first_difference
+from synq.network import QuantizedNetwork, Trace, require_equal
 from synq.output import changed_files, read_manifest
+from synq.plan import Flow
 from synq.progress import Progress
+from synq.rtl.back_end import read_design, simulate_rtl
 
 
 @dataclass(frozen=True)
@@ -21,55 +23,78 @@ class Verification:
 
     Attributes:
         files: how many were compared with their SHA-256.
-        images: how many were simulated and compared, every layer.
-        mismatches: images that differ; 0, or there would be no verification.
-        accuracy: percent, of the C simulation.
+        flows: back ends that were simulated.
+        images: how many were simulated by each and compared, every layer.
+        accuracy: percent, of the integer reference and so of every simulation.
     """
 
     files: int
+    flows: tuple[Flow, ...]
     images: int
-    mismatches: int
     accuracy: float
 
 
 def verify(project: Path, progress: Progress) -> Verification:
-    """Recheck every digest, rebuild the C simulation, and run it against the integer reference.
+    """Recheck every digest, rebuild the simulations, and run them against the integer reference.
 
     Raises:
+        NoToolError: the project has Verilog, and Verilator is missing.
         SynqError: a file is missing or changed, or an integer differs; names the first.
     """
     manifest = read_manifest(project)
     if changed := changed_files(project, manifest):
         more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
         raise SynqError(f"{project} is not as exported: {changed[0]}{more}")
+    flows = _flows(project, manifest)
     network = QuantizedNetwork.from_npz(project / "network.npz")
     inputs, labels = _read_vectors(project / "vectors.npz", network)
     expected = network.run(inputs)
-    with (
-        tempfile.TemporaryDirectory(prefix="synq-") as scratch,
-        progress.task("Compile and run the C simulation"),
-    ):
-        bench = Path(scratch) / "testbench"
-        with csim.test_bench_build(project / "hls", bench) as build:
-            _, simulation = csim.finish_and_simulate(build, network, inputs, Path(scratch))
-        with axis.axis_bench_build(project / "hls", Path(scratch) / "axis") as build:
-            build.finish()
-            stream = axis.stream_difference(
-                Path(scratch) / "axis", network, inputs, expected, Path(scratch)
-            )
-    difference = first_difference(expected, simulation.stages, "C simulation") or stream
-    if difference is not None:
-        raise SynqError(f"not bit-exact: {difference}")
+    with tempfile.TemporaryDirectory(prefix="synq-") as folder:
+        scratch = Path(folder)
+        if Flow.HLS in flows:
+            with progress.task("Compile and run the C simulation"):
+                _verify_hls(project / "hls", network, inputs, expected, scratch)
+        if Flow.RTL in flows:
+            design = read_design(manifest)
+            with progress.task("Compile and run the Verilog") as task:
+                simulate_rtl(
+                    project / "rtl", network, design, inputs, expected, scratch / "rtl", task
+                )
     accuracy = round(expected.accuracy(labels), 4)
-    stated = manifest.get("accuracy", {}).get("csim")
-    if stated != accuracy:
-        raise SynqError(f"the manifest states an accuracy of {stated} %, it is {accuracy} %")
-    return Verification(
-        files=len(manifest["files"]),
-        images=len(inputs),
-        mismatches=count_mismatches(expected, simulation.stages),
-        accuracy=accuracy,
-    )
+    stated = manifest.get("accuracy", {})
+    for name in [{Flow.HLS: "csim", Flow.RTL: "rtl"}[flow] for flow in flows]:
+        if stated.get(name) != accuracy:
+            raise SynqError(
+                f"the manifest states an accuracy of {stated.get(name)} %, it is {accuracy} %"
+            )
+    return Verification(len(manifest["files"]), flows, len(inputs), accuracy)
+
+
+def _flows(project: Path, manifest: dict[str, Any]) -> tuple[Flow, ...]:
+    try:
+        flows = tuple(Flow(name) for name in manifest["flows"])
+    except (KeyError, TypeError, ValueError):
+        flows = ()
+    if not flows:
+        raise SynqError(f"{project}: the manifest names no flow: export it again with this synq")
+    return flows
+
+
+def _verify_hls(
+    sources: Path,
+    network: QuantizedNetwork,
+    inputs: NDArray[np.uint8],
+    expected: Trace,
+    scratch: Path,
+) -> None:
+    with csim.test_bench_build(sources, scratch / "testbench") as build:
+        _, simulation = csim.finish_and_simulate(build, network, inputs, scratch)
+    with axis.axis_bench_build(sources, scratch / "axis") as build:
+        build.finish()
+        stream = axis.stream_difference(scratch / "axis", network, inputs, expected, scratch)
+    require_equal(expected, simulation.stages, "C simulation")
+    if stream is not None:
+        raise SynqError(f"not bit-exact: {stream}")
 
 
 def _read_vectors(

@@ -28,12 +28,14 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Replace a folder that synq did not write.", metavar="")
     ] = False,
+    flow: options.FlowOption = "hls",
     target: options.TargetOption = "throughput",
     target_fps: options.TargetFpsOption = None,
     rows: options.RowsOption = None,
     reuse_factor: options.ReuseFactorOption = None,
     datapath: options.DatapathOption = None,
     event_driven: options.EventDrivenOption = False,
+    beat_bits: options.BeatBitsOption = None,
     recipe: options.RecipeOption = "paper",
     seed: options.SeedOption = None,
     bias: options.BiasOption = False,
@@ -54,7 +56,7 @@ def export(
     as_json: options.JsonOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
-    """Train, quantize to the device, emit the hls4ml project for a board, check it bit-exact."""
+    """Train, quantize to the device, emit the project for a board, check it bit-exact."""
     console.start_logging(verbose)
     choice = options.quantization(
         levels,
@@ -68,11 +70,15 @@ def export(
         activation_bits,
     )
     source = options.source(recipe, seed, bias, checkpoint, data, data_dir, finetune, sparsity)
-    from synq import export as flow
+    flows = options.flows(flow)
+    request = options.design(
+        target, target_fps, rows, reuse_factor, datapath, event_driven, beat_bits
+    )
+    from synq.export import Target
+    from synq.export import export as make
 
-    request = options.design(target, target_fps, rows, reuse_factor, datapath, event_driven)
-    project = flow.Target(board, backend.capitalize(), io_type, output, force)
-    result = flow.export(source, device, choice, project, request, console.progress(as_json))
+    project = Target(board, flows, backend.capitalize(), io_type, output, force)
+    result = make(source, device, choice, project, request, console.progress(as_json))
     if as_json:
         console.print_json(_json(result))
     else:
@@ -81,17 +87,25 @@ def export(
 
 def _json(result: "Export") -> dict[str, Any]:
     network = result.prepared.network
-    return {
+    content: dict[str, Any] = {
         "levels": result.quantization.levels,
         "effective_levels": [array.effective_levels for array in network.arrays],
         "accuracy": result.prepared.accuracy,
-        "bit_exact": {"images": result.images, "mismatches": result.mismatches},
-        "csim_images_per_second": round(result.images_per_second, 1),
-        "design": design_json(result.plan.chosen),
+        "bit_exact": {"images": result.images, "mismatches": 0},
+        "designs": {flow.value: design_json(plan.chosen) for flow, plan in result.plans.items()},
         "board": result.board.name,
         "output": str(result.output),
         "seconds": result.seconds,
     }
+    if result.csim_images_per_second is not None:
+        content["csim_images_per_second"] = round(result.csim_images_per_second, 1)
+    if result.rtl is not None:
+        content["rtl_cycles"] = {
+            "mean": result.rtl.cycles_mean,
+            "most": result.rtl.cycles_most,
+            "latency": result.rtl.latency,
+        }
+    return content
 
 
 def _print(result: "Export") -> None:
@@ -101,24 +115,45 @@ def _print(result: "Export") -> None:
     )
     console.print_table(
         f"Synapse arrays, {result.prepared.device.name} at L = {result.quantization.levels}",
-        ["array", "synapses", "effective levels", "code bits", "accumulator bits"],
+        ["array", "synapses", "effective levels", "zero", "code bits", "accumulator bits"],
         [
             [
                 f"{index}: {array.n_in} x {array.n_out}" + (" + bias" if array.bias_input else ""),
                 f"{array.codes.size:,}",
                 str(array.effective_levels),
+                f"{100 * float((array.weights == 0).mean()):.0f} %",
                 str(array.code_bits),
                 str(array.accumulator.width),
             ]
             for index, array in enumerate(result.prepared.network.arrays)
         ],
     )
-    print_plan(result.plan, result.board)
+    for flow, plan in result.plans.items():
+        print_plan(plan, result.board, flow)
+    compared = ["Python"]
+    if result.csim_images_per_second is not None:
+        compared += [
+            "QKeras",
+            f"C simulation ({result.csim_images_per_second:,.0f} images/s a core)",
+            "AXI4-Stream wrapper",
+        ]
+    if result.rtl is not None:
+        compared.append("Verilog")
     console.say(
-        f"[bold green]Bit-exact:[/] {result.images:,} images, every layer: Python = QKeras = "
-        f"C simulation = AXI4-Stream wrapper ({result.images_per_second:,.0f} images/s a core)"
+        f"[bold green]Bit-exact:[/] {result.images:,} images, every layer: {' = '.join(compared)}"
     )
+    if result.rtl is not None:
+        clock = result.board.clock_ns
+        console.say(
+            f"[bold]Verilator counted[/] a new image every {result.rtl.cycles_mean:.1f} cycles on "
+            f"average, {result.rtl.cycles_most} at most "
+            f"({1e9 / (clock * result.rtl.cycles_mean):,.0f} images/s at {1000 / clock:g} MHz); "
+            f"{result.rtl.latency} cycles from the first beat to the first answer"
+        )
     console.say(f"[bold]Project:[/] {escape(str(result.output))}")
     console.say("[bold]Next:[/]")
     console.say(f"  synq verify {console.quoted(result.output)}")
-    console.say(f"  synq synth {console.quoted(result.output)}   (needs AMD's tools)")
+    if result.csim_images_per_second is not None:
+        console.say(f"  synq synth {console.quoted(result.output)}   (needs AMD's tools)")
+    if result.rtl is not None:
+        console.say(f"  synq synth {console.quoted(result.output)} --tool yosys")

@@ -8,8 +8,8 @@ import typer
 from synq.errors import UsageError
 
 if TYPE_CHECKING:
-    from synq.export import Source
-    from synq.plan import Request
+    from synq.plan import Flow, Request
+    from synq.prepare import Source
     from synq.quantize import Quantization
 
 _DESIGN = "Design of the synapse arrays"
@@ -70,6 +70,23 @@ LevelsOption = Annotated[
     typer.Option(help="Levels L, 2 to 256 (the paper: 5 to 25).", parser=_integer, metavar="<int>"),
 ]
 BoardOption = Annotated[str, typer.Option(help="Board (see `synq boards`), or your .toml.")]
+FlowOption = Annotated[
+    str,
+    typer.Option(
+        help="hls, rtl, or hls,rtl: an hls4ml project, or Verilog that needs no vendor's tool.",
+        metavar="<flows>",
+        rich_help_panel=_DESIGN,
+    ),
+]
+BeatBitsOption = Annotated[
+    int | None,
+    typer.Option(
+        help="With --flow rtl: bits of the input stream, a multiple of 64; 64 without.",
+        parser=_integer,
+        metavar="<int>",
+        rich_help_panel=_DESIGN,
+    ),
+]
 TargetOption = Annotated[
     Literal["throughput", "latency", "area"],
     typer.Option(help="What the design aims for.", rich_help_panel=_DESIGN),
@@ -102,7 +119,7 @@ ReuseFactorOption = Annotated[
     ),
 ]
 DatapathOption = Annotated[
-    Literal["decode", "bank", "buckets"] | None,
+    Literal["decode", "bank", "buckets", "unrolled"] | None,
     typer.Option(help="How rows are weighted, instead of the planner.", rich_help_panel=_DESIGN),
 ]
 EventDrivenOption = Annotated[
@@ -222,7 +239,7 @@ def source(
     from dataclasses import replace
 
     from synq.cache import default_cache_dir
-    from synq.export import Source
+    from synq.prepare import Source
     from synq.train import FINETUNING, RECIPES
 
     if data is not None and data_dir is not None:
@@ -244,6 +261,24 @@ def source(
     return Source(recipe_used, checkpoint, data, data_dir, finetuning, default_cache_dir())
 
 
+def flows(text: str) -> tuple["Flow", ...]:
+    """The back ends that --flow names.
+
+    Raises:
+        UsageError: one is unknown, or named twice.
+    """
+    from synq.plan import Flow
+
+    names = [name.strip() for name in text.split(",")]
+    known = [flow.value for flow in Flow]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"--flow takes {' and '.join(known)}, got {name!r}")
+    if len(set(names)) < len(names):
+        raise UsageError(f"--flow names a flow twice: {text}")
+    return tuple(flow for flow in Flow if flow.value in names)
+
+
 def design(
     target: str,
     target_fps: float | None,
@@ -251,6 +286,7 @@ def design(
     reuse_factor: int | None,
     datapath: str | None,
     event_driven: bool,
+    beat_bits: int | None,
 ) -> "Request":
     """What the options ask of the design.
 
@@ -263,7 +299,7 @@ def design(
     if sum(option is not None for option in (target_fps, rows, reuse_factor)) > 1:
         raise UsageError("--target-fps, --rows and --reuse-factor exclude one another")
     chosen = Datapath(datapath) if datapath is not None else None
-    return Request(Target(target), target_fps, rows, reuse_factor, chosen, event_driven)
+    return Request(Target(target), target_fps, rows, reuse_factor, chosen, event_driven, beat_bits)
 
 
 def check_output_file(output: Path | None) -> None:

@@ -4,20 +4,29 @@ from typing import TYPE_CHECKING, Any
 
 from synq.cli import console, options
 
+_TITLES = {"hls": "HLS", "rtl": "Verilog"}
+
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from synq.board import Board
-    from synq.plan import Design, Plan
+    from synq.estimate import ArrayPlan
+    from synq.plan import Design, Flow, Plan
+    from synq.rtl.verilog import RtlArray
 
 
 def plan(
     levels: options.LevelsOption = 10,
     board: options.BoardOption = "pynq-z2",
+    flow: options.FlowOption = "hls",
     target: options.TargetOption = "throughput",
     target_fps: options.TargetFpsOption = None,
     rows: options.RowsOption = None,
     reuse_factor: options.ReuseFactorOption = None,
     datapath: options.DatapathOption = None,
     event_driven: options.EventDrivenOption = False,
+    beat_bits: options.BeatBitsOption = None,
     recipe: options.RecipeOption = "paper",
     seed: options.SeedOption = None,
     bias: options.BiasOption = False,
@@ -52,38 +61,45 @@ def plan(
         activation_bits,
     )
     source = options.source(recipe, seed, bias, checkpoint, data, data_dir, finetune, sparsity)
-    request = options.design(target, target_fps, rows, reuse_factor, datapath, event_driven)
+    flows = options.flows(flow)
+    request = options.design(
+        target, target_fps, rows, reuse_factor, datapath, event_driven, beat_bits
+    )
     from synq.board import load_board
-    from synq.estimate import event_intervals
-    from synq.export import Stopwatch, prepare
-    from synq.plan import make_plan
+    from synq.plan import event_cycles, make_plan
+    from synq.prepare import Stopwatch, prepare
 
     chosen_board = load_board(board)
     prepared = prepare(source, device, choice, Stopwatch(), console.progress(as_json))
-    result = make_plan(prepared.network, chosen_board, request)
-    cycles = None
-    if event_driven:
-        cycles = event_intervals(
-            prepared.network, result.chosen.arrays, prepared.dataset.test_inputs
-        )
-    if as_json:
-        content = {
-            "board": chosen_board.name,
-            "design": design_json(result.chosen),
-            "neighbours": [design_json(design) for design in result.neighbours],
-            "stream_cycles": result.stream_cycles,
-        }
+    plans = {each: make_plan(prepared.network, chosen_board, request, each) for each in flows}
+    inputs = prepared.dataset.test_inputs
+    content: dict[str, Any] = {"board": chosen_board.name}
+    for each, result in plans.items():
+        cycles = event_cycles(prepared.network, result.chosen, inputs) if event_driven else None
+        if as_json:
+            content[each.value] = _json(result, cycles)
+            continue
+        print_plan(result, chosen_board, each)
         if cycles is not None:
-            content["event_cycles"] = {"mean": float(cycles.mean()), "max": int(cycles.max())}
+            console.say(
+                f"Event-driven, on {len(cycles):,} test images: a new image every "
+                f"{cycles.mean():.1f} cycles on average, {cycles.max()} at most"
+            )
+    if as_json:
         console.print_json(content)
-        return
-    print_plan(result, chosen_board)
+    else:
+        console.say("[bold]Next:[/] synq-export with the same options")
+
+
+def _json(plan: "Plan", cycles: "NDArray[np.int64] | None") -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "design": design_json(plan.chosen),
+        "neighbours": [design_json(design) for design in plan.neighbours],
+        "stream_cycles": plan.stream_cycles,
+    }
     if cycles is not None:
-        console.say(
-            f"Event-driven, on {len(cycles):,} test images: a new image every {cycles.mean():.1f} "
-            f"cycles on average, {cycles.max()} at most"
-        )
-    console.say("[bold]Next:[/] synq-export with the same options")
+        content["event_cycles"] = {"mean": float(cycles.mean()), "max": int(cycles.max())}
+    return content
 
 
 def design_json(design: "Design") -> dict[str, Any]:
@@ -92,9 +108,10 @@ def design_json(design: "Design") -> dict[str, Any]:
 
     used = design.estimate.resources
     return {
-        "arrays": [asdict(array) for array in design.arrays],
+        **asdict(design.core),
         "estimate": {
             "lut": used.lut,
+            "lutram": used.lutram,
             "ff": used.ff,
             "bram_18k": used.bram_18k,
             "dsp": used.dsp,
@@ -104,20 +121,21 @@ def design_json(design: "Design") -> dict[str, Any]:
     }
 
 
-def print_plan(plan: "Plan", board: "Board") -> None:
+def print_plan(plan: "Plan", board: "Board", flow: "Flow") -> None:
     """The chosen design among its neighbours, then against the board."""
     from synq.plan import BUDGET
 
     designs = sorted([plan.chosen, *plan.neighbours], key=lambda design: design.estimate.interval)
     console.print_table(
-        "Designs (estimated)",
-        ["", "cycles", "images/s", "latency", "LUT", "FF", "BRAM 18K", "DSP", "arrays"],
+        f"Designs, {_TITLES[flow.value]} (estimated)",
+        ["", "cycles", "images/s", "latency", "LUT", "LUTRAM", "FF", "BRAM 18K", "DSP", "arrays"],
         [_design_row(design, plan, board) for design in designs],
     )
     budget, used = board.resources, plan.chosen.estimate.resources
     rows = []
     for label, need, have in (
         ("LUT", used.lut, budget.lut),
+        ("of these as memory", used.lutram, budget.lutram),
         ("FF", used.ff, budget.ff),
         ("BRAM 18K", used.bram_18k, budget.bram_18k),
         ("DSP", used.dsp, budget.dsp),
@@ -132,11 +150,11 @@ def print_plan(plan: "Plan", board: "Board") -> None:
         rows,
     )
     estimated, clock = plan.chosen.estimate, board.clock_ns
-    worst = "at most " if any(array.event_driven for array in plan.chosen.arrays) else ""
+    worst = "at most " if any(array.event_driven for array in plan.chosen.core.arrays) else ""
     console.say(
         f"Estimated latency {worst}{estimated.latency} cycles "
         f"({estimated.latency * clock / 1000:.2f} us at {1000 / clock:.0f} MHz), a new image every "
-        f"{worst}{estimated.interval} cycles; the 64-bit stream brings one every "
+        f"{worst}{estimated.interval} cycles; the stream brings one every "
         f"{plan.stream_cycles}"
     )
     if plan.chosen.share(board) > BUDGET:
@@ -156,18 +174,26 @@ def _design_row(design: "Design", plan: "Plan", board: "Board") -> list[str]:
             f"{value:,}"
             for value in (
                 estimated.resources.lut,
+                estimated.resources.lutram,
                 estimated.resources.ff,
                 estimated.resources.bram_18k,
                 estimated.resources.dsp,
             )
         ),
-        "; ".join(
-            f"{array.datapath} x {array.parallel_rows}"
-            + (
-                f" ({array.decoded_rows} decoded)"
-                if 0 < array.decoded_rows < array.parallel_rows
-                else ""
-            )
-            for array in design.arrays
-        ),
+        "; ".join(_array_text(array) for array in design.core.arrays),
     ]
+
+
+def _array_text(array: "ArrayPlan | RtlArray") -> str:
+    from synq.rtl.verilog import RtlArray
+
+    if isinstance(array, RtlArray):
+        if array.unrolled:
+            return "unrolled"
+        text, rows = "buckets" if array.bucket_rows else "decode", array.rows
+        mixed = array.bucket_rows > 0
+    else:
+        text, rows = array.datapath.value, array.parallel_rows
+        mixed = array.decoded_rows < rows
+    decoded = f" ({array.decoded_rows} decoded)" if array.decoded_rows and mixed else ""
+    return f"{text} x {rows}{decoded}"

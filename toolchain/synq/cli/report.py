@@ -20,6 +20,8 @@ _KINDS = {
     "hls_cosim": "HLS cosimulation",
     "vivado_utilization": "Vivado utilization",
     "vivado_timing": "Vivado timing",
+    "yosys_statistics": "Yosys synthesis",
+    "nextpnr": "nextpnr place and route",
 }
 
 
@@ -36,7 +38,7 @@ def report(
     ] = False,
     verbose: options.VerboseOption = False,
 ) -> None:
-    """Read reports of HLS and Vivado: resources, timing, latency, against board and estimate.
+    """Read reports of HLS, Vivado, Yosys and nextpnr, against board and estimate.
 
     Exits with 4 if a design is over budget, misses its timing or fails cosimulation.
     """
@@ -46,15 +48,16 @@ def report(
     from synq.synth.reports import read_reports
 
     given = None if board is None else load_board(board)
-    read = [
-        (file, each, comparison.find_reference(file, path if path.is_dir() else None, given))
-        for path in paths
-        for file, each in read_reports(path)
-    ]
+    read = []
+    for path in paths:
+        folder = path if path.is_dir() else None
+        for file, each in read_reports(path):
+            reference = comparison.find_reference(file, folder, given, each.kind.flow)
+            read.append((file, each, reference))
     bad = any(comparison.problems(each, reference) for _, each, reference in read)
     if as_json:
         for file, each, reference in read:
-            console.print_json(_json(file, each, reference))
+            console.print_json(report_json(file, each, reference))
     else:
         _print(read)
     if bad:
@@ -62,7 +65,8 @@ def report(
         raise SystemExit(_NOT_GOOD)
 
 
-def _json(file: Path, report: "Report", reference: "Reference") -> dict[str, Any]:
+def report_json(file: Path, report: "Report", reference: "Reference") -> dict[str, Any]:
+    """A report, what it is held against, and how it compares."""
     from dataclasses import asdict
 
     from synq.synth import comparison
@@ -103,11 +107,12 @@ def _print(read: "list[tuple[Path, Report, Reference]]") -> None:
         console.say(f"[bold green]Nothing over budget, no timing missed[/] in {count}")
     print()
     for file, report, reference in read:
-        _print_report(file, report, reference)
+        print_report(file, report, reference)
     _print_next(bool(found), read)
 
 
-def _print_report(file: Path, report: "Report", reference: "Reference") -> None:
+def print_report(file: Path, report: "Report", reference: "Reference") -> None:
+    """A table of resources and cycles, and timing in words."""
     version = f" {report.tool_version}" if report.tool_version else ""
     about = [f"{_KINDS[report.kind]}{version}", report.part, report.stage, report.top]
     title = f"{', '.join(each for each in about if each)}: {shlex.quote(str(file))}"
@@ -118,6 +123,8 @@ def _print_report(file: Path, report: "Report", reference: "Reference") -> None:
         console.print_table(title, ["", "used", available, "%", "estimate", "ratio"], rows)
     else:
         console.say(f"[bold]{escape(title)}[/]")
+    if report.layers:
+        console.print_table("By layer, and percent of the whole", *_layers(report))
     lines = _lines(report, reference)
     for line in lines:
         console.say(line)
@@ -158,6 +165,22 @@ def _rows(report: "Report", reference: "Reference") -> list[list[str]]:
     return rows
 
 
+def _layers(report: "Report") -> tuple[list[str], list[list[str]]]:
+    from synq.synth import comparison
+    from synq.synth.result import RESOURCES, percent
+
+    names = [name for name in RESOURCES if name != "uram" and report.usage(name) is not None]
+
+    def cell(layer: object, name: str) -> str:
+        usage = report.usage(name)
+        used: int = getattr(layer, name)
+        share = percent(used, usage.used if usage else None)
+        return f"{used:,}" if share is None else f"{used:,} ({share:.0f})"
+
+    header = ["", *(comparison.LABELS[name] for name in names)]
+    return header, [[layer.name, *(cell(layer, n) for n in names)] for layer in report.layers]
+
+
 def _lines(report: "Report", reference: "Reference") -> list[str]:
     """Timing in words, and what a table cannot say."""
     lines = []
@@ -173,15 +196,22 @@ def _lines(report: "Report", reference: "Reference") -> list[str]:
         lines.append("Latency: depends on the data, says HLS")
     if report.target_clock_ns is not None:
         text = f"Clock: target {report.target_clock_ns:.3f} ns"
-        if report.worst_path_ns is not None:
-            text += f", worst path {report.worst_path_ns:.3f} ns"
+        if (worst := report.worst_path_ns) is not None:
+            text += f", worst path {worst:.3f} ns"
+            text += f" ({1000 / worst:.1f} MHz)" if report.kind.flow == "rtl" and worst else ""
         lines.append(text)
+    if report.critical_path is not None:
+        levels = report.logic_levels
+        depth = "" if levels is None else f"{levels} logic levels, "
+        lines.append(f"Worst path: {depth}{escape(report.critical_path)}")
+    if report.clock_model is not None:
+        lines.append(f"[yellow]The worst path is an estimate:[/] {escape(report.clock_model)}")
     if report.kind == "vivado_timing":
         slacks = {"setup": report.wns_ns, "hold": report.whs_ns, "pulse width": report.wpws_ns}
         known = [f"{name} {ns:.3f} ns" for name, ns in slacks.items() if ns is not None]
         lines.append(f"Worst slack: {', '.join(known) or 'none, there are no timing constraints'}")
     met = {True: "[green]met[/]", False: "[bold red]not met[/]", None: "not known"}
-    if report.kind in ("hls_csynth", "vivado_timing"):
+    if report.kind in ("hls_csynth", "vivado_timing", "nextpnr"):
         final = report.stage == "routed"
         lines.append(f"Timing: {met[report.timing_met]}{'' if final else ' (an estimate)'}")
     if report.kind == "hls_cosim":

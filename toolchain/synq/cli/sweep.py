@@ -88,7 +88,7 @@ def sweep(
     from synq import sweep as flow
     from synq.board import load_board
     from synq.device import Branch, load_device
-    from synq.export import Stopwatch
+    from synq.prepare import Stopwatch
     from synq.quantize import Method
 
     axes = flow.Axes(
@@ -172,7 +172,7 @@ def _trained(source: Any, seed: int | None, watch: Any, progress: Any) -> "tuple
 
     import numpy as np
 
-    from synq.export import load_source
+    from synq.prepare import load_source
     from synq.sweep import Trained
 
     if seed is not None:

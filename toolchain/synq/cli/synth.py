@@ -13,6 +13,7 @@ from synq.errors import UsageError
 from synq.progress import Progress, Task
 
 if TYPE_CHECKING:
+    from synq.synth.open_synthesis import OpenRun
     from synq.synth.run import StageRun
 
 
@@ -48,10 +49,17 @@ class _VerbatimTask:
 
 def synth(
     project: Annotated[Path, typer.Argument(help="A folder that synq-export made.")],
+    tool: Annotated[
+        Literal["amd", "yosys"],
+        typer.Option(help="AMD's tools on the HLS project, or Yosys on the Verilog."),
+    ] = "amd",
     stage: Annotated[
-        Literal["csim", "csynth", "cosim", "impl", "bitstream"],
-        typer.Option(help="How far; an earlier stage that is needed runs first."),
-    ] = "csynth",
+        Literal["csim", "csynth", "cosim", "impl", "bitstream"] | None,
+        typer.Option(
+            help="How far AMD's tools go, csynth without; an earlier stage that is needed runs "
+            "first."
+        ),
+    ] = None,
     timeout: Annotated[
         float, typer.Option(help="Time limit in minutes.", parser=_minutes, metavar="<minutes>")
     ] = 240.0,
@@ -67,16 +75,24 @@ def synth(
     as_json: options.JsonOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
-    """Run AMD's tools on a project: simulate, synthesize, implement, write the bitstream."""
+    """Synthesize a project: AMD's tools to the bitstream, or Yosys (for ECP5 also nextpnr)."""
     console.start_logging(verbose)
+    folder = project.resolve()
+    if tool == "yosys":
+        given = {"--stage": stage, "--ssh": ssh, "--ssh-dir": ssh_dir, "--keep": keep or None}
+        for option, value in given.items():
+            if value is not None:
+                raise UsageError(f"{option} is about AMD's tools: leave it out with --tool yosys")
+        _open(folder, timeout, as_json)
+        return
     from synq.synth.run import Remote, run_stage
 
+    stage = stage or "csynth"
     if ssh is None and (keep or ssh_dir is not None):
         raise UsageError("--keep and --ssh-dir are about the copy on a host: add --ssh HOST")
     remote = None
     if ssh is not None:
         remote = Remote(ssh, ssh_dir if ssh_dir is not None else Remote.folder, keep)
-    folder = project.resolve()
     result = run_stage(folder, stage, remote, timeout, _Verbatim(console.progress(as_json)))
     if as_json:
         console.print_json(_json(result))
@@ -112,3 +128,43 @@ def _print(project: Path, result: "StageRun") -> None:
         console.say(f"[bold]Copy on the host:[/] {escape(result.copy)}")
     console.say("[bold]Next:[/]")
     console.say(f"  synq report {console.quoted(project)}")
+
+
+def _open(project: Path, minutes: float, as_json: bool) -> None:
+    from synq.cli.report import print_report, report_json
+    from synq.synth import comparison
+    from synq.synth.open_synthesis import run_open
+    from synq.synth.reports import read_report
+
+    result = run_open(project, minutes, _Verbatim(console.progress(as_json)))
+    read = []
+    for file in result.reports:
+        report = read_report(file)
+        reference = comparison.find_reference(file, project, None, report.kind.flow)
+        read.append((file, report, reference))
+    if as_json:
+        console.print_json(
+            {
+                "tools": list(result.tools),
+                "reports": [report_json(*each) for each in read],
+                "logs": [str(path) for path in result.logs],
+                "seconds": result.seconds,
+            }
+        )
+        return
+    _print_open(project, result)
+    for each in read:
+        print_report(*each)
+    for _, report, reference in read:
+        for problem in comparison.problems(report, reference):
+            console.say(f"[bold red]{escape(problem)}[/]")
+    console.say("[bold]Next:[/]")
+    console.say(f"  synq report {console.quoted(project)}")
+
+
+def _print_open(project: Path, result: "OpenRun") -> None:
+    tools = escape(", ".join(result.tools))
+    console.say(f"[bold green]Done:[/] in {result.seconds / 60:.1f} min with {tools}")
+    console.say(f"[bold]Reports:[/] {escape(str(project / 'flow' / 'reports'))}")
+    console.say(f"[bold]Log:[/] {escape(', '.join(str(log) for log in result.logs))}")
+    print()

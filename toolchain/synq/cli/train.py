@@ -27,7 +27,7 @@ def train(
     import numpy as np
 
     from synq.checkpoint import save_checkpoint
-    from synq.export import Stopwatch, load_source
+    from synq.prepare import Stopwatch, load_source
 
     watch = Stopwatch()
     dataset, network, cached = load_source(source, watch, console.progress(as_json))

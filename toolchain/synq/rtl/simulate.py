@@ -20,7 +20,6 @@ from synq.resources import folder
 from synq.rtl.verilog import TOP, RtlDesign, plan_layers, render_rtl
 from synq.synth.tools import NoToolError
 
-_RESULT = np.dtype([("data", "<u8"), ("keep", "u1"), ("last", "u1"), ("cycle", "<u8")])
 _KEEP_ALL = 0xFF
 _PROBABILITY = 1 << 16
 _IDLE_LIMIT = 20_000  # cycles without a transfer: more than any image takes
@@ -215,11 +214,11 @@ def run(
     traffic = traffic or Traffic()
     shares = np.array_split(np.arange(len(inputs)), min(len(inputs), parts or os.cpu_count() or 1))
     folders = [scratch / f"part_{number}" for number in range(len(shares))]
-    n_beats = beats_per_result(network.sizes[-1])
+    n_beats = beats_per_result(network.sizes[-1]) * 64 // design.result_bits
     bits = network.input_format.width
     given = [beat_records(inputs[share], bits, design.beat_bits, traffic) for share in shares]
     wanted_beats = [len(share) * n_beats for share in shares]
-    answers = play(executable, place, folders, given, wanted_beats, traffic)
+    answers = play(executable, place, folders, given, wanted_beats, traffic, design.result_bits)
     faults: list[str] = []
     for records, share in zip(answers, shares, strict=True):
         wanted = transfer_ends(len(share), n_beats, traffic.images)
@@ -230,9 +229,9 @@ def run(
             faults.append(f"the Verilog has a wrong TLAST at beat {beat}")
     records = np.concatenate(answers)
     stages = _stages(network, design, folders, [len(share) for share in shares])
-    logits, classes = unpack_results(records["data"].astype(np.uint64), network.sizes[-1])
+    logits, classes = unpack_results(records["data"].ravel().astype(np.uint64), network.sizes[-1])
     again = pack_results(stages[-1][1], classes)
-    if np.any(logits != stages[-1][1]) or np.any(again.ravel() != records["data"]):
+    if np.any(logits != stages[-1][1]) or np.any(again.ravel() != records["data"].ravel()):
         faults.append("the Verilog's output beats are not its last array's sums")
     stages.append(("class", classes[:, None]))
     ends = records["cycle"].reshape(-1, n_beats)[:, -1].astype(np.int64)
@@ -247,6 +246,7 @@ def play(
     beats: list[bytes],
     n_results: list[int],
     traffic: Traffic,
+    result_bits: int = 64,
 ) -> list[NDArray[Any]]:
     """Run the compiled core once in each folder, all at a time.
 
@@ -255,6 +255,7 @@ def play(
         folders: where each run leaves its files.
         beats: each run's input beats, as `beat_records` writes them.
         n_results: output beats after which each run ends.
+        result_bits: width of the output stream.
 
     Returns:
         Records of each run's output beats: data, keep, last, cycle.
@@ -289,7 +290,9 @@ def play(
             raise SynqError(
                 f"the simulation of the Verilog stopped with code {process.returncode}: {reason}"
             )
-    return [np.fromfile(where / "results.bin", dtype=_RESULT) for where in folders]
+    data = ("data", "<u8") if result_bits == 64 else ("data", "<u8", (result_bits // 64,))
+    kind = np.dtype([data, ("keep", "u1"), ("last", "u1"), ("cycle", "<u8")])
+    return [np.fromfile(where / "results.bin", dtype=kind) for where in folders]
 
 
 def run_icarus(
@@ -330,9 +333,10 @@ def run_icarus(
     size = design.beat_bits // 8 + 1
     beats = [records[start : start + size][::-1].hex() for start in range(0, len(records), size)]
     (scratch / "beats.hex").write_text("\n".join(beats) + "\n")
-    n_beats = beats_per_result(network.sizes[-1])
+    n_beats = beats_per_result(network.sizes[-1]) * 64 // design.result_bits
     macros = {
         "BEAT_BITS": design.beat_bits,
+        "RESULT_BITS": design.result_bits,
         "N_BEATS": len(beats),
         "N_RESULTS": len(inputs) * n_beats,
         "GAP": int(traffic.gap * _PROBABILITY),
@@ -348,9 +352,13 @@ def run_icarus(
             reason = (process.stderr or process.stdout).strip().splitlines() or ["no message"]
             raise SynqError(f"Icarus stopped with code {process.returncode}: {reason[0]}")
     expected = network.run(inputs)
-    data = pack_results(expected.accumulators[-1], expected.classes).ravel()
     last = transfer_ends(len(inputs), n_beats, traffic.images)
-    lines = [f"{beat:016x} ff {end:d}" for beat, end in zip(data.tolist(), last, strict=True)]
+    data = pack_results(expected.accumulators[-1], expected.classes).reshape(len(last), -1)
+    keep = "f" * (design.result_bits // 32)
+    lines = [
+        f"{''.join(f'{word:016x}' for word in reversed(beat))} {keep} {end:d}"
+        for beat, end in zip(data.tolist(), last, strict=True)
+    ]
     got = (scratch / "results.txt").read_text().splitlines()
     for number, (want, have) in enumerate(zip(lines, got, strict=False)):
         if want != have:
@@ -369,6 +377,8 @@ def _stages(
     for index, layer in enumerate(layers):
         n_out = layer.array.n_out
         lanes = layers[index + 1].in_lanes if index + 1 < len(layers) else 2
+        if layer.plan.unrolled:
+            lanes = n_out
         names = [f"array_{index}"] + [f"activation_{index}"] * (index < len(network.activations))
         for name in names:
             parts = []

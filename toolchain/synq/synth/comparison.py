@@ -10,7 +10,14 @@ from synq.estimate import Estimate
 from synq.output import MANIFEST, read_manifest
 from synq.synth.result import RESOURCES, Report, normalize_part
 
-LABELS = {"lut": "LUT", "ff": "FF", "bram_18k": "BRAM 18K", "dsp": "DSP", "uram": "URAM"}
+LABELS = {
+    "lut": "LUT",
+    "lutram": "LUTRAM",
+    "ff": "FF",
+    "bram_18k": "BRAM 18K",
+    "dsp": "DSP",
+    "uram": "URAM",
+}
 _LEVELS_UP = 4  # from a solution's syn/report folder to the project that holds the solution
 
 
@@ -40,11 +47,14 @@ class Reference:
         return None if same else part
 
 
-def find_reference(path: Path, folder: Path | None, board: Board | None) -> Reference:
+def find_reference(
+    path: Path, folder: Path | None, board: Board | None, flow: str = "hls"
+) -> Reference:
     """The reference of the report `path`: a given board, and what the project's manifest says.
 
     Args:
         path: the report.
+        flow: the back end it is about, `Kind.flow`: each has an estimate of its own.
         folder: the folder it was found below; the project may be that, or contain it.
         board: what the user gave; it comes before the manifest's.
     """
@@ -58,7 +68,7 @@ def find_reference(path: Path, folder: Path | None, board: Board | None) -> Refe
             manifest = read_manifest(parent)
         except SynqError:
             continue  # another program's manifest.json
-        return Reference(board or _board(manifest), _estimate(manifest))
+        return Reference(board or _board(manifest), _estimate(manifest, flow))
     return Reference(board, None)
 
 
@@ -69,8 +79,10 @@ def _board(manifest: dict[str, Any]) -> Board | None:
     return load_board(name) if isinstance(name, str) and name in board_names() else None
 
 
-def _estimate(manifest: dict[str, Any]) -> Estimate | None:
-    given = manifest.get("estimate")
+def _estimate(manifest: dict[str, Any], flow: str) -> Estimate | None:
+    designs = manifest.get("designs")
+    design = designs.get(flow) if isinstance(designs, dict) else None
+    given = design.get("estimate") if isinstance(design, dict) else None
     resources = given.get("resources") if isinstance(given, dict) else None
     if not isinstance(given, dict) or not isinstance(resources, dict):
         return None

@@ -67,6 +67,7 @@ def parse_csynth(content: bytes) -> Report:
     )
     resources = Usages(
         lut=usage("LUT"),
+        lutram=None,
         ff=usage("FF"),
         bram_18k=usage("BRAM_18K"),
         dsp=usage(*_DSP),

@@ -1,4 +1,4 @@
-"""Find and read the reports of vendor tools."""
+"""Find and read the reports of vendor tools, of Yosys and of nextpnr."""
 
 import os
 import stat
@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from synq.errors import SynqError
+from synq.rtl import nextpnr, yosys
 from synq.synth import hls_reports, vivado_reports
 from synq.synth.result import Kind, Report
 
@@ -23,6 +24,15 @@ _MARKS = {
     b"| Design Timing Summary": Kind.VIVADO_TIMING,
     b"Utilization Design Information": Kind.VIVADO_UTILIZATION,
     b": report_utilization ": Kind.VIVADO_UTILIZATION,
+}
+_SUFFIXES = (".xml", ".rpt", ".json")
+_JSON_MARKS = {
+    b'"invocation": "stat ': Kind.YOSYS_STATISTICS,
+    b'"critical_paths":': Kind.NEXTPNR,
+}
+_JSON_PARSERS: dict[Kind, Callable[[str], Report]] = {
+    Kind.YOSYS_STATISTICS: yosys.parse_report,
+    Kind.NEXTPNR: nextpnr.parse_report,
 }
 _PARSERS: dict[Kind, Callable[[Iterator[str]], Report]] = {
     Kind.HLS_COSIM: hls_reports.parse_cosim,
@@ -50,6 +60,8 @@ def read_report(path: Path) -> Report:
         content = _read(path)
         if _is_xml(content):
             return hls_reports.parse_csynth(content)
+        if (kind := _json_kind(content[:_HEAD])) is not None:
+            return _read_json(content, _JSON_PARSERS[kind])
         kind = _kind(content[:_HEAD])
         if kind is None:
             raise SynqError(_not_known(content[:_HEAD]))
@@ -61,7 +73,7 @@ def read_report(path: Path) -> Report:
 
 
 def find_reports(folder: Path) -> list[tuple[Path, Report]]:
-    """The reports in the .xml and .rpt files below a folder, by kind and path.
+    """The reports in the .xml, .rpt and .json files below a folder, by kind and path.
 
     Of the functions that HLS reports on, only the top; of identical reports, the first. Hidden
     folders hold the tools' own files and are left out.
@@ -82,7 +94,7 @@ def find_reports(folder: Path) -> list[tuple[Path, Report]]:
     ]
     if not chosen:
         raise SynqError(
-            f"{folder}: no reports below it; run HLS or Vivado first, or give the report files"
+            f"{folder}: no reports below it; run synq synth first, or give the report files"
         )
     kinds = list(Kind)
     return sorted(chosen, key=lambda each: (kinds.index(each[1].kind), each[0]))
@@ -100,12 +112,12 @@ def _candidates(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             path = Path(parent, name)
-            if path.suffix.lower() not in (".xml", ".rpt") or not path.is_file():
+            if path.suffix.lower() not in _SUFFIXES or not path.is_file():
                 continue
             looked_into += 1
             if looked_into > _MAX_FILES:
                 raise SynqError(
-                    f"{folder}: more than {_MAX_FILES:,} .xml and .rpt files; "
+                    f"{folder}: more than {_MAX_FILES:,} {', '.join(_SUFFIXES)} files; "
                     "give a folder further down"
                 )
             if _is_report(path):
@@ -124,7 +136,7 @@ def _is_report(path: Path) -> bool:
         raise SynqError(f"{path}: cannot be read ({error.strerror})") from None
     if _is_xml(head):
         return b"<profile" in head and b"<UserAssignments" in head
-    return _kind(head) is not None
+    return (_json_kind(head) or _kind(head)) is not None
 
 
 def _read(path: Path) -> bytes:
@@ -152,6 +164,19 @@ def _is_xml(content: bytes) -> bool:
     return content[:_HEAD].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
 
 
+def _json_kind(head: bytes) -> Kind | None:
+    if not head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+        return None
+    return next((kind for mark, kind in _JSON_MARKS.items() if mark in head), None)
+
+
+def _read_json(content: bytes, parse: Callable[[str], Report]) -> Report:
+    try:
+        return parse(content.decode("utf-8-sig", errors="replace"))
+    except SynqError as error:
+        raise SynqError(f"is damaged or cut off ({error}): run synq synth again") from None
+
+
 def _kind(head: bytes) -> Kind | None:
     if b"\0" in head:
         return None
@@ -175,5 +200,5 @@ def _not_known(head: bytes) -> str:
         return "is the text form of an HLS report: give the csynth.xml beside it"
     return (
         "is not a report that synq reads: HLS csynth.xml and cosim.rpt, Vivado "
-        "report_utilization and report_timing_summary"
+        "report_utilization and report_timing_summary, Yosys stat -json, nextpnr --report"
     )

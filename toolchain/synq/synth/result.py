@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypedDict
 
-RESOURCES = ("lut", "ff", "bram_18k", "dsp", "uram")
+RESOURCES = ("lut", "lutram", "ff", "bram_18k", "dsp", "uram")
 """The fields of a `Report` that are resources, named as those of `synq.board.Resources`."""
 
 
@@ -16,6 +16,13 @@ class Kind(StrEnum):
     HLS_COSIM = "hls_cosim"  # <top>_cosim.rpt of the same (UG902, UG1399)
     VIVADO_UTILIZATION = "vivado_utilization"  # report_utilization (UG835, UG906)
     VIVADO_TIMING = "vivado_timing"  # report_timing_summary (UG835, UG906)
+    YOSYS_STATISTICS = "yosys_statistics"  # stat -json, after technology mapping
+    NEXTPNR = "nextpnr"  # --report of nextpnr, after routing
+
+    @property
+    def flow(self) -> str:
+        """The back end of which it reports: "hls" or "rtl"."""
+        return "rtl" if self in (Kind.YOSYS_STATISTICS, Kind.NEXTPNR) else "hls"
 
 
 @dataclass(frozen=True)
@@ -23,8 +30,9 @@ class Usage:
     """How much of one resource a design takes, and the part has.
 
     Attributes:
-        used: in the unit of the resource: look-up tables, flip-flops, DSP slices, UltraRAM blocks,
-            and for block RAM always 18 Kbit, of which a 36 Kbit block or tile counts two.
+        used: in the unit of the resource: look-up tables (of six inputs; of four on ECP5),
+            flip-flops, DSP slices or 18 x 18 multipliers, UltraRAM blocks, and for block RAM always
+            18 Kbit, of which a 36 Kbit block or tile counts two.
         available: the same of the part; None where the report does not say.
     """
 
@@ -41,10 +49,23 @@ class Usages(TypedDict):
     """The resources of a report, as its parser hands them to `Report`."""
 
     lut: Usage | None
+    lutram: Usage | None
     ff: Usage | None
     bram_18k: Usage | None
     dsp: Usage | None
     uram: Usage | None
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer's part of a design: what it uses of each resource, units as in `Usage`."""
+
+    name: str
+    lut: int
+    lutram: int
+    ff: int
+    bram_18k: int
+    dsp: int
 
 
 @dataclass(frozen=True)
@@ -66,20 +87,25 @@ class Report:
     """One report. What it does not say, or the tool could not tell (`undef`, `NA`), is None.
 
     Attributes:
-        tool_version: of the HLS tool or of Vivado, as "2019.2".
+        tool_version: of the HLS tool or of Vivado, as "2019.2"; else the tool's own, as "0.70".
         part: the part as `normalize_part` writes it.
         top: the synthesized function, or the design.
         is_top: False for a function below the top, of which HLS writes a report each.
-        stage: of a Vivado report: "synthesized", "placed" or "routed". Only routed timing is
-            final; before, the delays of nets are estimates (UG906).
+        stage: of Vivado, Yosys and nextpnr: "synthesized", "placed" or "routed". Only routed
+            timing is final; before, the delays of nets are estimates (UG906).
         target_clock_ns: the period asked for. Of a timing summary with several clocks, that of
             the clock with the worst slack.
         clock_uncertainty_ns: what HLS keeps free of the target for routing (UG1399).
-        estimated_clock_ns: the period that HLS estimates.
+        estimated_clock_ns: the period that HLS estimates; with Yosys, synq from its netlist.
+        clock_model: how Yosys' was estimated.
+        logic_levels: look-up tables, and chains of carries, on the path that sets this period.
+        critical_path: the slowest path within the clock, in words.
         latency_best: clock cycles from start to end; also average and worst. From cosimulation
             measured, else estimated.
         interval_min: clock cycles from one start to the next; also the largest.
-        lut: look-up tables, and alike the other resources.
+        lut: look-up tables, and alike the other resources; `lutram` those used as memory or
+            shift register, which `lut` includes.
+        layers: each layer's part, where the tool keeps layers apart; the rest joins them.
         black_boxes: instances of which Vivado has no netlist, so that their resources are not
             in the numbers: in block designs whose cores are synthesized apart, all that matters.
         wns_ns: worst setup slack in ns, negative where timing is not met; None without paths.
@@ -104,16 +130,21 @@ class Report:
     target_clock_ns: float | None = None
     clock_uncertainty_ns: float | None = None
     estimated_clock_ns: float | None = None
+    clock_model: str | None = None
+    logic_levels: int | None = None
+    critical_path: str | None = None
     latency_best: int | None = None
     latency_average: int | None = None
     latency_worst: int | None = None
     interval_min: int | None = None
     interval_max: int | None = None
     lut: Usage | None = None
+    lutram: Usage | None = None
     ff: Usage | None = None
     bram_18k: Usage | None = None
     dsp: Usage | None = None
     uram: Usage | None = None
+    layers: tuple[Layer, ...] = ()
     black_boxes: int | None = None
     wns_ns: float | None = None
     tns_ns: float | None = None
@@ -138,7 +169,7 @@ class Report:
         A slack leaves a path's delay in its period only if the path stays within one clock; where
         the worst one crosses clocks it is None.
         """
-        if self.kind != Kind.VIVADO_TIMING:
+        if self.kind not in (Kind.VIVADO_TIMING, Kind.NEXTPNR):
             return self.estimated_clock_ns
         if self.target_clock_ns is None or self.wns_ns is None:
             return None

@@ -10,10 +10,8 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import tarfile
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -25,6 +23,7 @@ from synq.errors import SynqError, UsageError
 from synq.output import read_manifest
 from synq.progress import Progress
 from synq.synth.flow import BITSTREAM, STAGES, no_system
+from synq.synth.process import TO_END, stream
 from synq.synth.tools import (
     OVERRIDES,
     Kind,
@@ -47,7 +46,6 @@ _PRODUCTS = {
 }
 _SOLUTION = "flow/work/hls/solution"
 _SHOWN = 72  # characters of a tool's line beside a progress bar
-_TO_END = 5.0  # seconds between asking a tool to end and ending it
 _TO_COPY = 900.0  # seconds for a project to get to another machine, or its reports back
 _FETCHED = re.compile(rf"flow/(reports|logs)/[\w.-]+|driver/{BITSTREAM}\.(bit|hwh)")
 _STARTED = re.compile(r"synq: \w+: (\S.*?/(?:vitis-run|vitis_hls|vivado_hls|vivado)) -")
@@ -122,6 +120,11 @@ def run_stage(
     if stage not in STAGES:
         raise UsageError(f"no such stage as {stage}: choose one of {', '.join(STAGES)}")
     configuration = read_manifest(project).get("configuration", {})
+    if not (project / "hls").is_dir() and (project / "rtl").is_dir():
+        raise SynqError(
+            f"{project} has no HLS project for AMD's tools: run synq synth --tool yosys, or export "
+            "it with --flow hls,rtl"
+        )
     if not (project / "flow" / "build.sh").is_file():
         raise SynqError(f"{project} has no flow/build.sh: export it again with this synq")
     if stage == "bitstream" and not (project / "flow" / "system.tcl").is_file():
@@ -211,7 +214,7 @@ def _watch(
             said = line.removeprefix("synq: error: ")
         show(line)
 
-    code = _stream(command, seconds, listen, settings)
+    code = stream(command, seconds, listen, settings)
     logs = project / "flow" / "logs"
     if code is None:
         raise SynqError(
@@ -223,64 +226,6 @@ def _watch(
     if code != 0:
         said = said.replace("see flow/logs/", f"see {logs}/")
         raise SynqError(said or f"{stage} ended with code {code}{place}, see {logs}")
-
-
-def _stream(
-    command: list[str],
-    seconds: float,
-    listen: Callable[[str], None],
-    settings: Mapping[str, Any],
-) -> int | None:
-    """Run a command in a process group of its own and hand over what it prints, line by line.
-
-    Returns:
-        Its exit code; None if it was ended because its time was up.
-    """
-    process = subprocess.Popen(
-        command,
-        **{"stdin": subprocess.DEVNULL, **settings},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # a terminal's Ctrl-C is ours to pass on
-    )
-    expired = threading.Event()
-
-    def expire() -> None:
-        expired.set()
-        _end(process)
-
-    timer = threading.Timer(seconds, expire)
-    timer.start()
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            listen(line.rstrip())
-        code = process.wait()
-    except BaseException:
-        _end(process)
-        raise
-    finally:
-        timer.cancel()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                with suppress(OSError):
-                    stream.close()
-    return None if expired.is_set() else code
-
-
-def _end(process: "subprocess.Popen[str]") -> None:
-    """End the process and all of its group, which may outlive it; first ask, then insist."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-        insist = time.monotonic() + _TO_END
-        while time.monotonic() < insist:
-            process.poll()
-            os.killpg(process.pid, 0)  # until there is none left to signal
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 # ---- On another machine -------------------------------------------------------------------------
@@ -394,7 +339,7 @@ def _listen_there(
                 if tool not in tools:
                     tools.append(tool)
 
-        script = _RUN.format(copy=copy, stage=stage, seconds=f"{_TO_END:g}")
+        script = _RUN.format(copy=copy, stage=stage, seconds=f"{TO_END:g}")
         command = _ssh_command(remote, script)
         settings = {"stdin": subprocess.PIPE}  # stays open as long as ssh is to run
         _watch(project, stage, command, seconds, listen, settings, f" on {remote.host}")

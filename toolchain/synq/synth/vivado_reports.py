@@ -23,6 +23,7 @@ from synq.synth.result import (
 
 # The row of each resource, by family: 7-series, UltraScale, Versal. The first that is there counts.
 _LUT = ("Slice LUTs", "CLB LUTs", "LUTs")
+_LUTRAM = ("LUT as Memory",)
 _FF = ("Slice Registers", "CLB Registers", "Registers", "Register as Flip Flop")
 _DSP = ("DSPs", "DSP Slices", "DSP", "DSP48E1", "DSP48E2")
 _SECTION = re.compile(r"[0-9.]{1,9} (.{1,80})$")
@@ -84,7 +85,12 @@ def _sites(sites: dict[str, tuple[str, str]]) -> Usages:
     if tiles is not None and tiles >= 0:
         bram = Usage(round(2 * tiles), None if available is None else round(2 * available))
     return Usages(
-        lut=usage(*_LUT), ff=usage(*_FF), bram_18k=bram, dsp=usage(*_DSP), uram=usage("URAM")
+        lut=usage(*_LUT),
+        lutram=usage(*_LUTRAM),
+        ff=usage(*_FF),
+        bram_18k=bram,
+        dsp=usage(*_DSP),
+        uram=usage("URAM"),
     )
 
 
@@ -106,11 +112,18 @@ def _instance(row: dict[str, str]) -> Usages:
 
     return Usages(
         lut=usage("Total LUTs"),
+        lutram=_sum(usage("LUTRAMs"), usage("SRLs")),
         ff=usage("FFs"),
         bram_18k=_blocks(usage("RAMB36"), usage("RAMB18")),
         dsp=usage("DSP Blocks", "DSP48 Blocks", "DSP Slices"),
         uram=usage("URAM"),
     )
+
+
+def _sum(one: Usage | None, other: Usage | None) -> Usage | None:
+    if one is None and other is None:
+        return None
+    return Usage((one.used if one else 0) + (other.used if other else 0), None)
 
 
 _VERDICTS = {

@@ -1,0 +1,275 @@
+"""When the Verilog core answers, cycle by cycle, without simulating it.
+
+The registers between arrays allow every array an image of its own, so an image's times follow from
+the times of the images before it: `_Core.image` walks one image through all arrays. Where a sum, a
+beat or a state of the Verilog needs a register, a cycle is added. Tested against Verilator; the
+streams never wait here.
+
+Unrolled arrays (`synq.rtl.unrolled`) are only approximated: an image a cycle behind a pipeline.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synq.network import QuantizedNetwork
+from synq.rtl.verilog import Layer, RtlDesign, plan_layers
+
+_STEADY = 6  # images after which dense arrays repeat themselves
+_LONG_AGO = -1000
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """Clock cycles.
+
+    Attributes:
+        ends: (n_samples,) when each image's last output beat is taken, counted from the end of the
+            reset.
+    """
+
+    ends: NDArray[np.int64]
+
+    @property
+    def intervals(self) -> NDArray[np.int64]:
+        """(n_samples - 1,) from an image's answer to the next one's."""
+        return np.diff(self.ends)
+
+
+def worst_case(layers: list[Layer]) -> tuple[int, int]:
+    """Latency and interval in cycles, every input of every array nonzero."""
+    counts = [_full(layer)[None].repeat(_STEADY, axis=0) for layer in layers]
+    ends = _ends(layers, counts)
+    return int(ends[0]), int(np.diff(ends)[_STEADY // 2 :].max())
+
+
+def count_cycles(
+    network: QuantizedNetwork, design: RtlDesign, inputs: NDArray[np.integer[Any]]
+) -> Cycles:
+    """The cycles of images sent back to back.
+
+    Args:
+        inputs: (n_samples, n_in) raw integers.
+
+    Raises:
+        SynqError: the design cannot be built for this network.
+    """
+    layers = plan_layers(network, design)
+    signals = [inputs, *network.run(inputs).activations]
+    counts = [_rows(layer, signal) for layer, signal in zip(layers, signals, strict=True)]
+    return Cycles(_ends(layers, counts))
+
+
+def _full(layer: Layer) -> NDArray[np.int64]:
+    """(banks,) rows that each bank hands out if no input is zero."""
+    if layer.plan.unrolled:
+        return np.ones(1, dtype=np.int64)
+    if not layer.plan.event_driven:  # banks walk over words without a row, too
+        words = np.full(layer.plan.rows, layer.words, dtype=np.int64)
+        words[0] = layer.first_words
+        return words
+    full: NDArray[np.int64] = (layer.placement >= 0).sum(axis=1)
+    return full
+
+
+def _rows(layer: Layer, inputs: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """(n_samples, banks) rows that each bank hands out."""
+    if layer.plan.unrolled or not layer.plan.event_driven:
+        return np.broadcast_to(_full(layer), (len(inputs), max(1, layer.plan.rows)))
+    counts = []
+    for rows in layer.placement:
+        pixels = rows[(rows >= 0) & (rows < layer.array.n_in)]
+        biased = layer.array.n_in in rows
+        counts.append(np.count_nonzero(inputs[:, pixels], axis=1) + biased)
+    return np.stack(counts, axis=1)
+
+
+def _ends(layers: list[Layer], counts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    core = _Core(layers)
+    first = [each[:, 0].tolist() for each in counts]
+    others = [each[:, 1:].max(axis=1, initial=0).tolist() for each in counts]
+    ends = [core.image(now) for now in zip(*map(zip, first, others), strict=True)]
+    return np.array(ends, dtype=np.int64)
+
+
+class _Core:
+    def __init__(self, layers: list[Layer]) -> None:
+        self.stages = [_Stage(layer, _out_lanes(layers, layer.index)) for layer in layers]
+        self.answer = _LONG_AGO  # when the last beat of sums was taken
+
+    def image(self, counts: tuple[tuple[int, int], ...]) -> int:
+        """When the image's class is taken.
+
+        Args:
+            counts: rows of bank 0, and the most of another bank, for each array.
+        """
+        for stage, (first, other) in zip(self.stages, counts, strict=True):
+            if stage is self.stages[0]:
+                stage.accept_stream()
+            offered, step = stage.compute(first, other)
+            following = stage.following(self.stages)
+            taken = []
+            for beat in range(stage.out_beats):
+                at = offered if beat == 0 else max(taken[-1] + 1, offered + beat * step)
+                if following is None:
+                    at = max(at, self.answer + (2 if beat == 0 else 1))
+                    self.answer = at
+                else:
+                    # The activation holds a beat; the next one enters as it leaves.
+                    at = max(at, stage.left)
+                    stage.left = following.accept(at + 1, beat)
+                taken.append(at)
+            stage.release(taken)
+        return self.answer + 2
+
+
+def _out_lanes(layers: list[Layer], index: int) -> int:
+    return layers[index + 1].in_lanes if index + 1 < len(layers) else 2
+
+
+@dataclass
+class _Stage:
+    """An array, and the times of the images that it still remembers."""
+
+    layer: Layer
+    out_lanes: int
+    closed: int = _LONG_AGO  # the last beat of the latest image was taken
+    accepted: int = _LONG_AGO  # the latest beat was taken
+    started: int = _LONG_AGO
+    finishes: list[int] = field(default_factory=lambda: [_LONG_AGO] * 2)  # rows of an image
+    drains: list[int] = field(default_factory=list)  # of the image before
+    frees: list[int] = field(default_factory=lambda: [_LONG_AGO] * 2)
+    left: int = _LONG_AGO  # the activation's register is empty again
+    engaged: int = 0  # serial: until then the multipliers are busy
+    loaded: int = 0
+
+    def __post_init__(self) -> None:
+        plan = self.layer.plan
+        self.serial = plan.decoded_rows == 0 and not plan.unrolled
+        self.out_beats = -(-self.layer.array.n_out // self.out_lanes)
+        index = max(1, (self.out_beats - 1).bit_length())
+        self.select = (index + 1) // 2  # stages of the choice of a beat
+        banks, levels = plan.bucket_rows, self.layer.levels
+        self.back = max(banks, levels)
+        self.skew = banks + 1 if banks else 0
+        # A reset clears the buckets first.
+        if self.serial:
+            self.clear = True
+            chain = banks + 4
+            self.level_cycles = chain + self.out_beats + self.select + 3
+            self.engaged = 2 + 2 * levels * self.level_cycles
+            self.drains = []
+            self.ready_at = self.engaged - levels * self.level_cycles
+        else:
+            self.drains = [1 + i for i in range(levels)]
+            self.ready_at = levels
+
+    def following(self, stages: list["_Stage"]) -> "_Stage | None":
+        """The next array."""
+        index = self.layer.index + 1
+        return stages[index] if index < len(stages) else None
+
+    def _room(self) -> int:
+        """The first cycle at which a beat of the next image can be taken."""
+        if self.layer.plan.unrolled:
+            return self.accepted + 1
+        if self.layer.plan.event_driven:
+            return max(self.closed + 1, self.started)
+        return max(self.closed + 1, self.finishes[-2] + 1)
+
+    def accept_stream(self) -> None:
+        """Take an image from the input stream."""
+        pixels = self.layer.in_lanes // self.layer.lanes  # through a gearbox, one at a time
+        first = max(self._room(), self.accepted + 1, 1)
+        beats = self.layer.array.n_in if pixels > 1 else self.layer.beats
+        self.closed = self.accepted = first + beats - 1
+
+    def accept(self, at: int, beat: int) -> int:
+        """Take beat `beat` of an image, offered from cycle `at` on; when it has been taken."""
+        lanes = self.layer.in_lanes
+        pixels = min(lanes, self.layer.array.n_in - beat * lanes) if self.layer.lanes < lanes else 1
+        at = max(at, self.accepted + 1, self._room() if beat == 0 else 0)
+        self.accepted = at + pixels - 1
+        if (beat + 1) * lanes >= self.layer.array.n_in:
+            self.closed = self.accepted
+        return self.accepted
+
+    def compute(self, first: int, other: int) -> tuple[int, int]:
+        """An image's rows and drain.
+
+        Args:
+            first: rows of bank 0.
+            other: the most rows of another bank.
+
+        Returns:
+            The first cycle in which the first beat of sums is offered, and the cycles a beat.
+        """
+        if self.layer.plan.unrolled:
+            return self.closed + self.layer.sum_depth + 4, 1
+        if self.serial:
+            return self._compute_serial(first, other)
+        ready = self.closed + (1 if self.layer.plan.event_driven else 2)
+        start = max(ready, self.drains[-1], self.ready_at)
+        self.started = start
+        begin, levels = start + 1, self.layer.levels
+        ended = begin + other
+        banks = self.layer.plan.bucket_rows
+        held = (self.drains[0] + self.back, self.drains[-1] + self.back)
+        ended_first = begin + first
+        if banks and held[1] >= begin and first > max(0, held[0] - begin):
+            ended_first += held[1] - max(begin, held[0]) + 1
+        ended = max(ended, ended_first)
+        drain = ended
+        if banks:
+            drain = max(drain, self.drains[-1] + self.back + 1)
+        images = 2 if self.layer.plan.event_driven else 1
+        drain = max(drain, self.frees[-images] + 1)
+        self.finishes = [self.finishes[-1], ended]
+        self.drains = list(range(drain, drain + levels))
+        loaded = self.drains[-1] + 7 + self.skew
+        if images == 2:
+            loaded = max(loaded + 1, self.frees[-1])
+        self.loaded = loaded
+        return loaded + 1 + self.select, 1
+
+    def _compute_serial(self, first: int, other: int) -> tuple[int, int]:
+        ready = self.closed + (1 if self.layer.plan.event_driven else 2)
+        start = max(ready, self.ready_at)
+        self.started = start
+        begin = start + 1
+        steals = [at for at in self.drains if at >= begin]
+        holds = [at + self.layer.plan.bucket_rows for at in self.drains]
+        ended = begin + other
+        for at in steals:
+            ended += at < ended
+        ended_first = begin + first
+        for at in sorted({*steals, *(at for at in holds if at >= begin)}):
+            ended_first += at < ended_first
+        ended = max(ended, ended_first)
+        self.finishes = [self.finishes[-1], ended]
+        close = max(ended, self.drains[-1] + 1 if self.drains else 0)
+        self.ready_at = close
+        drain = max(close, self.engaged)
+        self.drains = [drain + i * self.level_cycles for i in range(self.layer.levels)]
+        finished = self.drains[-1] + self.level_cycles - 1
+        self.loaded = finished
+        return finished + 2, 1
+
+    def release(self, taken: list[int]) -> None:
+        """The sums' registers are free again.
+
+        Args:
+            taken: when each beat of sums was taken.
+        """
+        if self.serial:
+            # The last beat was read a cycle before it was offered, the one before having left.
+            last = max(taken[-1] - 1, taken[-2] if len(taken) > 1 else 0)
+            self.engaged = last + 1
+            return
+        behind = self.out_beats - 1 - self.select
+        free = self.loaded + self.out_beats
+        if behind >= 0:
+            free = max(free, taken[behind])
+        self.frees = [self.frees[-1], free]

@@ -1,0 +1,152 @@
+"""Synthesize a project's Verilog with open tools: Yosys, and nextpnr where it knows the part."""
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synq.errors import SynqError
+from synq.output import read_manifest
+from synq.progress import Progress
+from synq.rtl import nextpnr, timing, yosys
+from synq.synth.process import TimeUpError
+from synq.synth.run import InterruptedRunError
+
+_log = logging.getLogger("synq")
+_SHOWN = 72  # characters of a tool's line beside a progress bar
+_STATISTICS, _ROUTED = "yosys.json", "nextpnr.json"
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """Open synthesis that went well.
+
+    Attributes:
+        tools: that ran, with versions.
+        reports: what they wrote, in the project's flow/reports.
+        logs: of the tools, in the project's flow/logs.
+        seconds: of wall time.
+    """
+
+    tools: tuple[str, ...]
+    reports: tuple[Path, ...]
+    logs: tuple[Path, ...]
+    seconds: float
+
+
+def run_open(project: Path, minutes: float, progress: Progress) -> OpenRun:
+    """Synthesize the project in `project` for its part; for an ECP5, place and route as well.
+
+    The reports of an earlier run are replaced when this one has gone well, each by itself.
+
+    Args:
+        minutes: time limit for all of it.
+
+    Raises:
+        NoToolError: a tool is missing.
+        InterruptedRunError: Ctrl-C.
+        SynqError: the folder is no project with Verilog; the part is not known; a tool failed; the
+            time is up.
+    """
+    configuration = read_manifest(project).get("configuration")
+    place = project / "rtl"
+    if not place.is_dir():
+        raise SynqError(f"{project} has no Verilog: export it with --flow rtl")
+    try:
+        part, clock_ns = str(configuration["part"]), float(configuration["clock_ns"])  # type: ignore[index]
+    except (KeyError, TypeError, ValueError):
+        raise SynqError(f"{project} does not say its part and clock: export it again") from None
+    family = yosys.family_of(part)
+    route = family is yosys.ECP5
+    if route:
+        nextpnr.device_options(part)
+        nextpnr.find_nextpnr()  # before a minute of synthesis rather than after
+    yosys.find_yosys()
+    reports, logs = project / "flow" / "reports", project / "flow" / "logs"
+    start = time.monotonic()
+    left = _Clock(start + minutes * 60)
+    made: list[Path] = []
+    tools: list[str] = []
+    stage = "Yosys"
+    with tempfile.TemporaryDirectory(prefix="synq-") as folder:
+        scratch = Path(folder)
+        try:
+            with _task(progress, f"Yosys for {part}", start) as show:
+                synthesis = yosys.synthesize(
+                    place, scratch, False, family, left.seconds(), show, netlist=True
+                )
+                facts: dict[str, Any] = {"part": part, "clock_ns": clock_ns}
+                if family is yosys.XC7:
+                    show("longest path")
+                    facts |= timing.facts(timing.analyse(scratch / yosys.FLAT_NETLIST))
+            tools.append(synthesis.tool)
+            statistics = (scratch / "stat.json").read_text()
+            made.append(_put(reports / _STATISTICS, yosys.with_facts(statistics, facts)))
+            (reports / _ROUTED).unlink(missing_ok=True)  # of an earlier netlist
+            if route:
+                stage = "nextpnr"
+                with _task(progress, f"nextpnr for {part}", start) as show:
+                    routed = nextpnr.place_and_route(scratch, part, clock_ns, left.seconds(), show)
+                tools.append(f"nextpnr {routed.version}")
+                known = {"tool_version": routed.version, "part": part}
+                made.append(_put(reports / _ROUTED, nextpnr.with_facts(routed.report, known)))
+        except KeyboardInterrupt:
+            kept = _keep_logs(scratch, logs)
+            raise InterruptedRunError(f"{stage} was interrupted{_see(kept)}") from None
+        except TimeUpError:
+            kept = _keep_logs(scratch, logs)
+            raise SynqError(
+                f"{stage} was not done within {minutes:g} minutes and was ended{_see(kept)}; "
+                "give it more with --timeout"
+            ) from None
+        except SynqError as error:
+            raise type(error)(f"{error}{_see(_keep_logs(scratch, logs))}") from None
+        kept = _keep_logs(scratch, logs)
+    seconds = round(time.monotonic() - start, 3)
+    return OpenRun(tuple(tools), tuple(made), tuple(kept), seconds)
+
+
+class _Clock:
+    """What is left of a time limit."""
+
+    def __init__(self, end: float) -> None:
+        self._end = end
+
+    def seconds(self) -> float:
+        return max(0.001, self._end - time.monotonic())
+
+
+@contextmanager
+def _task(progress: Progress, label: str, start: float) -> Iterator[Callable[[str], None]]:
+    """A task that shows a tool's lines."""
+    with progress.task(label) as task:
+
+        def show(line: str) -> None:
+            _log.debug("%s", line)
+            printable = "".join(each for each in line if each.isprintable())
+            task.update(time.monotonic() - start, printable[:_SHOWN])
+
+        yield show
+
+
+def _put(path: Path, content: str) -> Path:
+    """Write a file whole: aside, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.new")
+    aside.write_text(content)
+    aside.replace(path)
+    return path
+
+
+def _keep_logs(scratch: Path, logs: Path) -> list[Path]:
+    """Copy the tools' logs to the project; those of this run that there are."""
+    found = [scratch / name for name in ("yosys.log", "nextpnr.log")]
+    return [_put(logs / log.name, log.read_text()) for log in found if log.exists()]
+
+
+def _see(logs: list[Path]) -> str:
+    return f"; see {logs[-1]}" if logs else ""
