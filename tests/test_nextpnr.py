@@ -165,7 +165,7 @@ BROKEN = {
     "no clock": (REAL.read_text().replace('"achieved"', '"archived"'), "KeyError"),
     "zero": (REAL.read_text().replace('"constraint": 100', '"constraint": 0'), "0 is no frequency"),
     "no list": (REAL.read_text().replace('"fmax": {', '"fmax": 1, "f": {', 1), "AttributeError"),
-    "count": (REAL.read_text().replace('"used": 12,', '"used": 1.5,'), "1.5 is no count"),
+    "count": (REAL.read_text().replace('"used": 12\n', '"used": 1.5\n'), "1.5 is no count"),
 }
 
 

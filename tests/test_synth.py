@@ -798,6 +798,8 @@ def test_the_tools_there_end_with_the_run_here(way: str, connect: Callable[..., 
     if way == "interrupt":
         process.send_signal(signal.SIGINT)
     elif way == "connection":
+        log = host.here.project / "flow" / "logs" / "csynth.log"
+        wait_for(lambda: "working" in log.read_text())
         # the machine here dies: nobody is left to tidy up
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         for number in [process.pid, *map(int, children)]:

@@ -254,6 +254,20 @@ def test_real_statistics() -> None:
     assert (report.estimated_clock_ns, report.logic_levels) == (9.064, 7)
 
 
+def test_over_a_board(tmp_path: Path) -> None:
+    from test_board import MINE
+
+    board = tmp_path / "mine.toml"
+    for old, new, label in (
+        ("lut = 20800", "lut = 4390", "4,391 LUT of the board mine's 4,390, 100.0 %"),
+        ("lutram = 9600", "lutram = 571", "1,142 LUTRAM of the board mine's 571, 200.0 %"),
+    ):
+        board.write_text(MINE.replace(old, new))
+        result = synq("report", REAL, "--board", board)
+        assert (result.returncode, result.stderr) == (4, "")
+        assert result.stdout.startswith(f"Over budget: {label}")
+
+
 def broken(change: Callable[[dict[str, Any]], object]) -> str:
     content = json.loads(REAL.read_text())
     change(content)

@@ -164,7 +164,7 @@ def _open(project: Path, minutes: float, as_json: bool) -> None:
 
 def _print_open(project: Path, result: "OpenRun") -> None:
     tools = escape(", ".join(result.tools))
-    console.say(f"[bold green]Done:[/] in {result.seconds / 60:.1f} min with {tools}")
+    console.say(f"[bold green]Done:[/] {tools} in {result.seconds / 60:.1f} min")
     console.say(f"[bold]Reports:[/] {escape(str(project / 'flow' / 'reports'))}")
     console.say(f"[bold]Log:[/] {escape(', '.join(str(log) for log in result.logs))}")
     print()

@@ -44,7 +44,7 @@ def stream(
         expired.set()
         _end(process)
 
-    timer = threading.Timer(seconds, expire)
+    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), expire)
     timer.start()
     try:
         assert process.stdout is not None
