@@ -1,7 +1,6 @@
 """Unrolled arrays: every integer in Verilator, an image a clock, and what Yosys makes of them."""
 
 import dataclasses
-import re
 import shutil
 from pathlib import Path
 
@@ -99,7 +98,7 @@ def check(built: Built, given: np.ndarray, scratch: Path, traffic: Traffic) -> s
     return run
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_random_networks_are_exact(
     verilator: simulate.Verilator, tmp_path: Path, seed: int
 ) -> None:
@@ -113,7 +112,7 @@ def test_random_networks_are_exact(
         check(built, given, tmp_path / str(number), traffic)
 
 
-@pytest.mark.parametrize("seed", range(100, 108))
+@pytest.mark.parametrize("seed", range(100, 105))
 def test_random_designs_are_lint_clean(
     verilator: simulate.Verilator, tmp_path: Path, seed: int
 ) -> None:
@@ -161,14 +160,10 @@ def test_an_image_that_ends_early_has_zeros_for_the_rest(narrow: Built, tmp_path
     assert records["last"].reshape(len(given), -1).tolist() == [[0, 0, 0, 1]] * len(given)
 
 
-def test_a_flipped_bit_of_a_table_is_found(
-    wide: Built, verilator: simulate.Verilator, tmp_path: Path
-) -> None:
+def test_a_flipped_bit_is_found(wide: Built, verilator: simulate.Verilator, tmp_path: Path) -> None:
     shutil.copytree(wide.place, tmp_path / "rtl")
-    path = tmp_path / "rtl" / "synq_neurons_1.v"
-    text = path.read_text()
-    place = [found.end() for found in re.finditer(r"bits\(\{64'h", text)][2]  # of output 0 to 4
-    path.write_text(f"{text[:place]}{int(text[place], 16) ^ 8:x}{text[place + 1 :]}")
+    path = tmp_path / "rtl" / "synq_neurons_0.v"
+    path.write_text(path.read_text().replace("~x", "x", 1))
     executable = simulate.build(
         tmp_path / "rtl", tmp_path, wide.design.beat_bits, verilator, optimize="-O0"
     )
@@ -178,7 +173,7 @@ def test_a_flipped_bit_of_a_table_is_found(
     )
     difference = run.difference(wide.network.run(given))
     assert difference is not None
-    assert "array_1" in difference
+    assert "array_0, neuron 0" in difference
 
 
 def test_icarus_agrees(wide: Built, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 // The outputs of array @{index}@, each a pipeline. See synq_counters, synq_adder and synq_table.
 @% for neuron in neurons %@
-(* keep_hierarchy = 1 *)
 module synq_neuron_@{index}@_@{loop.index0}@ (
     input wire clk,
 @% if neuron.inputs %@

@@ -10,8 +10,8 @@ module synq_adder #(
 );
     generate
         if (CARRY != 0) begin : g_carry
-            wire unused;
-            assign {sum, unused} = {1'b0, a, 1'b1} + {1'b0, b, carry};
+            wire unused;  // twice the carry makes one, without a look-up table
+            assign {sum, unused} = {1'b0, a, carry} + {1'b0, b, carry};
         end else begin : g_plain
             wire unused = carry;
             assign sum = {1'b0, a} + {1'b0, b};

@@ -4,8 +4,8 @@
 // one of two ways:
 //   ROTATE 1: rows go to the banks in turn, and rounds are words; a beat is rotated to its banks.
 //       From beat SKIP on a new round begins with bank 1. Needs LANES < BANKS.
-//   ROTATE 0: lane i of beat b is word b * (the bank's number of lanes) + i / BANKS of bank
-//       BANKS - 1 - i % BANKS.
+//   ROTATE 0: lane i of beat b is word b * GROUP + i / BANKS of bank BANKS - 1 - i % BANKS, or in
+//       bank 0 word b * (its number of lanes) + i / BANKS.
 // Bank 0 waits while `hold`, and has fewer rows to make up for it.
 module synq_rows_dense #(
     parameter X_BITS = 8,

@@ -2,8 +2,8 @@
 //
 // Each lane of the beats keeps a list of its nonzero inputs. Lane i belongs to bank
 // BANKS - 1 - i % BANKS, so that neighbours, often nonzero together, lie in different banks, and bank
-// 0, which waits while `hold`, has the fewest. The bank's lane i / BANKS of beat b is its row
-// b * (its number of lanes, at most GROUP) + i / BANKS. A bank hands out one input a cycle, from the
+// 0, which waits while `hold`, has the fewest. Of beat b, it is the bank's row b * GROUP + i / BANKS,
+// or in bank 0 b * (its number of lanes) + i / BANKS. A bank hands out one input a cycle, from the
 // first of its lanes that has any left, the last one first. An image can be written while the one
 // before is read.
 module synq_rows_events #(
@@ -56,6 +56,7 @@ module synq_rows_events #(
     generate
         for (b = 0; b < BANKS; b = b + 1) begin : g_bank
             localparam SHARE = (LANES + b) / BANKS;  // lanes of this bank
+            localparam ROWS = b == 0 ? SHARE : GROUP;  // rows a beat
             wire take = advance & ~(b == 0 && hold);
             wire [GROUP:0] earlier;            // some lane before has inputs left
             wire [GROUP*X_BITS-1:0] pixels;    // each lane's choice, or zero
@@ -92,7 +93,7 @@ module synq_rows_events #(
                     reg was_mine;
                     always @(posedge clk) was_mine <= mine;
                     assign places[l*ADDRESS+:ADDRESS] =
-                        was_mine ? beat * SHARE[ADDRESS-1:0] + l[ADDRESS-1:0] : {ADDRESS{1'b0}};
+                        was_mine ? beat * ROWS[ADDRESS-1:0] + l[ADDRESS-1:0] : {ADDRESS{1'b0}};
                 end else begin : g_none
                     assign earlier[l+1] = earlier[l];
                     assign pixels[l*X_BITS+:X_BITS] = {X_BITS{1'b0}};

@@ -1,29 +1,27 @@
-// A table of WIDTH bits, each a function of at most six inputs: one look-up table.
+// A table of values of WIDTH bits at at most six inputs: a look-up table a bit.
 module synq_table #(
     parameter INPUTS = 6,
     parameter WIDTH = 8
 ) (
-    // Constant: of every index the lowest bit of its value, then of every index the next one. No
-    // parameter, or every table would be a module of its own.
-    input wire [WIDTH*(1<<INPUTS)-1:0] bits,
+    // Constant, the first value lowest. No parameter, or every table would be a module of its own.
+    input wire [(WIDTH<<INPUTS)-1:0] values,
     input wire [INPUTS-1:0] index,
     output wire [WIDTH-1:0] value
 );
-    genvar i, k;
+    /* verilator no_inline_module */  // there are hundreds: or the C++ would take minutes to compile
+    // Halved by each bit of the index, the highest first: plain choices, which Yosys folds far faster
+    // than the choice of a part of a constant.
+    genvar k;
     generate
-        for (i = 0; i < WIDTH; i = i + 1) begin : g_bit
-            // Halved by each bit of the index, from the highest on: plain choices, which Yosys folds
-            // far faster than the choice of a constant's bit.
-            for (k = INPUTS; k >= 0; k = k - 1) begin : g_left
-                wire [(1<<k)-1:0] left;
-                if (k == INPUTS) begin : g_all
-                    assign left = bits[i*(1<<INPUTS)+:1<<INPUTS];
-                end else begin : g_half
-                    assign left = index[k] ? g_left[k+1].left[(1<<k)+:1<<k]
-                                           : g_left[k+1].left[0+:1<<k];
-                end
+        for (k = INPUTS; k >= 0; k = k - 1) begin : g_left
+            wire [(WIDTH<<k)-1:0] left;
+            if (k == INPUTS) begin : g_all
+                assign left = values;
+            end else begin : g_half
+                assign left = index[k] ? g_left[k+1].left[(WIDTH<<k)+:WIDTH<<k]
+                                       : g_left[k+1].left[0+:WIDTH<<k];
             end
-            assign value[i] = g_left[0].left;
         end
     endgenerate
+    assign value = g_left[0].left;
 endmodule

@@ -14,7 +14,7 @@ _SomeOrNone = Annotated[int, Range(0, 100_000_000)]
 class Resources:
     """What a part offers, or what a design uses."""
 
-    lut: _Some  # six-input look-up tables, those used as memory included
+    lut: _Some  # look-up tables, those used as memory included; six inputs, on ECP5 four
     lutram: _SomeOrNone  # of these, the ones that can be memory
     ff: _Some  # flip-flops
     bram_18k: _Some  # block RAM in units of 18 Kbit; a 36 Kbit block or tile counts as two

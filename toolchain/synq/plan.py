@@ -4,7 +4,8 @@ It counts with the model of `estimate.py` and prefers designs within `BUDGET` of
 the board: beyond, placing and routing get hard (UltraFast Design Methodology, UG949).
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -23,11 +24,15 @@ from synq.estimate import (
     total,
 )
 from synq.network import QuantizedNetwork, SynapseArray
+from synq.rtl.cycles import count_cycles
+from synq.rtl.search import Asked, rtl_designs
 from synq.rtl.verilog import RtlDesign
 
 BUDGET = 0.70  # share of each resource
 _STREAM_BITS = 64  # of the AXI4-Stream that brings the inputs
 _TYPICAL_EVENTS = 3  # an event-driven array rarely takes more than a third of its worst case
+_ECP5_FACTORS = (2.63, 2.07, 1.11)  # Yosys' LUT4, LUTRAM and FF of one design over its 7-series'
+_HLS_DATAPATHS = (Datapath.DECODE, Datapath.BANK, Datapath.BUCKETS)
 _MOST_ROWS = 128
 _MOST_LANES = 4096  # HLS unrolls no further
 _MOST_WORD_BITS = 65_536  # HLS reshapes no further
@@ -117,7 +122,7 @@ class Plan:
     Attributes:
         chosen: what will be built.
         neighbours: the designs just faster and just smaller, by interval.
-        stream_cycles: cycles that the 64-bit input stream needs an image.
+        stream_cycles: cycles that the input stream needs an image.
     """
 
     chosen: Design
@@ -131,16 +136,38 @@ def make_plan(
     """Choose a design.
 
     Raises:
+        UsageError: the back end has no such datapath, or does not know the board.
         SynqError: nothing fits the board, or not at the asked rate; says what would.
     """
-    if flow is Flow.RTL:
-        raise SynqError("not yet")
-    stream = stream_cycles(network)
-    designs = _designs(network, board, request)
-    chosen = _choose(designs, board, request, stream)
+    beat_bits = request.beat_bits or _STREAM_BITS
+    stream = stream_cycles(network, beat_bits)
+    if flow is Flow.HLS:
+        check_hls(board)
+        if request.datapath is Datapath.UNROLLED:
+            raise UsageError("--datapath unrolled needs --flow rtl")
+        designs = _front(_hls_designs(network, board, request), board)
+    else:
+        asked = Asked(
+            request.rows_of(network.arrays[0]), request.datapath, request.event_driven, beat_bits
+        )
+        found = rtl_designs(network, board.resources, BUDGET, asked)
+        designs = _front(
+            (Design(core, _for_family(estimate, board)) for core, estimate in found), board
+        )
+    chosen = _choose(designs, board, request, flow, stream)
     at = designs.index(chosen)
     around = tuple(designs[max(0, at - 2) : at] + designs[at + 1 : at + 3])
     return Plan(chosen, around, stream)
+
+
+def check_hls(board: Board) -> None:
+    """Refuse a board that only the Verilog back end can make something for.
+
+    Raises:
+        UsageError: no HLS tool knows its part.
+    """
+    if not board.has_hls:
+        raise UsageError(f"no HLS tool knows the {board.part} of {board.name}: use --flow rtl")
 
 
 def event_cycles(
@@ -149,21 +176,35 @@ def event_cycles(
     """(n_samples,) cycles until the next image for each image, where arrays skip zero inputs."""
     if isinstance(design.core, HlsDesign):
         return event_intervals(network, design.core.arrays, inputs)
-    raise SynqError("not yet")
+    return count_cycles(network, design.core, inputs).intervals
 
 
-def stream_cycles(network: QuantizedNetwork) -> int:
-    """64-bit beats that bring an image; no pixel straddles two."""
-    return -(-network.sizes[0] // (_STREAM_BITS // network.input_format.width))
+def stream_cycles(network: QuantizedNetwork, beat_bits: int = _STREAM_BITS) -> int:
+    """Beats that bring an image; no pixel straddles two."""
+    return -(-network.sizes[0] // (beat_bits // network.input_format.width))
 
 
-def _choose(designs: list[Design], board: Board, request: Request, stream: int) -> Design:
+def _for_family(estimate: Estimate, board: Board) -> Estimate:
+    """The estimate, made for look-up tables of six inputs, for the board's."""
+    if board.family != "ecp5":
+        return estimate
+    used = estimate.resources
+    lut, lutram, ff = (
+        round(count * factor)
+        for count, factor in zip((used.lut, used.lutram, used.ff), _ECP5_FACTORS, strict=True)
+    )
+    return replace(estimate, resources=replace(used, lut=lut, lutram=lutram, ff=ff))
+
+
+def _choose(
+    designs: list[Design], board: Board, request: Request, flow: Flow, stream: int
+) -> Design:
     within = [design for design in designs if design.share(board) <= BUDGET]
     fitting = within or [design for design in designs if design.share(board) <= 1]
     if not fitting and request.fixes_rows:  # as asked, though it does not fit; the summary says so
         fitting = designs
     if not fitting:
-        raise SynqError(_what_would_fit(designs, board))
+        raise SynqError(_what_would_fit(designs, board, flow))
     smallest = min(fitting, key=lambda design: design.share(board))
     if request.fps is not None:
         period = 1e9 / (request.fps * board.clock_ns)
@@ -190,22 +231,10 @@ def _choose(designs: list[Design], board: Board, request: Request, stream: int) 
             )
 
 
-def _designs(network: QuantizedNetwork, board: Board, request: Request) -> list[Design]:
+def _front(designs: Iterable[Design], board: Board) -> list[Design]:
     """The designs worth a look, the fastest first: each is smaller than all faster ones."""
-    later = Request(datapath=request.datapath, event_driven=request.event_driven)
-    options = [
-        [
-            (plan, estimate_array(array, plan))
-            for plan in _array_plans(array, board, later if index else request)
-        ]
-        for index, array in enumerate(network.arrays)
-    ]
     best: dict[int, Design] = {}
-    for plan, first in options[0]:
-        interval = first.interval // (_TYPICAL_EVENTS if request.event_driven else 1)
-        rest = [_balanced(choices, board, interval) for choices in options[1:]]
-        plans = (plan, *(other for other, _ in rest))
-        design = Design(HlsDesign(plans), total((first, *(other for _, other in rest))))
+    for design in designs:
         key = design.estimate.interval
         if key not in best or design.share(board) < best[key].share(board):
             best[key] = design
@@ -214,6 +243,22 @@ def _designs(network: QuantizedNetwork, board: Board, request: Request) -> list[
         if not front or best[key].share(board) < front[-1].share(board):
             front.append(best[key])
     return front
+
+
+def _hls_designs(network: QuantizedNetwork, board: Board, request: Request) -> Iterator[Design]:
+    later = Request(datapath=request.datapath, event_driven=request.event_driven)
+    options = [
+        [
+            (plan, estimate_array(array, plan))
+            for plan in _array_plans(array, board, later if index else request)
+        ]
+        for index, array in enumerate(network.arrays)
+    ]
+    for plan, first in options[0]:
+        interval = first.interval // (_TYPICAL_EVENTS if request.event_driven else 1)
+        rest = [_balanced(choices, board, interval) for choices in options[1:]]
+        plans = (plan, *(other for other, _ in rest))
+        yield Design(HlsDesign(plans), total((first, *(other for _, other in rest))))
 
 
 def _balanced(
@@ -239,7 +284,7 @@ def _array_plans(array: SynapseArray, board: Board, request: Request) -> list[Ar
             continue
         if request.event_driven and -(-array.n_rows // rows) > _MOST_PENDING:
             continue
-        for datapath in [request.datapath] if request.datapath else list(Datapath):
+        for datapath in [request.datapath] if request.datapath else _HLS_DATAPATHS:
             decoded = [0]
             if datapath is Datapath.DECODE:
                 decoded = [rows]
@@ -270,12 +315,13 @@ def _share(used: Resources, available: Resources) -> float:
     )
 
 
-def _what_would_fit(designs: list[Design], board: Board) -> str:
+def _what_would_fit(designs: list[Design], board: Board, flow: Flow) -> str:
     smallest = min(designs, key=lambda design: design.share(board))
     larger = [
         name
         for name in board_names()
-        if any(design.share(load_board(name)) <= BUDGET for design in designs)
+        if load_board(name).has_hls  # others have other look-up tables
+        and any(design.share(load_board(name)) <= BUDGET for design in designs)
     ]
     hint = f"it would fit {', '.join(larger)}" if larger else "no known board is large enough"
     return (

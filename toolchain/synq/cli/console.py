@@ -114,6 +114,7 @@ def print_accuracy(title: str, accuracy: dict[str, float]) -> None:
         "quantized": "quantized weights (float)",
         "reference": "integer reference",
         "csim": "C simulation",
+        "rtl": "Verilog simulation",
     }
     print_table(
         title,

@@ -72,7 +72,7 @@ def export(
     source = options.source(recipe, seed, bias, checkpoint, data, data_dir, finetune, sparsity)
     flows = options.flows(flow)
     request = options.design(
-        target, target_fps, rows, reuse_factor, datapath, event_driven, beat_bits
+        flows, target, target_fps, rows, reuse_factor, datapath, event_driven, beat_bits
     )
     from synq.export import Target
     from synq.export import export as make

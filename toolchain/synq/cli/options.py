@@ -280,6 +280,7 @@ def flows(text: str) -> tuple["Flow", ...]:
 
 
 def design(
+    flows: tuple["Flow", ...],
     target: str,
     target_fps: float | None,
     rows: int | None,
@@ -294,10 +295,12 @@ def design(
         UsageError: a value is out of range, or two exclude each other.
     """
     from synq.estimate import Datapath
-    from synq.plan import Request, Target
+    from synq.plan import Flow, Request, Target
 
     if sum(option is not None for option in (target_fps, rows, reuse_factor)) > 1:
         raise UsageError("--target-fps, --rows and --reuse-factor exclude one another")
+    if beat_bits is not None and Flow.RTL not in flows:
+        raise UsageError("--beat-bits is for --flow rtl: the stream of the HLS core has 64 bits")
     chosen = Datapath(datapath) if datapath is not None else None
     return Request(Target(target), target_fps, rows, reuse_factor, chosen, event_driven, beat_bits)
 

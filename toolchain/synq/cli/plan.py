@@ -63,7 +63,7 @@ def plan(
     source = options.source(recipe, seed, bias, checkpoint, data, data_dir, finetune, sparsity)
     flows = options.flows(flow)
     request = options.design(
-        target, target_fps, rows, reuse_factor, datapath, event_driven, beat_bits
+        flows, target, target_fps, rows, reuse_factor, datapath, event_driven, beat_bits
     )
     from synq.board import load_board
     from synq.plan import event_cycles, make_plan

@@ -156,12 +156,12 @@ class _Stage:
         self.skew = banks + 1 if banks else 0
         # A reset clears the buckets first.
         if self.serial:
-            self.clear = True
             chain = banks + 4
             self.level_cycles = chain + self.out_beats + self.select + 3
-            self.engaged = 2 + 2 * levels * self.level_cycles
-            self.drains = []
-            self.ready_at = self.engaged - levels * self.level_cycles
+            drains = [1 + i * self.level_cycles for i in range(2 * levels + 1)]
+            self.engaged = drains.pop()
+            self.drains = drains[levels:]
+            self.ready_at = drains[levels - 1] + 1
         else:
             self.drains = [1 + i for i in range(levels)]
             self.ready_at = levels
@@ -264,9 +264,11 @@ class _Stage:
             taken: when each beat of sums was taken.
         """
         if self.serial:
-            # The last beat was read a cycle before it was offered, the one before having left.
-            last = max(taken[-1] - 1, taken[-2] if len(taken) > 1 else 0)
-            self.engaged = last + 1
+            # Beats are read one behind the one that waits to be taken.
+            read = self.loaded + 1
+            for at in taken[:-1]:
+                read = max(read + 1, at)
+            self.engaged = read + 1
             return
         behind = self.out_beats - 1 - self.select
         free = self.loaded + self.out_beats

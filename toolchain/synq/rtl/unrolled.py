@@ -10,9 +10,9 @@ So a synapse of a 1-bit input costs about one look-up table. What is left of all
 with known weights, goes six at a time through tables of their weighted sum, which also hold the
 constant; the tables' values are added up. A zero costs nothing.
 
-Six-input look-up tables with carry chains are those of AMD's 7-series (UG474); that three tables
-make a counter of six bits, the best there is per table, is known from compressor trees (Kumm and
-Zipf, "Pipelined compressor tree optimization using integer linear programming", FPL 2014).
+Six-input look-up tables with carry chains are those of AMD's 7-series (UG474). Counters that fit
+them are known from compressor trees (Parandeh-Afshar, Brisk and Ienne, "Efficient synthesis of
+compressor trees on FPGAs", ASP-DAC 2008); those that need vendor primitives are not used.
 """
 
 from dataclasses import dataclass, field
@@ -75,7 +75,9 @@ def _neuron(array: SynapseArray, output: int, offset: int, logic_levels: int) ->
         constant += weights.pop() * array.bias_input
     inputs: list[tuple[int, int]] = []
     heap: dict[int, _Columns] = {}
-    for number, weight in enumerate(weights):
+    # Negative ones first: their inverters vanish in counters, but not in registers.
+    order = sorted(range(len(weights)), key=lambda number: weights[number] >= 0)
+    for number, weight in ((number, weights[number]) for number in order):
         if not weight:
             continue
         zeros = (weight & -weight).bit_length() - 1
@@ -181,32 +183,34 @@ class _Builder:
 
     def _count(self, groups: list[_Columns]) -> bool:
         """A level of counters and adders; whether there is any."""
-        sixes: list[str] = []
+        sixes: list[list[str]] = [[] for _ in range(_COUNTER_INPUTS)]
+        counted: list[tuple[_Columns, int]] = []  # a counter each: where its bits come from
         results: list[tuple[_Columns, int, str]] = []
-        counters = f"counts_{self._names}"
         for columns in groups:
-            if max((len(bits) for bits in columns.bits), default=0) >= _COUNTER_INPUTS:
-                for column, bits in enumerate(columns.bits):
-                    while len(bits) >= _COUNTER_INPUTS:
-                        at = len(sixes) // 2
-                        sixes += bits[:_COUNTER_INPUTS]
-                        del bits[:_COUNTER_INPUTS]
-                        results += [
-                            (columns, column + i, f"{counters}[{at + i}]") for i in range(3)
-                        ]
-            else:
+            if max((len(bits) for bits in columns.bits), default=0) < _COUNTER_INPUTS:
                 results += [(columns, column, bit) for column, bit in self._adders(columns.bits)]
-        if sixes:
-            count = len(sixes) // _COUNTER_INPUTS
-            self._names += 1
+                continue
+            for column, bits in enumerate(columns.bits):
+                count = len(bits) // _COUNTER_INPUTS
+                for six in sixes:  # neighbours stay neighbours: slices are shorter than bits
+                    six += bits[:count]
+                    del bits[:count]
+                counted += [(columns, column)] * count
+        if counted:
+            count = len(counted)
+            name = self._new("counts", 3 * count)
             self.luts += 3 * count
             self.text += [
-                f"wire [{3 * count - 1}:0] {counters};",
-                f"synq_counters #(.COUNT({count})) {counters}_of (",
-                f"    .bits({concat(sixes)}),",
-                f"    .counts({counters})",
+                f"synq_counters #(.COUNT({count})) {name}_of (",
+                f"    .bits({concat([bit for six in sixes for bit in six])}),",
+                f"    .counts({name})",
                 ");",
             ]
+            for i in range(3):
+                results += [
+                    (columns, column + i, f"{name}[{i * count + number}]")
+                    for number, (columns, column) in enumerate(counted)
+                ]
         for columns, column, bit in results:
             if not columns.put(column, bit):
                 self._unused.append(bit)
@@ -227,7 +231,7 @@ class _Builder:
             run = columns[low:high]
             operands = [concat([bits.pop(0) for bits in run]) for _ in range(2)]
             name = self._new("sum", high - low + 1)
-            self.luts += high - low + carry
+            self.luts += high - low
             self.text += [
                 f"synq_adder #(.WIDTH({high - low}), .CARRY({carry:d})) {name}_of (",
                 f"    .a({operands[0]}),",
@@ -255,16 +259,14 @@ class _Builder:
             for weight, _ in chunk:
                 values += [value + weight for value in values]
             size = width - shift if last else (values[-1] >> shift).bit_length()
-            columns = []
-            for place in range(shift, shift + size):
-                ones = [(value >> place) & 1 for value in values]
-                column = sum(one << index for index, one in enumerate(ones))
-                columns.append(f"{len(values)}'h{column:x}")
-                self.luts += len(chunk) > 1 and 0 < sum(ones) < len(ones)
+            kept = [(value >> shift) & ((1 << size) - 1) for value in values]
+            for place in range(size if len(chunk) > 1 else 0):
+                self.luts += len({value >> place & 1 for value in kept}) > 1
+            literals = [f"{size}'d{value}" for value in kept]
             name = self._new("part", size)
             self.text += [
                 f"synq_table #(.INPUTS({len(chunk)}), .WIDTH({size})) {name}_of (",
-                f"    .bits({concat(columns)}),",
+                f"    .values({concat(literals)}),",
                 f"    .index({concat([bit for _, bit in chunk])}), .value({name})",
                 ");",
             ]

@@ -272,7 +272,7 @@ class Layer:
         else:
             beat, lane = rows // self.lanes, rows % self.lanes
             bank = banks - 1 - lane % banks
-            word = beat * ((self.lanes + bank) // banks) + lane // banks
+            word = beat * np.where(bank, self.group, self.lanes // banks) + lane // banks
             words = self.beats * self.group
             bias = banks - 1, words
             words += biased
@@ -288,17 +288,13 @@ class Layer:
         Args:
             skip: from this beat on a new round leaves bank 0 out.
         """
-        banks, bank, word = self.plan.rows, [], []
-        at, turn = 0, 0
-        for i in range(self.beats * self.lanes + 1):
-            bank.append(at)
-            word.append(turn)
-            at += 1
-            if at == banks:
-                turn += 1
-                # A beat that begins with bank 0 has not wrapped.
-                at = int(i // self.lanes >= skip)
-        return np.array(bank), np.array(word)
+        banks, taken = self.plan.rows, np.arange(self.beats * self.lanes + 1)
+        # The first round that ends in beat `skip` or later; the next ones leave bank 0 out.
+        whole = (skip * self.lanes) // banks + 1
+        later = taken - whole * banks
+        bank = np.where(later < 0, taken % banks, 1 + later % max(1, banks - 1))
+        word = np.where(later < 0, taken // banks, whole + later // max(1, banks - 1))
+        return bank, word
 
     @cached_property
     def skip(self) -> int:

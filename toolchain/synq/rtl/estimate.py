@@ -1,0 +1,251 @@
+"""What the Verilog core takes and how long, without synthesis: a model of what Yosys makes of it.
+
+Counted module by module from the structure of `hls_templates/rtl`, for AMD's 7-series; compared
+with Yosys and Verilator by `benchmarks/rtl_model.py`. A LUT is one look-up table of six inputs.
+
+bucket lane: its WIDTH bits added, one LUT and one flip-flop each; a bucket memory of 32 words takes
+    4 LUTs for each 8 bits (RAM32M with one address).
+decoded lane: factor, product and sum are a DSP; the value of a code is a LUT a bit up to 6-bit
+    codes; with buckets, taking the total instead of the input a LUT a bit that both have. Rows but
+    the first add their sums, a LUT a bit.
+codes: a block RAM of 36 bits up to 512 words, 18 of 1024, ... for each bank, and a register a bit.
+input, stored: block RAM or RAM32M a bank; choosing its lane, a LUT for four; rotating a beat to the
+    banks, two inputs a LUT. Event lists: two counters, a comparison and a memory a lane.
+delays: three cycles or more are one SRL a bit, below flip-flops.
+sums, handed out: held once (twice with events), chosen by a LUT for four words.
+Unrolled arrays have no model here yet.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+from synq.board import Resources
+from synq.errors import SynqError
+from synq.estimate import Estimate
+from synq.network import QuantizedNetwork
+from synq.rtl.cycles import worst_case
+from synq.rtl.verilog import _BLOCK_BITS, Layer, RtlDesign, plan_layers
+from synq.rtl.yosys import Usage
+
+_SHORTEST_SRL = 3
+_DEEP = 32  # words of a LUT used as memory
+
+
+@dataclass(frozen=True)
+class RtlEstimate:
+    """A design's estimate, and each layer's share of it."""
+
+    total: Estimate
+    layers: tuple[Usage, ...]
+
+
+def estimate_design(network: QuantizedNetwork, design: RtlDesign) -> Estimate:
+    """The estimate of the whole core; with events, cycles of the worst case.
+
+    Raises:
+        SynqError: the design cannot be built for this network.
+    """
+    return estimate_layers(plan_layers(network, design)).total
+
+
+def estimate_layers(layers: list[Layer]) -> RtlEstimate:
+    """The same, of layers as `plan_layers` makes them."""
+    shares = tuple(
+        estimate_layer(layer, layers[index + 1].in_lanes if index + 1 < len(layers) else 2)
+        for index, layer in enumerate(layers)
+    )
+    whole = sum(shares, Usage(lut=3, ff=1))
+    latency, interval = worst_case(layers)
+    resources = Resources(whole.lut, whole.lutram, whole.ff, whole.bram_18k, whole.dsp, 0)
+    return RtlEstimate(Estimate(resources, latency, interval), shares)
+
+
+def estimate_layer(layer: Layer, out_lanes: int) -> Usage:
+    """One layer; without the top module's few LUTs.
+
+    Args:
+        out_lanes: sums that it hands out a cycle.
+    """
+    if layer.plan.unrolled:
+        raise SynqError(f"array {layer.index}: there is no estimate of an unrolled array")
+    parts = [_intake(layer), _codes(layer)]
+    parts.append(_events(layer) if layer.plan.event_driven else _dense(layer))
+    parts.append(_banks(layer))
+    if layer.plan.decoded_rows:
+        parts += [_multipliers(layer), _unload(layer, out_lanes)]
+    else:
+        parts.append(_weigher(layer, out_lanes))
+    parts.append(_result(layer) if layer.activation is None else _activation(layer, out_lanes))
+    return sum(parts, Usage())
+
+
+def _index_bits(count: int) -> int:
+    return max(1, (count - 1).bit_length())
+
+
+def _delay(width: int, cycles: int) -> Usage:
+    if cycles >= _SHORTEST_SRL:
+        return Usage(lut=width, lutram=width)
+    return Usage(ff=width * cycles)
+
+
+def _memory(depth: int, width: int) -> Usage:
+    """A memory of logic with a port to write and one to read: RAM32M or RAM64M, 6 or 3 bits."""
+    bits = 6 if depth <= _DEEP else 3
+    luts = 4 * ceil(depth / (_DEEP if depth <= _DEEP else 64)) * ceil(width / bits)
+    return Usage(lut=luts, lutram=luts)
+
+
+def block_rams(depth: int, width: int) -> int:
+    """Blocks of 18 Kbit of a memory with one port to write and one to read."""
+    choices = [(512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)]
+    small = min(-(-depth // words) * -(-width // bits) for words, bits in choices)
+    large = min(
+        2 * -(-depth // words) * -(-width // bits)
+        for words, bits in [(2 * words, bits) for words, bits in choices] + [(512, 72)]
+    )
+    return min(small, large)
+
+
+def _intake(layer: Layer) -> Usage:
+    x, index = layer.array.input_format.width, _index_bits(layer.beats)
+    wide = layer.lanes * x
+    usage = Usage(lut=wide + 2 * index + 6, ff=wide + 2 * index + 4)
+    if layer.in_lanes > layer.lanes:  # gearbox
+        lane = _index_bits(layer.in_lanes)
+        count = _index_bits(layer.array.n_in)
+        choice = x * ceil((layer.in_lanes - 1) / 3)
+        usage += Usage(lut=choice + lane + 2 * count, ff=lane + count)
+    return usage
+
+
+def _codes(layer: Layer) -> Usage:
+    width = layer.array.n_out * layer.code_bits
+    depth, banks = 1 << layer.address, layer.plan.rows
+    usage = Usage(ff=banks * width)
+    if depth * width > _BLOCK_BITS:
+        return usage + Usage(bram_18k=banks * block_rams(depth, width))
+    luts = width * max(1, depth // 64)
+    return usage + Usage(lut=banks * luts, ff=banks * width)
+
+
+def _dense(layer: Layer) -> Usage:
+    x, address, banks, group = (
+        layer.array.input_format.width,
+        layer.address,
+        layer.plan.rows,
+        layer.group,
+    )
+    index = address if layer.rotate else _index_bits(layer.beats)
+    lane = _index_bits(group) if group > 1 else 0
+    usage = Usage(lut=14, ff=10)
+    # Bank 0 is read by itself where it waits or has fewer rows.
+    apart = banks > 1 and (layer.plan.bucket_rows > 0 or layer.first_words != layer.words)
+    walk = Usage(lut=address + 5, ff=3 * address + 2)
+    if group > 1:
+        walk += Usage(lut=index + lane + 3, ff=index + 2 * lane)
+    usage += walk.times(1 + apart)
+    bank = Usage(lut=x * (ceil((group - 1) / 3) + bool(layer.array.bias_input)), ff=x)
+    depth, width = 2 << index, group * x
+    if layer.block_inputs:
+        bank += Usage(bram_18k=block_rams(depth, width))
+    else:
+        bank += _memory(depth, width) + Usage(ff=width)
+    if layer.rotate:
+        pixel = ceil(layer.lanes / 3) + (layer.lanes > 3)
+        bank += Usage(lut=x * pixel + layer.lanes + 5 + index)
+        usage += Usage(lut=banks + index, ff=banks + index)
+    return usage + bank.times(banks)
+
+
+def _events(layer: Layer) -> Usage:
+    x, address, group = layer.array.input_format.width, layer.address, layer.group
+    index = _index_bits(layer.beats)
+    count = index + 1
+    lane = Usage(lut=3 * count + 4, ff=2 * count + x + index + 1)
+    lane += _memory(2 << index, x + index)
+    if group > 1:
+        lane += Usage(lut=address)
+    bank = Usage(lut=(x + address) * ceil((group - 1) / 5) + 2, ff=x + address)
+    usage = Usage(lut=8, ff=5) + lane.times(layer.lanes) + bank.times(layer.plan.rows)
+    return usage + Usage(lut=4, ff=2).times(layer.array.bias_input is not None)
+
+
+def _banks(layer: Layer) -> Usage:
+    """The bucket banks, their place in time, and the control of the array."""
+    n_out, x, address, width = (
+        layer.array.n_out,
+        layer.array.input_format.width,
+        layer.address,
+        layer.total_bits,
+    )
+    banks, decoded, levels = layer.plan.bucket_rows, layer.plan.decoded_rows, layer.levels
+    skew = banks + 1 if banks else 0
+    back = max(banks, levels) if decoded else banks
+    chain = 7 + max(back, skew) if decoded else banks + 4
+    usage = Usage(lut=30, ff=chain + (7 + skew if decoded else chain) + 12)
+    # The numbers of rows and levels, one chain for all banks.
+    usage += Usage(lut=2 * address, ff=address * (2 + max(back, skew)))
+    usage += Usage(ff=address * max(0, banks - 1))
+    for bank in range(banks):
+        usage += _delay(x, bank) + Usage(lut=address, ff=2 * x + 4)
+    usage += Usage(lut=2 * address)
+    words = 2 << layer.index_bits if not decoded else 1 << layer.index_bits
+    memory = 4 * ceil(width / 8) * ceil(words / _DEEP)
+    lane = Usage(lut=width + memory, lutram=memory, ff=width)
+    usage += lane.times(banks * n_out)
+    if decoded and banks:
+        usage += _delay(n_out * width, back - banks) + Usage(ff=n_out * width)
+    return usage
+
+
+def _multipliers(layer: Layer) -> Usage:
+    n_out, x, address = layer.array.n_out, layer.array.input_format.width, layer.address
+    banks, decoded = layer.plan.bucket_rows, layer.plan.decoded_rows
+    value = layer.array.table_format.width * (1 << max(0, layer.code_bits - 6))
+    row = Usage(lut=n_out * value, ff=2 * x, dsp=n_out) + _delay(x, banks + 1 if banks else 0)
+    usage = row.times(decoded)
+    if banks:
+        usage += Usage(lut=n_out * min(x, layer.total_bits) + address * decoded)
+    return usage + Usage(lut=n_out * layer.array.accumulator.width * (decoded - 1))
+
+
+def _unload(layer: Layer, lanes: int) -> Usage:
+    n_out, accumulator = layer.array.n_out, layer.array.accumulator.width
+    held = n_out * accumulator
+    beats = -(-n_out // lanes)
+    index = _index_bits(beats)
+    usage = _select(lanes * accumulator, beats) + Usage(lut=index + 10, ff=held + index + 8)
+    if layer.plan.event_driven:
+        usage += Usage(lut=2, ff=held + 2)
+    return usage
+
+
+def _select(width: int, count: int) -> Usage:
+    usage, left, index = Usage(), count, _index_bits(count)
+    for _ in range((index + 1) // 2):
+        left = -(-left // 4)
+        index = max(0, index - 2)
+        usage += Usage(lut=left * width, ff=left * width + index)
+    return usage
+
+
+def _weigher(layer: Layer, lanes: int) -> Usage:
+    n_out, accumulator = layer.array.n_out, layer.array.accumulator.width
+    turns = -(-n_out // lanes)
+    usage = _select(lanes * layer.total_bits, turns)
+    usage += Usage(ff=turns * lanes * layer.total_bits)
+    group = Usage(lut=2 * accumulator, ff=3 * accumulator, dsp=1)
+    group += _memory(1 << _index_bits(turns), accumulator)
+    return usage + group.times(lanes) + Usage(lut=30, ff=20)
+
+
+def _activation(layer: Layer, lanes: int) -> Usage:
+    assert layer.activation is not None
+    accumulator, width = layer.array.accumulator.width, layer.activation.width
+    return Usage(lut=lanes * (accumulator + width + 4) + 3, ff=lanes * width + 2)
+
+
+def _result(layer: Layer) -> Usage:
+    accumulator = layer.array.accumulator.width
+    return Usage(lut=5 * accumulator, ff=3 * accumulator + 20)
