@@ -1,112 +1,168 @@
-"""The Verilog of 784-128-10 at L = 10, measured: cycles an image, and resources of an xc7z020.
+"""The Verilog of 784-128-10 beside its peers, on one trained network: cycles, resources, accuracy.
 
-Cycles are counted by Verilator, all 10,000 test images back to back on streams that never wait;
-every sum, activation, logit and class is compared with the integer reference, there and once more
-with random gaps and stalls. Resources are Yosys' after technology mapping: not Vivado's, and no
-timing.
+Every design of ours is simulated on all 10,000 test images, back to back on streams that never
+wait and once more with random gaps and stalls, every integer compared with the reference: cycles
+are Verilator's. Resources are Yosys' for 7-series after technology mapping, against an xc7z020:
+nothing is placed, and it says nothing of the clock. da4ml's are its own estimate, published figures
+are marked as such. The network is recipe `accurate`, fine-tuned for each design's bits and zeros.
 
-    python benchmarks/rtl.py [--design NAME ...] [--images N] [--json]
+    python benchmarks/rtl.py [--design NAME ...] [--da4ml PYTHON] [--plot FILE] [--json]
+
+`--da4ml` names the Python of an environment with da4ml (it needs another numpy than synq).
 """
 
 import argparse
 import json
+import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from synq.board import load_board
 from synq.cache import default_cache_dir
-from synq.data import load_mnist, with_input_bits
+from synq.data import Dataset, load_mnist, with_input_bits
 from synq.device import load_device
+from synq.finetune import finetuned_network
+from synq.network import QuantizedNetwork
 from synq.progress import SILENT
 from synq.quantize import Quantization, quantize_network
 from synq.rtl import simulate, yosys
-from synq.rtl.verilog import RtlArray, RtlDesign, render_rtl
-from synq.train import RECIPES, trained_network
+from synq.rtl.verilog import RtlArray, RtlDesign, render_rtl, wide_result
+from synq.train import FINETUNING, RECIPES, trained_network
+
+BOARD = "pynq-z2"
+_RESOURCES = ("lut", "lutram", "ff", "bram_18k", "dsp")
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A design, and the bits of a pixel that it is measured with."""
+    """A design and the network it is for."""
 
-    pixel_bits: int
     design: RtlDesign
+    levels: int = 10
+    pixel_bits: int = 8
+    activation_bits: int = 8
+    sparsity: float = 0.0
 
 
+_DECODED = RtlArray(0, 2, lanes=2)
 _EVENTS = (RtlArray(7, 1, event_driven=True), RtlArray(5, 1, lanes=6))
+_UNROLLED = (RtlArray(0, 0, unrolled=True),) * 2
 CONTENDERS = {
-    "fast": Contender(8, RtlDesign((RtlArray(8, 1), RtlArray(0, 2, lanes=2)))),
-    "events": Contender(8, RtlDesign(_EVENTS, beat_bits=256)),
-    "events, 4 bits": Contender(4, RtlDesign(_EVENTS)),
-    "small": Contender(8, RtlDesign((RtlArray(1, 0, buckets=8), RtlArray(0, 1, lanes=2)))),
+    "decode and multiply, 1 row": Contender(RtlDesign((RtlArray(0, 1), RtlArray(0, 1, lanes=2)))),
+    "buckets, 1 row": Contender(RtlDesign((RtlArray(1, 0, buckets=8), RtlArray(0, 1, lanes=2)))),
+    "buckets, 4 rows": Contender(RtlDesign((RtlArray(3, 1), _DECODED))),
+    "buckets, 9 rows": Contender(RtlDesign((RtlArray(8, 1, buckets=8), _DECODED))),
+    "events, 8 rows, 256-bit stream": Contender(RtlDesign(_EVENTS, beat_bits=256)),
+    "events, 8 rows, 4-bit pixels": Contender(RtlDesign(_EVENTS), pixel_bits=4),
+    "unrolled, 1-bit pixels": Contender(
+        RtlDesign(_UNROLLED), levels=5, pixel_bits=1, activation_bits=4, sparsity=0.8
+    ),
+    "unrolled, 1-bit pixels, 832-bit stream": Contender(
+        RtlDesign(_UNROLLED, 832, wide_result(10)),
+        levels=5,
+        pixel_bits=1,
+        activation_bits=4,
+        sparsity=0.8,
+    ),
 }
-BOARD = "pynq-z2"
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A row of the table.
+class Row:
+    """A line of the table.
 
     Attributes:
-        exact: whether every integer equals the reference, without and with random traffic.
-        cycles_mean: from an image's answer to the next one's; also the most.
-        latency: cycles from reset to the first answer.
+        source: "measured", "estimated" (da4ml's own) or "published".
+        cycles_mean: clock cycles an image; also the most. None where not known.
         percent: of the board's resources.
-        build_s: seconds to compile the simulation; also to run it, and to synthesize.
+        seconds: compiling the simulation, running it twice, synthesis.
     """
 
-    design: str
-    beat_bits: int
-    pixel_bits: int
-    accuracy: float
-    exact: bool
-    cycles_mean: float
-    cycles_most: int
-    latency: int
-    lut: int
-    lutram: int
-    ff: int
-    bram_18k: int
-    dsp: int
-    percent: dict[str, float]
-    layers: dict[str, dict[str, int]]
-    build_s: float
-    run_s: float
-    synthesis_s: float
+    name: str
+    source: str
+    accuracy: float | None
+    cycles_mean: float | None
+    cycles_most: int | None = None
+    latency: int | None = None
+    lut: int | None = None
+    lutram: int | None = None
+    ff: int | None = None
+    bram_18k: int | None = None
+    dsp: int | None = None
+    percent: dict[str, float] | None = None
+    seconds: tuple[float, float, float] | None = None
+    note: str = ""
+
+
+# Cycles from images a second at the clock of the source.
+PUBLISHED = [
+    Row("FINN TFC-W1A1", "published", 92.96, 119, note="837 k images/s at 100 MHz, xc7z020"),
+    Row("FINN SFC-max", "published", 95.8, 16, lut=91_131, note="12.3 M images/s, ZC706"),
+    Row("BTHOWeN small", "published", 93.4, 25, lut=15_800, note="xc7z020"),
+    Row("BTHOWeN medium", "published", 94.3, 37, lut=38_900, note="xc7z020"),
+]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON list")
-    parser.add_argument("--images", type=int, default=10_000, help="test images to simulate")
     parser.add_argument("--design", action="append", choices=list(CONTENDERS), help="only this one")
+    parser.add_argument("--images", type=int, default=10_000, help="test images to simulate")
+    parser.add_argument("--da4ml", metavar="PYTHON", help="Python with da4ml")
+    parser.add_argument("--plot", type=Path, help="file of the plot")
     options = parser.parse_args()
-    rows = []
+    rows: list[Row] = []
+
+    def show(row: Row) -> None:
+        rows.append(row)
+        if not options.json:
+            print(line(row), flush=True)
+
     for name in options.design or CONTENDERS:
         with tempfile.TemporaryDirectory() as scratch:
-            rows.append(measure(name, CONTENDERS[name], options.images, Path(scratch)))
-        if not options.json:
-            print(line(rows[-1]), flush=True)
+            show(measure(name, CONTENDERS[name], options.images, Path(scratch)))
+    if options.da4ml:
+        for row in da4ml(options.da4ml):
+            show(row)
+    for row in PUBLISHED:
+        show(row)
     if options.json:
         print(json.dumps([asdict(row) for row in rows]))
+    if options.plot:
+        plot(rows, options.plot)
 
 
-def measure(name: str, contender: Contender, n_images: int, scratch: Path) -> Measured:
-    """Simulate and synthesize one design."""
-    dataset = load_mnist(None, default_cache_dir(), SILENT)
-    trained, _ = trained_network(RECIPES["paper"], dataset, default_cache_dir(), SILENT)
-    dataset = with_input_bits(dataset, contender.pixel_bits)
+@cache
+def prepared(
+    levels: int, pixels: int, activations: int, sparsity: float
+) -> tuple[QuantizedNetwork, Dataset]:
+    """The network fine-tuned so, and the data it takes."""
+    store = default_cache_dir()
+    dataset = load_mnist(None, store, SILENT)
+    trained, _ = trained_network(RECIPES["accurate"], dataset, store, SILENT)
+    choice = Quantization(levels, input_bits=pixels, activation_bits=activations)
+    device, settings = load_device("pcmo"), FINETUNING.with_sparsity(sparsity)
+    tuned, ranges, _ = finetuned_network(trained, dataset, choice, device, settings, store, SILENT)
+    dataset = with_input_bits(dataset, pixels)
     network = quantize_network(
-        trained,
-        Quantization(10, input_bits=contender.pixel_bits),
-        load_device("pcmo"),
-        dataset.input_format,
-        dataset.train_inputs,
+        tuned, choice, device, dataset.input_format, dataset.train_inputs, ranges
+    )
+    return network, dataset
+
+
+def measure(name: str, contender: Contender, n_images: int, scratch: Path) -> Row:
+    """Simulate and synthesize one design."""
+    network, dataset = prepared(
+        contender.levels, contender.pixel_bits, contender.activation_bits, contender.sparsity
     )
     inputs, design = dataset.test_inputs[:n_images], contender.design
+    expected = network.run(inputs)
     place = scratch / "rtl"
     simulate.write_rtl(render_rtl(network, design), place)
     simulate.lint(place)
@@ -115,51 +171,113 @@ def measure(name: str, contender: Contender, n_images: int, scratch: Path) -> Me
     executable = simulate.build(place, scratch / "build", design.beat_bits)
     built = time.perf_counter()
     run = simulate.run(executable, place, network, design, inputs, scratch / "free")
+    traffic = simulate.Traffic(gap=0.3, stall=0.3, seed=1)
+    other = simulate.run(executable, place, network, design, inputs, scratch / "random", traffic)
     ran = time.perf_counter()
-    random = simulate.Traffic(gap=0.3, stall=0.3, seed=1)
-    other = simulate.run(executable, place, network, design, inputs, scratch / "random", random)
-    expected = network.run(inputs)
+    for each in (run, other):
+        if (difference := each.difference(expected)) is not None:
+            sys.exit(f"{name}: {difference}")
 
     begin = time.perf_counter()
-    synthesis = yosys.synthesize(place, scratch / "yosys")
+    used = yosys.synthesize(place, scratch / "yosys").total
     synthesized = time.perf_counter()
-    used, have = synthesis.total, load_board(BOARD).resources
-    return Measured(
-        design=name,
-        beat_bits=design.beat_bits,
-        pixel_bits=contender.pixel_bits,
-        accuracy=expected.accuracy(dataset.test_labels[:n_images]),
-        exact=run.difference(expected) is None and other.difference(expected) is None,
-        cycles_mean=round(float(np.mean(run.intervals)), 2),
-        cycles_most=int(np.max(run.intervals)),
-        latency=int(run.ends[0]),
-        lut=used.lut,
-        lutram=used.lutram,
-        ff=used.ff,
-        bram_18k=used.bram_18k,
-        dsp=used.dsp,
-        percent={
-            "lut": round(100 * used.lut / have.lut, 1),
-            "ff": round(100 * used.ff / have.ff, 1),
-            "bram_18k": round(100 * used.bram_18k / have.bram_18k, 1),
-            "dsp": round(100 * used.dsp / have.dsp, 1),
-        },
-        layers={layer: asdict(usage) for layer, usage in synthesis.layers.items()},
-        build_s=round(built - start, 1),
-        run_s=round(ran - built, 1),
-        synthesis_s=round(synthesized - begin, 1),
+    counts = {resource: getattr(used, resource) for resource in _RESOURCES}
+    have = load_board(BOARD).resources
+    return Row(
+        name,
+        "measured",
+        round(expected.accuracy(dataset.test_labels[:n_images]), 2),
+        round(float(np.mean(run.intervals)), 2),
+        int(np.max(run.intervals)),
+        int(run.ends[0]),
+        **counts,
+        percent={key: round(100 * n / getattr(have, key), 1) for key, n in counts.items()},
+        seconds=(round(built - start, 1), round(ran - built, 1), round(synthesized - begin, 1)),
     )
 
 
-def line(row: Measured) -> str:
-    return (
-        f"{row.design:15} {row.accuracy:.2f} % {'exact' if row.exact else 'WRONG':5} "
-        f"{row.cycles_mean:7.2f} cycles (most {row.cycles_most}, latency {row.latency})  "
-        f"LUT {row.lut} ({row.percent['lut']} %, {row.lutram} as memory)  FF {row.ff}  "
-        f"BRAM18 {row.bram_18k} ({row.percent['bram_18k']} %)  "
-        f"DSP {row.dsp} ({row.percent['dsp']} %)  "
-        f"build {row.build_s} s, run {row.run_s} s, synthesis {row.synthesis_s} s"
-    )
+_DA4ML = """
+import json, sys, time
+import numpy as np
+from da4ml.cmvm import solve
+weights, bits = np.load(sys.argv[1]).astype(np.float32), int(sys.argv[2])
+start = time.perf_counter()
+inputs = [(0.0, 2.0**bits - 1, 1.0)] * len(weights)
+cost = solve(weights, qintervals=inputs, adder_size=1, carry_size=-1).cost
+print(json.dumps([cost, time.perf_counter() - start]))
+"""
+
+
+def da4ml(python: str) -> list[Row]:
+    """da4ml's own estimate for the sparse network: its first array outputs by outputs, as far as
+    its solver goes, and its second."""
+    network, _ = prepared(5, 1, 4, 0.8)
+    rows = []
+    for index, counts in ((0, (8, 16)), (1, (10,))):
+        array = network.arrays[index]
+        for count in counts:
+            with tempfile.TemporaryDirectory() as scratch:
+                np.save(Path(scratch) / "weights.npy", array.weights[: array.n_in, :count])
+                command = [python, "-c", _DA4ML, str(Path(scratch) / "weights.npy")]
+                command.append(str(array.input_format.width))
+                done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode != 0:
+                sys.exit(f"da4ml failed: {done.stderr.strip().splitlines()[-1]}")
+            cost, seconds = json.loads(done.stdout)
+            whole = cost * array.n_out / count
+            rows.append(
+                Row(
+                    f"da4ml, {array.n_in} x {count}",
+                    "estimated",
+                    None,
+                    1,
+                    lut=round(cost),
+                    seconds=(0.0, 0.0, round(seconds, 1)),
+                    note=f"{whole:,.0f} LUT for all {array.n_out} outputs, in proportion",
+                )
+            )
+    return rows
+
+
+def line(row: Row) -> str:
+    """A row as text."""
+    parts = [f"{row.name:40} {row.source:9}"]
+    parts.append(f"{row.accuracy:.2f} %" if row.accuracy is not None else " " * 7)
+    parts.append(f"{row.cycles_mean:7.2f} cycles")
+    if row.cycles_most is not None:
+        parts.append(f"(most {row.cycles_most}, latency {row.latency})")
+    for resource in _RESOURCES:
+        if (count := getattr(row, resource)) is not None:
+            share = f" ({row.percent[resource]} %)" if row.percent else ""
+            parts.append(f"{resource} {count:,}{share}")
+    if row.seconds is not None:
+        parts.append("build {} s, runs {} s, synthesis {} s".format(*row.seconds))
+    return "  ".join([*parts, row.note]).rstrip()
+
+
+def plot(rows: list[Row], file: Path) -> None:
+    """Cycles an image against look-up tables, with accuracies."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 5))
+    for source, marker in (("measured", "o"), ("published", "x")):
+        some = [row for row in rows if row.source == source and row.lut and row.accuracy]
+        axes.scatter([row.cycles_mean for row in some], [row.lut for row in some], marker=marker)
+        for row in some:
+            axes.annotate(
+                f"{row.name}\n{row.accuracy:.2f} %" + (" (published)" if marker == "x" else ""),
+                (row.cycles_mean, row.lut),
+                textcoords="offset points",
+                xytext=(6, 4),
+                fontsize=7,
+            )
+    have = load_board(BOARD).resources.lut
+    axes.axhline(0.7 * have, linestyle=":", color="gray")
+    axes.text(1, 0.71 * have, "70 % of the xc7z020", fontsize=7, color="gray")
+    axes.set(xscale="log", xlabel="clock cycles an image", ylabel="look-up tables", ylim=(0, None))
+    axes.set_xlim(0.8, 3000)
+    figure.tight_layout()
+    figure.savefig(file, dpi=150)
 
 
 if __name__ == "__main__":

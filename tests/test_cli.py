@@ -150,6 +150,47 @@ def test_names_that_need_quoting(small: Path, tmp_path: Path) -> None:
     assert found.stdout == str(tmp_path / name)
 
 
+# ---- Verilog -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def exported_rtl(of_small: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A project of both flows, and what `--json` printed."""
+    output = tmp_path_factory.mktemp("exported_rtl") / "project"
+    result = run("synq-export", *of_small, "--flow", "hls,rtl", "--output", output, "--json")
+    assert (result.returncode, result.stderr) == (0, "")
+    return output, result.stdout
+
+
+@needs_export
+def test_export_of_both_flows(exported_rtl: tuple[Path, str]) -> None:
+    output, printed = exported_rtl
+    result = json.loads(printed)
+    assert result["accuracy"]["rtl"] == result["accuracy"]["csim"]
+    assert list(result["designs"]) == ["hls", "rtl"]
+    assert 1 <= result["rtl_cycles"]["mean"] <= result["rtl_cycles"]["most"]
+    names = {path.name for path in (output / "rtl").iterdir()}
+    assert {"synq_top.v", "synq_layer_0.v", "synq_layer_1.v"} <= names
+
+
+@needs_export
+def test_verify_simulates_the_verilog(exported_rtl: tuple[Path, str], tmp_path: Path) -> None:
+    project = shutil.copytree(exported_rtl[0], tmp_path / "project")
+    printed = run("synq", "verify", project).stdout
+    assert "C simulation and Verilog" in printed
+    memory = sorted((project / "rtl").glob("*.mem"))[0]
+    digits = memory.read_text()
+    at = next(i for i, digit in enumerate(digits) if digit not in "\n")
+    flipped = f"{int(digits[at], 16) ^ 4:x}"
+    memory.write_text(digits[:at] + flipped + digits[at + 1 :])
+    assert_refused(run("synq", "verify", project), 1, f"rtl/{memory.name} has changed")
+    manifest = json.loads((project / "manifest.json").read_text())
+    manifest["files"][f"rtl/{memory.name}"] = hashlib.sha256(memory.read_bytes()).hexdigest()
+    (project / "manifest.json").write_text(json.dumps(manifest))
+    assert_refused(run("synq", "verify", project), 1, "not bit-exact", "the Verilog")
+
+
+
 # ---- Help, lists, output streams ----------------------------------------------------------------
 
 

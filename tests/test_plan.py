@@ -13,7 +13,7 @@ from synq.device import load_device
 from synq.errors import SynqError, UsageError
 from synq.estimate import Datapath, estimate, event_intervals
 from synq.network import QuantizedNetwork
-from synq.plan import BUDGET, Request, Target, make_plan, stream_cycles
+from synq.plan import BUDGET, Flow, Request, Target, make_plan, stream_cycles
 from synq.progress import SILENT
 from synq.quantize import Quantization, quantize_network
 from synq.train import RECIPES, trained_network
@@ -77,9 +77,16 @@ def test_events_take_the_fullest_bank_s_nonzero_inputs() -> None:
 
 @pytest.mark.parametrize("name", board_names())
 @pytest.mark.parametrize("target", Target)
-def test_every_board_and_target(name: str, target: Target, paper_network: QuantizedNetwork) -> None:
+@pytest.mark.parametrize("flow", Flow)
+def test_every_board_and_target(
+    name: str, target: Target, flow: Flow, paper_network: QuantizedNetwork
+) -> None:
     board = load_board(name)
-    plan = make_plan(paper_network, board, Request(target))
+    if flow is Flow.HLS and not board.has_hls:
+        with pytest.raises(UsageError, match=r"no HLS tool knows .*: use --flow rtl"):
+            make_plan(paper_network, board, Request(target), flow)
+        return
+    plan = make_plan(paper_network, board, Request(target), flow)
     assert plan.chosen.share(board) <= BUDGET
     if target is Target.AREA:
         assert plan.chosen.share(board) == min(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from synq.network import QuantizedNetwork
 from synq.rtl.verilog import Layer, RtlDesign, plan_layers
 
-_STEADY = 6  # images after which dense arrays repeat themselves
+_STEADY = 5  # images after which dense arrays repeat themselves
 _LONG_AGO = -1000
 
 
@@ -108,11 +108,11 @@ class _Core:
         for stage, (first, other) in zip(self.stages, counts, strict=True):
             if stage is self.stages[0]:
                 stage.accept_stream()
-            offered, step = stage.compute(first, other)
+            offered = stage.compute(first, other)
             following = stage.following(self.stages)
-            taken = []
+            taken: list[int] = []
             for beat in range(stage.out_beats):
-                at = offered if beat == 0 else max(taken[-1] + 1, offered + beat * step)
+                at = offered if beat == 0 else max(taken[-1], offered + beat - 1) + 1
                 if following is None:
                     at = max(at, self.answer + (2 if beat == 0 else 1))
                     self.answer = at
@@ -147,6 +147,8 @@ class _Stage:
 
     def __post_init__(self) -> None:
         plan = self.layer.plan
+        self.in_lanes, self.lanes = self.layer.in_lanes, self.layer.lanes
+        self.n_in, self.event_driven = self.layer.array.n_in, plan.event_driven
         self.serial = plan.decoded_rows == 0 and not plan.unrolled
         self.out_beats = -(-self.layer.array.n_out // self.out_lanes)
         index = max(1, (self.out_beats - 1).bit_length())
@@ -188,15 +190,19 @@ class _Stage:
 
     def accept(self, at: int, beat: int) -> int:
         """Take beat `beat` of an image, offered from cycle `at` on; when it has been taken."""
-        lanes = self.layer.in_lanes
-        pixels = min(lanes, self.layer.array.n_in - beat * lanes) if self.layer.lanes < lanes else 1
-        at = max(at, self.accepted + 1, self._room() if beat == 0 else 0)
-        self.accepted = at + pixels - 1
-        if (beat + 1) * lanes >= self.layer.array.n_in:
-            self.closed = self.accepted
-        return self.accepted
+        lanes = self.in_lanes
+        if beat == 0:
+            at = max(at, self._room())
+        if at <= self.accepted:
+            at = self.accepted + 1
+        if self.lanes < lanes:  # the gearbox's pixels
+            at += min(lanes, self.n_in - beat * lanes) - 1
+        self.accepted = at
+        if (beat + 1) * lanes >= self.n_in:
+            self.closed = at
+        return at
 
-    def compute(self, first: int, other: int) -> tuple[int, int]:
+    def compute(self, first: int, other: int) -> int:
         """An image's rows and drain.
 
         Args:
@@ -204,10 +210,10 @@ class _Stage:
             other: the most rows of another bank.
 
         Returns:
-            The first cycle in which the first beat of sums is offered, and the cycles a beat.
+            The first cycle in which the first beat of sums is offered; the next ones follow.
         """
         if self.layer.plan.unrolled:
-            return self.closed + self.layer.sum_depth + 4, 1
+            return self.closed + self.layer.sum_depth + 4
         if self.serial:
             return self._compute_serial(first, other)
         ready = self.closed + (1 if self.layer.plan.event_driven else 2)
@@ -232,9 +238,9 @@ class _Stage:
         if images == 2:
             loaded = max(loaded + 1, self.frees[-1])
         self.loaded = loaded
-        return loaded + 1 + self.select, 1
+        return loaded + 1 + self.select
 
-    def _compute_serial(self, first: int, other: int) -> tuple[int, int]:
+    def _compute_serial(self, first: int, other: int) -> int:
         ready = self.closed + (1 if self.layer.plan.event_driven else 2)
         start = max(ready, self.ready_at)
         self.started = start
@@ -255,7 +261,7 @@ class _Stage:
         self.drains = [drain + i * self.level_cycles for i in range(self.layer.levels)]
         finished = self.drains[-1] + self.level_cycles - 1
         self.loaded = finished
-        return finished + 2, 1
+        return finished + 2
 
     def release(self, taken: list[int]) -> None:
         """The sums' registers are free again.

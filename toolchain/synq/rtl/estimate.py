@@ -13,18 +13,20 @@ input, stored: block RAM or RAM32M a bank; choosing its lane, a LUT for four; ro
     banks, two inputs a LUT. Event lists: two counters, a comparison and a memory a lane.
 delays: three cycles or more are one SRL a bit, below flip-flops.
 sums, handed out: held once (twice with events), chosen by a LUT for four words.
-Unrolled arrays have no model here yet.
+unrolled array: the look-up tables and flip-flops it is designed from, an image of inputs, rounding,
+    and a queue of 32 answers; not compared with Yosys here.
 """
 
 from dataclasses import dataclass
 from math import ceil
 
+import numpy as np
+
 from synq.board import Resources
-from synq.errors import SynqError
 from synq.estimate import Estimate
 from synq.network import QuantizedNetwork
 from synq.rtl.cycles import worst_case
-from synq.rtl.verilog import _BLOCK_BITS, Layer, RtlDesign, plan_layers
+from synq.rtl.verilog import BLOCK_BITS, Layer, RtlDesign, plan_layers
 from synq.rtl.yosys import Usage
 
 _SHORTEST_SRL = 3
@@ -67,7 +69,7 @@ def estimate_layer(layer: Layer, out_lanes: int) -> Usage:
         out_lanes: sums that it hands out a cycle.
     """
     if layer.plan.unrolled:
-        raise SynqError(f"array {layer.index}: there is no estimate of an unrolled array")
+        return _unrolled(layer)
     parts = [_intake(layer), _codes(layer)]
     parts.append(_events(layer) if layer.plan.event_driven else _dense(layer))
     parts.append(_banks(layer))
@@ -77,6 +79,17 @@ def estimate_layer(layer: Layer, out_lanes: int) -> Usage:
         parts.append(_weigher(layer, out_lanes))
     parts.append(_result(layer) if layer.activation is None else _activation(layer, out_lanes))
     return sum(parts, Usage())
+
+
+def _unrolled(layer: Layer) -> Usage:
+    inputs = layer.array.n_in * layer.array.input_format.width
+    answer = layer.array.n_out * layer.array.accumulator.width
+    lut = sum(neuron.luts for neuron in layer.neurons)
+    ff = sum(neuron.ffs for neuron in layer.neurons)
+    if layer.activation is not None:
+        answer = layer.array.n_out * layer.activation.width
+        lut += 2 * answer
+    return Usage(lut=lut + 50, ff=ff + inputs + answer + 50) + _memory(_DEEP, answer)
 
 
 def _index_bits(count: int) -> int:
@@ -120,13 +133,20 @@ def _intake(layer: Layer) -> Usage:
 
 
 def _codes(layer: Layer) -> Usage:
-    width = layer.array.n_out * layer.code_bits
-    depth, banks = 1 << layer.address, layer.plan.rows
-    usage = Usage(ff=banks * width)
-    if depth * width > _BLOCK_BITS:
-        return usage + Usage(bram_18k=banks * block_rams(depth, width))
-    luts = width * max(1, depth // 64)
-    return usage + Usage(lut=banks * luts, ff=banks * width)
+    depth = 1 << layer.address
+    named = 0  # bits of the words that name the levels
+    if layer.plan.bucket_rows:
+        named = int(np.bitwise_or.reduce(np.arange(layer.levels))) | 1 << layer.index_bits
+    usage = Usage()
+    for rows in layer.placement:
+        # Bits that are zero in every word are no memory.
+        ones = np.bitwise_or.reduce(layer.codes[rows[rows >= 0]], axis=0) | named
+        width = sum(int(each).bit_count() for each in ones)
+        if depth * layer.array.n_out * layer.code_bits > BLOCK_BITS:
+            usage += Usage(ff=width, bram_18k=block_rams(depth, width))
+        else:
+            usage += Usage(lut=width * max(1, depth // 64), ff=2 * width)
+    return usage
 
 
 def _dense(layer: Layer) -> Usage:
@@ -183,13 +203,14 @@ def _banks(layer: Layer) -> Usage:
     skew = banks + 1 if banks else 0
     back = max(banks, levels) if decoded else banks
     chain = 7 + max(back, skew) if decoded else banks + 4
-    usage = Usage(lut=30, ff=chain + (7 + skew if decoded else chain) + 12)
+    usage = Usage(lut=25 if banks else 8, ff=chain + (7 + skew if decoded else chain) + 12)
     # The numbers of rows and levels, one chain for all banks.
-    usage += Usage(lut=2 * address, ff=address * (2 + max(back, skew)))
+    if decoded:  # two bits that follow an image to its end
+        usage += Usage(lut=2, lutram=2)
+    usage += Usage(lut=2 * address * (banks > 0), ff=address * (2 + max(back, skew)))
     usage += Usage(ff=address * max(0, banks - 1))
     for bank in range(banks):
         usage += _delay(x, bank) + Usage(lut=address, ff=2 * x + 4)
-    usage += Usage(lut=2 * address)
     words = 2 << layer.index_bits if not decoded else 1 << layer.index_bits
     memory = 4 * ceil(width / 8) * ceil(words / _DEEP)
     lane = Usage(lut=width + memory, lutram=memory, ff=width)
@@ -202,12 +223,26 @@ def _banks(layer: Layer) -> Usage:
 def _multipliers(layer: Layer) -> Usage:
     n_out, x, address = layer.array.n_out, layer.array.input_format.width, layer.address
     banks, decoded = layer.plan.bucket_rows, layer.plan.decoded_rows
-    value = layer.array.table_format.width * (1 << max(0, layer.code_bits - 6))
+    value = _value_luts(layer) * (1 << max(0, layer.code_bits - 6))
     row = Usage(lut=n_out * value, ff=2 * x, dsp=n_out) + _delay(x, banks + 1 if banks else 0)
     usage = row.times(decoded)
     if banks:
         usage += Usage(lut=n_out * min(x, layer.total_bits) + address * decoded)
-    return usage + Usage(lut=n_out * layer.array.accumulator.width * (decoded - 1))
+    # More than two sums are added three at a time: measured, 3/4 of a LUT a bit and sum.
+    adders = (decoded - 1) * (1 if decoded <= 2 else 3 / 4)
+    return usage + Usage(lut=round(n_out * layer.array.accumulator.width * adders))
+
+
+def _value_luts(layer: Layer) -> int:
+    """Different bits of a code's value that are neither constant nor a bit of the code."""
+    values = layer.values
+    given = [
+        tuple(code >> bit & 1 for code in range(len(values))) for bit in range(layer.code_bits)
+    ]
+    bits = {
+        tuple(value >> bit & 1 for value in values) for bit in range(layer.array.table_format.width)
+    }
+    return sum(len(set(bit)) > 1 and bit not in given for bit in bits)
 
 
 def _unload(layer: Layer, lanes: int) -> Usage:
@@ -235,9 +270,9 @@ def _weigher(layer: Layer, lanes: int) -> Usage:
     turns = -(-n_out // lanes)
     usage = _select(lanes * layer.total_bits, turns)
     usage += Usage(ff=turns * lanes * layer.total_bits)
-    group = Usage(lut=2 * accumulator, ff=3 * accumulator, dsp=1)
+    group = Usage(lut=accumulator, ff=accumulator, dsp=1)
     group += _memory(1 << _index_bits(turns), accumulator)
-    return usage + group.times(lanes) + Usage(lut=30, ff=20)
+    return usage + group.times(lanes) + Usage(lut=20, ff=20)
 
 
 def _activation(layer: Layer, lanes: int) -> Usage:
@@ -248,4 +283,4 @@ def _activation(layer: Layer, lanes: int) -> Usage:
 
 def _result(layer: Layer) -> Usage:
     accumulator = layer.array.accumulator.width
-    return Usage(lut=5 * accumulator, ff=3 * accumulator + 20)
+    return Usage(lut=3 * accumulator, ff=3 * accumulator + 20)

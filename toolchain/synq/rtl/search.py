@@ -64,12 +64,13 @@ def rtl_designs(
     ]
     found = False
     for first in _first_arrays(network, available, budget, asked):
-        interval = _interval(_first_layer(network, first, asked.beat_bits))
+        layer = _first_layer(network, first, asked.beat_bits)
+        interval, busy = _interval(layer), _busy(layer)
         if asked.event_driven:
             interval = -(-interval // _TYPICAL_EVENTS)
         rest = [
-            each.balanced(array.n_out, interval)
-            for each, array in zip(later, network.arrays[:-1], strict=True)
+            each.balanced(array.n_out, interval, 0 if index else busy)
+            for index, (each, array) in enumerate(zip(later, network.arrays[:-1], strict=True))
         ]
         if None in rest:
             continue
@@ -166,17 +167,20 @@ class _Later:
                         options.append(_Option(Layer(index, array, plan, lanes), available))
             self.options[lanes] = options
 
-    def balanced(self, n_in: int, interval: int) -> RtlArray | None:
+    def balanced(self, n_in: int, interval: int, busy: int) -> RtlArray | None:
         """The smallest array that takes its inputs, and an image, in `interval` cycles, or else
         the fastest; None if there is none.
 
         Args:
             n_in: of its inputs.
+            busy: cycles of the array before, beside handing out its sums, before the next image's.
         """
         fast: list[_Option] = []
         every: list[tuple[int, _Option]] = []
         for lanes, options in self.options.items():
-            arrival = -(-n_in // lanes) + 1
+            arrival = -(-n_in // lanes) + max(1, busy)
+            if fast and arrival > interval:
+                continue
             kinds: set[int] = set()
             for option in options:
                 every.append((max(arrival, option.interval), option))
@@ -214,6 +218,14 @@ class _Option:
             (used.dsp, self.available.dsp),
         )
         return sum(need / have for need, have in pairs if have)
+
+
+def _busy(layer: Layer) -> int:
+    """Cycles from an image's drain to its sums, where they are held once."""
+    plan = layer.plan
+    if plan.event_driven or not plan.decoded_rows:
+        return 0
+    return layer.levels + 7 + (plan.bucket_rows + 1 if plan.bucket_rows else 0)
 
 
 def _interval(layer: Layer) -> int:

@@ -29,7 +29,7 @@ from synq.rtl.unrolled import Neuron, concat, rounding_shift, unroll
 TOP = "synq_top"
 _MOST_BUCKETS = 32  # a look-up table used as memory is 32 deep
 _BLOCK_INPUT_BITS = 2048  # likewise, of inputs, which can be written
-_BLOCK_BITS = 4096  # a memory smaller than this is built from logic
+BLOCK_BITS = 4096  # a memory smaller than this is built from logic
 _QUEUE = 5  # likewise: binary logarithm
 _MARGIN = 4  # cycles in and out of a pipeline, beside its own
 _ROUNDING = {Rounding.TRN: 0, Rounding.RND: 1, Rounding.RND_CONV: 2}
@@ -512,7 +512,7 @@ def _settings(layer: Layer, layers: list[Layer]) -> dict[str, object]:
         "skip": layer.skip,
         "address": layer.address,
         "depth": depth,
-        "block": int(depth * array.n_out * layer.code_bits > _BLOCK_BITS),
+        "block": int(depth * array.n_out * layer.code_bits > BLOCK_BITS),
         "names": [layer.memory_name(bank) for bank in range(plan.rows)],
         "bias": int(array.bias_input is not None),
         "bias_bank": bias_bank,

@@ -72,7 +72,11 @@ hierarchy -check -top {top}
 tee -q -o stat.json stat -json
 {netlist}"""
 # What a block memory holds does not change what it costs, and Yosys would take minutes to copy it.
-_FORGET = "setparam -set INIT 1'bx t:$mem_v2 a:ram_style=block %i\n"
+# But memories that hold the same, and are read at the same address, would become one: keep each.
+_FORGET = """\
+setattr -set keep 1 t:$mem_v2 a:ram_style=block %i
+setparam -set INIT 1'bx t:$mem_v2 a:ram_style=block %i
+"""
 _FLATTEN = f"""\
 setattr -mod -unset keep_hierarchy *
 flatten -noscopeinfo
