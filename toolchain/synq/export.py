@@ -12,6 +12,7 @@ from synq.board import Board, load_board
 from synq.data import Dataset
 from synq.estimate import HlsDesign
 from synq.hls import csim
+from synq.hls.back_end import HlsSettings, make_hls
 from synq.network import QuantizedNetwork
 from synq.output import check_replaceable, staged, write_files, write_manifest
 from synq.plan import Flow, Plan, Request, check_hls, make_plan
@@ -99,9 +100,6 @@ def export(
         (project_dir / "network.npz").write_bytes(network.to_npz())
         (project_dir / "vectors.npz").write_bytes(_vectors(prepared.dataset))
         if Flow.HLS in plans:
-            # The imports take seconds and half a gigabyte.
-            from synq.hls.back_end import HlsSettings, make_hls
-
             settings = HlsSettings(target.backend, target.io_type)
             hls_core = plans[Flow.HLS].chosen.core
             assert isinstance(hls_core, HlsDesign)

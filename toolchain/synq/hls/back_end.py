@@ -1,7 +1,4 @@
-"""The HLS back end: the folders hls/, flow/ and driver/ of a project, and their C simulation.
-
-Importing this module imports TensorFlow and hls4ml.
-"""
+"""The HLS back end: the folders hls/, flow/ and driver/ of a project, and their C simulation."""
 
 import io
 import warnings
@@ -14,7 +11,7 @@ from synq.board import Board
 from synq.driver import render_driver
 from synq.errors import SynqError
 from synq.estimate import HlsDesign
-from synq.hls import axis, csim, project, qkeras_model
+from synq.hls import axis, csim
 from synq.network import require_equal
 from synq.output import write_files
 from synq.prepare import Prepared, Stopwatch
@@ -64,6 +61,9 @@ def make_hls(
         redirect_stdout(log),
         redirect_stderr(log),
     ):
+        # Imported here, TensorFlow and hls4ml log to where the output goes here.
+        from synq.hls import project, qkeras_model
+
         model = qkeras_model.build_model(network)
         require_equal(
             prepared.expected, qkeras_model.model_stages(model, network, inputs), "QKeras"
