@@ -185,7 +185,7 @@ def _events(layer: Layer) -> Usage:
     lane = Usage(lut=3 * count + 4, ff=2 * count + x + index + 1)
     lane += _memory(2 << index, x + index)
     if group > 1:
-        lane += Usage(lut=address)
+        lane += Usage(lut=address // 2)  # naming the row; half of it joins the choice of the lane
     bank = Usage(lut=(x + address) * ceil((group - 1) / 5) + 2, ff=x + address)
     usage = Usage(lut=8, ff=5) + lane.times(layer.lanes) + bank.times(layer.plan.rows)
     return usage + Usage(lut=4, ff=2).times(layer.array.bias_input is not None)
@@ -228,8 +228,8 @@ def _multipliers(layer: Layer) -> Usage:
     usage = row.times(decoded)
     if banks:
         usage += Usage(lut=n_out * min(x, layer.total_bits) + address * decoded)
-    # More than two sums are added three at a time: measured, 3/4 of a LUT a bit and sum.
-    adders = (decoded - 1) * (1 if decoded <= 2 else 3 / 4)
+    # Three sums are added at once: measured, one and a half LUTs a bit.
+    adders = 1.5 if decoded == 3 else decoded - 1
     return usage + Usage(lut=round(n_out * layer.array.accumulator.width * adders))
 
 
