@@ -190,7 +190,6 @@ def test_verify_simulates_the_verilog(exported_rtl: tuple[Path, str], tmp_path: 
     assert_refused(run("synq", "verify", project), 1, "not bit-exact", "the Verilog")
 
 
-
 # ---- Help, lists, output streams ----------------------------------------------------------------
 
 

@@ -26,6 +26,10 @@ module synq_result #(
     reg fresh;    // no sum of this image has been seen
     reg closing;  // the class is due
     reg tag;
+    reg waiting;  // the better one of a pair waits to be held against the best
+    reg first;
+    reg signed [ACC_BITS-1:0] pair;
+    reg [CLASS_BITS-1:0] pair_index;
     wire room = ~out_valid | out_ready;
     wire [CLASS_BITS-1:0] odd_index = index + 1'b1;
     wire partner = odd_index < N_OUT[CLASS_BITS-1:0];
@@ -38,25 +42,30 @@ module synq_result #(
             out_valid <= 1'b0;
             fresh <= 1'b1;
             closing <= 1'b0;
+            waiting <= 1'b0;
             index <= {CLASS_BITS{1'b0}};
         end else if (room) begin
-            out_valid <= closing | sums_valid;
+            out_valid <= closing ? ~waiting : sums_valid;
             out_last <= closing & tag;
-            if (closing) begin
+            waiting <= ~closing & sums_valid;
+            if (waiting && (first | pair > best)) begin
+                best <= pair;
+                class_index <= pair_index;
+            end
+            if (closing & ~waiting) begin
                 out_data <= {{64 - CLASS_BITS{1'b0}}, class_index};
                 closing <= 1'b0;
                 fresh <= 1'b1;
                 index <= {CLASS_BITS{1'b0}};
-            end else if (sums_valid) begin
+            end else if (~closing & sums_valid) begin
                 out_data <= {partner ? odd_out : 32'd0, even_out};
                 fresh <= 1'b0;
                 index <= odd_index + 1'b1;
                 closing <= sums_last;
                 tag <= sums_tag;
-                if (fresh | better > best) begin
-                    best <= better;
-                    class_index <= odd_wins ? odd_index : index;
-                end
+                first <= fresh;
+                pair <= better;
+                pair_index <= odd_wins ? odd_index : index;
             end
         end
     end

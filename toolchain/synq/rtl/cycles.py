@@ -114,7 +114,7 @@ class _Core:
             for beat in range(stage.out_beats):
                 at = offered if beat == 0 else max(taken[-1], offered + beat - 1) + 1
                 if following is None:
-                    at = max(at, self.answer + (2 if beat == 0 else 1))
+                    at = max(at, self.answer + (3 if beat == 0 else 1))
                     self.answer = at
                 else:
                     # The activation holds a beat; the next one enters as it leaves.
@@ -122,7 +122,7 @@ class _Core:
                     stage.left = following.accept(at + 1, beat)
                 taken.append(at)
             stage.release(taken)
-        return self.answer + 2
+        return self.answer + 3  # choosing the largest takes a cycle longer
 
 
 def _out_lanes(layers: list[Layer], index: int) -> int:

@@ -283,4 +283,4 @@ def _activation(layer: Layer, lanes: int) -> Usage:
 
 def _result(layer: Layer) -> Usage:
     accumulator = layer.array.accumulator.width
-    return Usage(lut=3 * accumulator, ff=3 * accumulator + 20)
+    return Usage(lut=3 * accumulator, ff=4 * accumulator + 25)

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
 from synq.board import Resources
 from synq.errors import SynqError, UsageError
 from synq.estimate import Datapath, Estimate
 from synq.network import QuantizedNetwork, SynapseArray
 from synq.rtl.estimate import estimate_layer, estimate_layers
-from synq.rtl.verilog import Layer, RtlArray, RtlDesign, plan_layers
+from synq.rtl.verilog import Layer, RtlArray, RtlDesign, plan_layers, wide_result
 
 _TYPICAL_EVENTS = 3  # an event-driven array rarely takes more than a third of its worst case
 _MOST_VALUES = 32  # of buckets
@@ -53,10 +55,16 @@ def rtl_designs(
     """
     if asked.datapath is Datapath.BANK:
         raise UsageError("--datapath bank needs --flow hls; the Verilog has decode and buckets")
-    if asked.datapath is Datapath.UNROLLED:
+    if asked.datapath is Datapath.UNROLLED or (
+        asked == Asked(None, None, False, asked.beat_bits)
+        and _synapse_bits(network) <= budget * available.lut
+    ):
         arrays = (RtlArray(0, 0, unrolled=True),) * len(network.arrays)
-        design = RtlDesign(arrays, asked.beat_bits)
+        # A wide stream is not to wait for answers of 64 bits.
+        wide = wide_result(network.sizes[-1]) if asked.beat_bits > 64 else 64
+        design = RtlDesign(arrays, asked.beat_bits, wide)
         yield design, estimate_layers(plan_layers(network, design)).total
+    if asked.datapath is Datapath.UNROLLED:
         return
     later = [
         _Later(array, index, available, asked)
@@ -88,6 +96,13 @@ def rtl_designs(
 
 def _first_layer(network: QuantizedNetwork, plan: RtlArray, beat_bits: int) -> Layer:
     return Layer(0, network.arrays[0], plan, beat_bits // network.input_format.width)
+
+
+def _synapse_bits(network: QuantizedNetwork) -> int:
+    """Bits that an unrolled network adds up: each takes a look-up table or so."""
+    return sum(
+        np.count_nonzero(array.weights) * array.input_format.width for array in network.arrays
+    )
 
 
 def _first_arrays(
