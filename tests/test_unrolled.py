@@ -14,9 +14,10 @@ from synq.fixedpoint import FixedPoint, Overflow, Rounding
 from synq.hls.axis import beats_per_result, unpack_results
 from synq.network import QuantizedNetwork
 from synq.rtl import simulate, yosys
+from synq.rtl.cycles import of_wide_answers
 from synq.rtl.simulate import Traffic
 from synq.rtl.unrolled import unroll
-from synq.rtl.verilog import RtlArray, RtlDesign, render_rtl, wide_result
+from synq.rtl.verilog import RtlArray, RtlDesign, plan_layers, render_rtl, wide_result
 from synq.synth.tools import NoToolError
 
 UNROLLED = RtlArray(0, 0, unrolled=True)
@@ -126,6 +127,8 @@ def test_a_wide_stream_gets_an_answer_a_clock(wide: Built, tmp_path: Path) -> No
     given = images(np.random.default_rng(2), wide.network, 200)
     run = check(wide, given, tmp_path, Traffic())
     assert set(run.intervals.tolist()) == {1}
+    layers = plan_layers(wide.network, wide.design)
+    assert of_wide_answers(layers) == (run.ends[0], 1)
     for seed, (gap, stall) in enumerate([(0.5, 0), (0, 0.5), (0.3, 0.3), (0.02, 0.9)]):
         check(wide, given, tmp_path / str(seed), Traffic(gap, stall, seed, images=3))
 

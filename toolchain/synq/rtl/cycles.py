@@ -45,6 +45,13 @@ def worst_case(layers: list[Layer]) -> tuple[int, int]:
     return int(ends[0]), int(np.diff(ends)[_STEADY // 2 :].max())
 
 
+def of_wide_answers(layers: list[Layer]) -> tuple[int, int]:
+    """Latency and interval in cycles of unrolled arrays that answer in one wide beat."""
+    beats, classes = layers[0].beats, (layers[-1].array.n_out - 1).bit_length()
+    depth = sum(layer.sum_depth + 1 for layer in layers) + classes
+    return beats + depth + 1, beats
+
+
 def count_cycles(
     network: QuantizedNetwork, design: RtlDesign, inputs: NDArray[np.integer[Any]]
 ) -> Cycles:

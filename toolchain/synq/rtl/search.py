@@ -10,6 +10,7 @@ from synq.board import Resources
 from synq.errors import SynqError, UsageError
 from synq.estimate import Datapath, Estimate
 from synq.network import QuantizedNetwork, SynapseArray
+from synq.rtl.cycles import of_wide_answers
 from synq.rtl.estimate import estimate_layer, estimate_layers
 from synq.rtl.verilog import Layer, RtlArray, RtlDesign, plan_layers, wide_result
 
@@ -63,7 +64,12 @@ def rtl_designs(
         # A wide stream is not to wait for answers of 64 bits.
         wide = wide_result(network.sizes[-1]) if asked.beat_bits > 64 else 64
         design = RtlDesign(arrays, asked.beat_bits, wide)
-        yield design, estimate_layers(plan_layers(network, design)).total
+        layers = plan_layers(network, design)
+        estimate = estimate_layers(layers).total
+        if wide > 64:
+            latency, interval = of_wide_answers(layers)
+            estimate = replace(estimate, latency=latency, interval=interval)
+        yield design, estimate
     if asked.datapath is Datapath.UNROLLED:
         return
     later = [
