@@ -51,15 +51,19 @@ class Contender:
 
 
 _DECODED = RtlArray(0, 2, lanes=2)
-_EVENTS = (RtlArray(7, 1, event_driven=True), RtlArray(5, 1, lanes=6))
+_LATER_EVENTS = RtlArray(3, 2, True, lanes=8)
 _UNROLLED = (RtlArray(0, 0, unrolled=True),) * 2
 CONTENDERS = {
     "decode and multiply, 1 row": Contender(RtlDesign((RtlArray(0, 1), RtlArray(0, 1, lanes=2)))),
     "buckets, 1 row": Contender(RtlDesign((RtlArray(1, 0, buckets=8), RtlArray(0, 1, lanes=2)))),
     "buckets, 4 rows": Contender(RtlDesign((RtlArray(3, 1), _DECODED))),
     "buckets, 9 rows": Contender(RtlDesign((RtlArray(8, 1, buckets=8), _DECODED))),
-    "events, 8 rows, 256-bit stream": Contender(RtlDesign(_EVENTS, beat_bits=256)),
-    "events, 8 rows, 4-bit pixels": Contender(RtlDesign(_EVENTS), pixel_bits=4),
+    "events, 8 rows, 256-bit stream": Contender(
+        RtlDesign((RtlArray(7, 1, True), _LATER_EVENTS), 256)
+    ),
+    "events, 10 rows, 4-bit pixels, 128-bit stream": Contender(
+        RtlDesign((RtlArray(9, 1, True), _LATER_EVENTS), 128), pixel_bits=4
+    ),
     "unrolled, 1-bit pixels": Contender(
         RtlDesign(_UNROLLED), levels=5, pixel_bits=1, activation_bits=4, sparsity=0.8
     ),

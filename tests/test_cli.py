@@ -157,7 +157,8 @@ def test_names_that_need_quoting(small: Path, tmp_path: Path) -> None:
 def exported_rtl(of_small: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A project of both flows, and what `--json` printed."""
     output = tmp_path_factory.mktemp("exported_rtl") / "project"
-    result = run("synq-export", *of_small, "--flow", "hls,rtl", "--output", output, "--json")
+    options = ["--datapath", "buckets", "--output", str(output)]
+    result = run("synq-export", *of_small, "--flow", "hls,rtl", *options, "--json")
     assert (result.returncode, result.stderr) == (0, "")
     return output, result.stdout
 

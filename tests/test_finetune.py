@@ -105,7 +105,12 @@ def test_sparse_networks_see_shifted_images_only() -> None:
     assert sparse.recipe.augmentation == Augmentation(shift=1, rotation=0, scaling=0, warp=0)
     assert FINETUNING.with_sparsity(0) == FINETUNING
     plain = replace(FINETUNING, recipe=replace(FINETUNING.recipe, augmentation=None))
-    assert plain.with_sparsity(0.9).recipe == plain.recipe
+    assert plain.with_sparsity(0.9).recipe.augmentation is None
+
+
+def test_sparse_networks_learn_with_adam() -> None:
+    assert (FINETUNING.optimizer, FINETUNING.with_sparsity(0.9).optimizer) == ("sgd", "adam")
+    assert not FINETUNING.with_sparsity(0.9).recipe.nesterov
 
 
 def test_sparsity_needs_a_zero_level(trained: FloatNetwork, few: Dataset) -> None:

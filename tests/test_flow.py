@@ -723,4 +723,5 @@ def test_stages_are_those_of_the_command() -> None:
 
     from synq.cli.synth import synth
 
-    assert get_args(get_type_hints(synth)["stage"]) == STAGES
+    literal, _ = get_args(get_type_hints(synth)["stage"])  # or None
+    assert get_args(literal) == STAGES

@@ -112,7 +112,7 @@ def test_mnist_is_bit_exact_on_all_test_images(
     model = qkeras_model.build_model(paper_network)
     board = load_board("pynq-z2")
     built_by_hls4ml, folder = tmp_path / "hls4ml", tmp_path / "a folder"
-    plans = make_plan(paper_network, board, request_).chosen.arrays
+    plans = make_plan(paper_network, board, request_).chosen.core.arrays
     converted = project.convert(
         model, paper_network, plans, board, backend, io_type, built_by_hls4ml
     )

@@ -28,7 +28,7 @@ _IMAGES = 6
 
 
 def random_plan(random: np.random.Generator) -> ArrayPlan:
-    datapath = Datapath(random.choice(list(Datapath)))
+    datapath = Datapath(random.choice(["decode", "bank", "buckets"]))
     rows = int(random.integers(1, 10))
     decoded = {
         Datapath.DECODE: rows,
