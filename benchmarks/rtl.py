@@ -263,23 +263,21 @@ def plot(rows: list[Row], file: Path) -> None:
     """Cycles an image against look-up tables, with accuracies."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(8, 5))
-    for source, marker in (("measured", "o"), ("published", "x")):
-        some = [row for row in rows if row.source == source and row.lut and row.accuracy]
-        axes.scatter([row.cycles_mean for row in some], [row.lut for row in some], marker=marker)
-        for row in some:
-            axes.annotate(
-                f"{row.name}\n{row.accuracy:.2f} %" + (" (published)" if marker == "x" else ""),
-                (row.cycles_mean, row.lut),
-                textcoords="offset points",
-                xytext=(6, 4),
-                fontsize=7,
-            )
+    figure, axes = plt.subplots(figsize=(9, 5))
+    for number, row in enumerate(row for row in rows if row.lut and row.accuracy):
+        published = row.source == "published"
+        axes.scatter(
+            row.cycles_mean,
+            row.lut,
+            s=60,
+            color=f"C{number}",
+            marker="x" if published else "o",
+            label=f"{row.name}: {row.accuracy:.1f} %" + (" (published)" if published else ""),
+        )
     have = load_board(BOARD).resources.lut
-    axes.axhline(0.7 * have, linestyle=":", color="gray")
-    axes.text(1, 0.71 * have, "70 % of the xc7z020", fontsize=7, color="gray")
+    axes.axhline(0.7 * have, linestyle=":", color="gray", label="70 % of the xc7z020")
     axes.set(xscale="log", xlabel="clock cycles an image", ylabel="look-up tables", ylim=(0, None))
-    axes.set_xlim(0.8, 3000)
+    axes.legend(fontsize=8, loc="upper right")
     figure.tight_layout()
     figure.savefig(file, dpi=150)
 
