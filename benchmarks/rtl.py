@@ -107,7 +107,7 @@ class Row:
 # Cycles from images a second at the clock of the source.
 PUBLISHED = [
     Row("FINN TFC-W1A1", "published", 92.96, 119, note="837 k images/s at 100 MHz, xc7z020"),
-    Row("FINN SFC-max", "published", 95.8, 16, lut=91_131, note="12.3 M images/s, ZC706"),
+    Row("FINN SFC-max", "published", 95.8, 16, lut=91_000, note="12.3 M images/s, ZC706"),
     Row("BTHOWeN small", "published", 93.4, 25, lut=15_800, note="xc7z020"),
     Row("BTHOWeN medium", "published", 94.3, 37, lut=38_900, note="xc7z020"),
 ]
