@@ -335,7 +335,7 @@ class Flow:
             path = self.project / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("x")
-        self.work = self.project / "flow" / "work"
+        self.work = self.project / "flow" / "build"
         self.work.mkdir()
 
     def made(self, name: str) -> Path:
@@ -410,7 +410,7 @@ SET_UP: list[Call] = [
     ],
 )
 def test_hls_stages(stage: str, last: Call, reports: list[str], zynq: Flow) -> None:
-    zynq.made(f"flow/work/hls/solution/syn/verilog/{TOP}.v")
+    zynq.made(f"flow/build/hls/solution/syn/verilog/{TOP}.v")
     recorded = zynq.run("hls.tcl", HLS, SYNQ_STAGE=stage)
     assert recorded.code == 0, recorded.printed
     expected = list(SET_UP)
@@ -476,7 +476,7 @@ def test_a_tool_that_leaves_no_report_failed(zynq: Flow) -> None:
 
 @needs_tcl
 def test_an_export_that_overflows_its_revision_is_repaired(zynq: Flow, tmp_path: Path) -> None:
-    zynq.made(f"flow/work/hls/solution/syn/verilog/{TOP}.v")
+    zynq.made(f"flow/build/hls/solution/syn/verilog/{TOP}.v")
     vivado = tmp_path / "vi vado"
     vivado.write_text(
         '#!/bin/sh\n[ "$*" = "-mode batch -nojournal -nolog -notrace -source run_ippack.tcl" ] &&\n'
@@ -498,7 +498,7 @@ def test_an_export_that_overflows_its_revision_is_repaired(zynq: Flow, tmp_path:
 
 @needs_tcl
 def test_implementation_out_of_context(zynq: Flow) -> None:
-    zynq.made(f"flow/work/hls/solution/syn/verilog/{TOP}.v")
+    zynq.made(f"flow/build/hls/solution/syn/verilog/{TOP}.v")
     recorded = zynq.run("ooc.tcl", VIVADO)
     assert recorded.code == 0, recorded.printed
     part = "xc7z020clg400-1"
@@ -524,7 +524,7 @@ def test_implementation_out_of_context(zynq: Flow) -> None:
 @needs_tcl
 def test_implementation_needs_verilog_and_reports_errors(zynq: Flow) -> None:
     assert "run the stage csynth first" in zynq.run("ooc.tcl", VIVADO).printed
-    zynq.made(f"flow/work/hls/solution/syn/verilog/{TOP}.v")
+    zynq.made(f"flow/build/hls/solution/syn/verilog/{TOP}.v")
     recorded = zynq.run("ooc.tcl", VIVADO, SYNQ_FAIL="place_design")
     assert (recorded.code, recorded.names()[-1]) == (1, "place_design")
 
@@ -574,7 +574,7 @@ ORDER = [
 
 def exported(tmp_path: Path, board: str) -> Flow:
     made = Flow(tmp_path, board)
-    made.made("flow/work/hls/solution/impl/ip/component.xml")
+    made.made("flow/build/hls/solution/impl/ip/component.xml")
     return made
 
 

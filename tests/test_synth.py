@@ -254,15 +254,15 @@ def test_every_stage_from_any_folder(bench: Bench) -> None:
     bench.tool("vivado")
     result = bench.build("all")
     assert (result.returncode, result.stderr) == (0, ""), result.stdout
-    hls = "vitis-run --mode hls --tcl ../hls.tcl in work stage"
+    hls = "vitis-run --mode hls --tcl ../hls.tcl in build stage"
     batch = "vivado -mode batch -nojournal -nolog -notrace -source"
     assert bench.calls() == [
         f"{hls} csim settings none",
         f"{hls} csynth settings none",
         f"{hls} cosim settings none",
-        f"{batch} ../ooc.tcl in work stage none settings none",
+        f"{batch} ../ooc.tcl in build stage none settings none",
         f"{hls} export settings none",
-        f"{batch} ../system.tcl in work stage none settings none",
+        f"{batch} ../system.tcl in build stage none settings none",
     ]
     logs = sorted((bench.project / "flow" / "logs").iterdir())
     assert [path.stem for path in logs] == sorted([*STAGES, "export"])
@@ -274,7 +274,7 @@ def test_every_stage_from_any_folder(bench: Bench) -> None:
 def test_the_other_hls_tools_take_the_script_their_way(name: str, bench: Bench) -> None:
     bench.tool(name)
     assert bench.build().returncode == 0
-    assert bench.calls() == [f"{name} -f ../hls.tcl in work stage csynth settings none"]
+    assert bench.calls() == [f"{name} -f ../hls.tcl in build stage csynth settings none"]
 
 
 def test_a_stage_runs_what_it_needs_and_no_more(bench: Bench) -> None:
@@ -723,7 +723,7 @@ def test_a_remote_run_brings_everything_back_and_leaves_nothing(
     host = connect()
     host.there.tool("vitis-run", "2024.2")
     host.there.tool("vivado", "2024.2")
-    old = host.here.project / "flow" / "work" / "huge"
+    old = host.here.project / "flow" / "build" / "huge"
     old.mkdir(parents=True)
     result = host.synth("--stage", "bitstream", "--json")
     assert (result.returncode, result.stderr) == (0, "")

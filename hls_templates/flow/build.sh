@@ -10,7 +10,7 @@
 #   bitstream  the whole system: ../driver/{{ bitstream }}.bit and ../driver/{{ bitstream }}.hwh
 #
 # A stage that needs an earlier one runs it first. Logs go to logs/, reports to reports/, all that
-# the tools leave to work/. Exit code: 0 all is well, 1 a stage failed, 2 no such stage, 3 no tool.
+# the tools leave to build/. Exit code: 0 all is well, 1 a stage failed, 2 no such stage, 3 no tool.
 #
 # The tools are looked for, in this order:
 #   1. $SYNQ_HLS (vitis-run, vitis_hls or vivado_hls) and $SYNQ_VIVADO, each an executable
@@ -22,7 +22,7 @@ unset CDPATH
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 
 readonly top={{ top | shell_word }}
-readonly solution=work/hls/solution
+readonly solution=build/hls/solution
 
 fail() { # exit code, message
     printf 'synq: error: %s\n' "$2" >&2
@@ -78,9 +78,9 @@ vivado_tool() {
     export SYNQ_VIVADO
 }
 
-# Run a tool in work/ with the environment that its installation sets up, if it is not set up yet.
-in_work() { # tool, arguments
-    cd work
+# Run a tool in build/ with the environment that its installation sets up, if it is not set up yet.
+in_build() { # tool, arguments
+    cd build
     local settings
     settings=$(dirname -- "$(dirname -- "$1")")/settings64.sh
     if [[ -f $settings && $(type -P "${1##*/}") != "$1" ]]; then
@@ -97,11 +97,11 @@ in_work() { # tool, arguments
 step() { # name, product, tool, arguments
     local name=$1 product=$2 log=logs/$1.log code=0 first
     shift 2
-    mkdir -p work logs reports ../driver
+    mkdir -p build logs reports ../driver
     rm -f -- "$product"
     printf 'synq: %s: %s\n' "$name" "$*"
     # tee outlives a Ctrl-C, so that the last lines are in the log.
-    (in_work "$@") 2>&1 | tee -i -- "$log" || code=$?
+    (in_build "$@") 2>&1 | tee -i -- "$log" || code=$?
     # hls.tcl itself mends what some versions report as an error when they export an IP.
     first=$([[ $name == export ]] || grep -m 1 '^ERROR:' -- "$log" || true)
     if [[ $code -ne 0 || -n $first || ! -s $product ]]; then

@@ -59,10 +59,10 @@ set failed [catch {
     if {[lsearch -exact {csim csynth cosim export} $stage] < 0} {
         error "SYNQ_STAGE must be csim, csynth, cosim or export, got $stage"
     }
-    # From here on all paths are relative to flow/work: no space, bracket or dollar sign of the
+    # From here on all paths are relative to flow/build: no space, bracket or dollar sign of the
     # folder that the project lies in can reach a tool.
-    file mkdir [file join $here work]
-    cd [file join $here work]
+    file mkdir [file join $here build]
+    cd [file join $here build]
     set top $synq(top)
     set solution hls/solution
 

@@ -7,9 +7,9 @@ set here [file dirname [file normalize [info script]]]
 source [file join $here settings.tcl]
 
 set failed [catch {
-    # From here on all paths are relative to flow/work; see hls.tcl.
-    file mkdir [file join $here work] [file join $here reports]
-    cd [file join $here work]
+    # From here on all paths are relative to flow/build; see hls.tcl.
+    file mkdir [file join $here build] [file join $here reports]
+    cd [file join $here build]
     set verilog hls/solution/syn/verilog
     if {![file exists $verilog/$synq(top).v]} {
         error "there is no Verilog yet: run the stage csynth first"

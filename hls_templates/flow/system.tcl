@@ -70,10 +70,10 @@ proc bd_stream {mode} {
 }
 
 set failed [catch {
-    # From here on paths are relative to flow/work (see hls.tcl), but for the IP repository's, which
+    # From here on paths are relative to flow/build (see hls.tcl), but for the IP repository's, which
     # Vivado keeps with the project.
-    file mkdir [file join $here work] [file join $here reports] [file join $here .. driver]
-    cd [file join $here work]
+    file mkdir [file join $here build] [file join $here reports] [file join $here .. driver]
+    cd [file join $here build]
     set ip hls/solution/impl/ip
     if {![file exists $ip/component.xml]} {
         error "there is no IP yet: run the stage export of hls.tcl first"

@@ -1,7 +1,7 @@
 """The files that drive AMD's tools through a project: Tcl, a build script, a Makefile.
 
 They are made of data alone, so equal networks get equal bytes, and none of them names a folder of
-the machine they are made on: the tools run in `flow/work` and reach the project by relative paths.
+the machine they are made on: the tools run in `flow/build` and reach the project by relative paths.
 """
 
 import re

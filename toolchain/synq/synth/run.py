@@ -44,7 +44,7 @@ _PRODUCTS = {
     "impl": "flow/reports/timing_routed.rpt",
     "bitstream": f"driver/{BITSTREAM}.bit",
 }
-_SOLUTION = "flow/work/hls/solution"
+_SOLUTION = "flow/build/hls/solution"
 _SHOWN = 72  # characters of a tool's line beside a progress bar
 _TO_COPY = 900.0  # seconds for a project to get to another machine, or its reports back
 _FETCHED = re.compile(rf"flow/(reports|logs)/[\w.-]+|driver/{BITSTREAM}\.(bit|hwh)")
@@ -381,7 +381,7 @@ def _remote_path(text: str) -> str:
 
 def _packed(project: Path) -> bytes:
     """What a run needs of a project: the sources and the flow, not what earlier runs left."""
-    left = {"flow/work", "flow/logs", "flow/reports"}
+    left = {"flow/build", "flow/logs", "flow/reports"}
 
     def wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
         return None if entry.name in left or not (entry.isfile() or entry.isdir()) else entry
