@@ -9,11 +9,18 @@ from synq.device import load_device
 from synq.network import QuantizedNetwork
 from synq.progress import SILENT
 from synq.quantize import Quantization, quantize_network
+from synq.rtl.simulate import Verilator, find_verilator
 from synq.train import RECIPES, trained_network
 
 # A machine may be slow; what an example does must still be right.
 settings.register_profile("synq", deadline=None)
 settings.load_profile("synq")
+
+
+@pytest.fixture(scope="session")
+def verilator() -> Verilator:
+    """It comes with the extra `test`: without it the tests fail rather than prove nothing."""
+    return find_verilator()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from open_project import make_project
 from synq.errors import SynqError
 from synq.output import changed_files, read_manifest
 from synq.progress import SILENT
-from synq.rtl import nextpnr, yosys
+from synq.rtl import nextpnr
 from synq.synth.comparison import Reference, problems
 from synq.synth.open_synthesis import OpenRun, run_open
 from synq.synth.process import TimeUpError
@@ -23,22 +23,13 @@ from synq.synth.tools import NoToolError
 REAL = Path(__file__).parent / "data" / "reports" / "nextpnr_0.11.1_lfe5u-85f.json"
 
 
-@pytest.fixture(scope="module")
-def needed() -> None:
-    try:
-        yosys.find_yosys()
-        nextpnr.find_nextpnr()
-    except NoToolError as error:
-        pytest.skip(str(error))
-
-
 def synq(*arguments: Any) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).parent / "synq"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=900)
 
 
 @pytest.fixture(scope="module")
-def ran(needed: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, OpenRun]:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, OpenRun]:
     project = make_project(tmp_path_factory.mktemp("nextpnr") / "project", "ulx3s-85f")
     return project, run_open(project, 15, SILENT)
 
@@ -80,7 +71,7 @@ def test_timing_that_is_missed_shows(ran: tuple[Path, OpenRun]) -> None:
     assert "Timing: met" in result.stdout.splitlines()
 
 
-def test_a_design_that_does_not_fit(needed: None, tmp_path: Path) -> None:
+def test_a_design_that_does_not_fit(tmp_path: Path) -> None:
     """Place and route fails; what synthesis found stays."""
     network = tmp_path / "netlist.json"
     cell = {
@@ -98,7 +89,7 @@ def test_a_design_that_does_not_fit(needed: None, tmp_path: Path) -> None:
     assert (tmp_path / "nextpnr.log").is_file()
 
 
-def test_a_time_limit(needed: None, tmp_path: Path) -> None:
+def test_a_time_limit(tmp_path: Path) -> None:
     with pytest.raises(TimeUpError, match="nextpnr took too long and was ended"):
         nextpnr.place_and_route(tmp_path, "LFE5U-85F-6BG381C", 16.0, seconds=0.01)
 

@@ -19,14 +19,6 @@ from synq.rtl.verilog import RtlArray, RtlDesign, plan_layers, render_rtl
 from synq.synth.tools import NoToolError
 
 
-@pytest.fixture(scope="module")
-def verilator() -> simulate.Verilator:
-    try:
-        return simulate.find_verilator()
-    except NoToolError as error:
-        pytest.skip(str(error))
-
-
 def symmetric(random: np.random.Generator, array: SynapseArray) -> SynapseArray:
     """The array with a codebook as a differential pair has it, with or without zero."""
     magnitudes = np.unique(np.abs(array.codebook))
@@ -274,10 +266,6 @@ def test_an_unknown_primitive_is_named() -> None:
 
 
 def test_yosys_maps_the_core_as_intended(tmp_path: Path) -> None:
-    try:
-        yosys.find_yosys()
-    except NoToolError as error:
-        pytest.skip(str(error))
     random = np.random.default_rng(7)
     first = symmetric(random, synapse_array(random, 200, 16, levels=7, table_width=6))
     second = dataclasses.replace(

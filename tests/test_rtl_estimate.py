@@ -17,7 +17,6 @@ from synq.rtl import simulate, yosys
 from synq.rtl.cycles import count_cycles, worst_case
 from synq.rtl.estimate import block_rams, estimate_design
 from synq.rtl.verilog import RtlArray, RtlDesign, plan_layers, render_rtl
-from synq.synth.tools import NoToolError
 
 PYNQ = load_board("pynq-z2")
 
@@ -49,10 +48,6 @@ def network_of(*sizes: int, seed: int = 0, bias: bool = False) -> QuantizedNetwo
     ],
 )
 def test_resources_are_those_of_yosys(design: RtlDesign, tmp_path: Path) -> None:
-    try:
-        yosys.find_yosys()
-    except NoToolError as error:
-        pytest.skip(str(error))
     network = network_of(100, 12, 6)
     simulate.write_rtl(render_rtl(network, design), tmp_path / "rtl")
     used = yosys.synthesize(tmp_path / "rtl", tmp_path / "yosys").total
@@ -73,10 +68,7 @@ def test_resources_are_those_of_yosys(design: RtlDesign, tmp_path: Path) -> None
     ],
 )
 def test_cycles_are_those_of_verilator(bias: bool, design: RtlDesign, tmp_path: Path) -> None:
-    try:
-        verilator = simulate.find_verilator()
-    except NoToolError as error:
-        pytest.skip(str(error))
+    verilator = simulate.find_verilator()
     network = network_of(90, 12, 6, bias=bias)
     random = np.random.default_rng(1)
     images = random.integers(0, 256, (50, 90))

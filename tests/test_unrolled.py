@@ -23,14 +23,6 @@ from synq.synth.tools import NoToolError
 UNROLLED = RtlArray(0, 0, unrolled=True)
 
 
-@pytest.fixture(scope="module")
-def verilator() -> simulate.Verilator:
-    try:
-        return simulate.find_verilator()
-    except NoToolError as error:
-        pytest.skip(str(error))
-
-
 def random_design(random: np.random.Generator, network: QuantizedNetwork) -> RtlDesign:
     """At least one array unrolled, the others decoded."""
     arrays = []
@@ -213,10 +205,6 @@ def test_a_synapse_of_one_value_costs_a_look_up_table() -> None:
 
 
 def test_yosys_maps_a_counter_to_three_tables(tmp_path: Path) -> None:
-    try:
-        yosys.find_yosys()
-    except NoToolError as error:
-        pytest.skip(str(error))
     network = small_network()
     design = RtlDesign((UNROLLED, UNROLLED), 128, wide_result(5))
     simulate.write_rtl(render_rtl(network, design), tmp_path / "rtl")
