@@ -21,14 +21,15 @@ from numpy.typing import NDArray
 
 from synq.board import load_board
 from synq.cache import default_cache_dir
-from synq.checkpoint import FloatNetwork
-from synq.data import load_mnist
 from synq.device import load_device
+from synq.float_network import FloatNetwork
 from synq.hls import csim
-from synq.plan import Request, make_plan
+from synq.learn.data import load_mnist
+from synq.learn.train import RECIPES, trained_network
+from synq.plan import make_plan
 from synq.progress import SILENT
 from synq.quantize import Quantization, quantize_network
-from synq.train import RECIPES, trained_network
+from synq.request import Request
 
 ROUNDS = 5
 IMAGES = 2000

@@ -25,15 +25,17 @@ import numpy as np
 
 from synq.board import load_board
 from synq.cache import default_cache_dir
-from synq.data import Dataset, load_mnist, with_input_bits
 from synq.device import load_device
-from synq.finetune import finetuned_network
+from synq.learn.data import Dataset, load_mnist, with_input_bits
+from synq.learn.finetune import finetuned_network
+from synq.learn.train import FINETUNING, RECIPES, trained_network
 from synq.network import QuantizedNetwork
 from synq.progress import SILENT
 from synq.quantize import Quantization, quantize_network
-from synq.rtl import simulate, yosys
-from synq.rtl.verilog import RtlArray, RtlDesign, render_rtl, wide_result
-from synq.train import FINETUNING, RECIPES, trained_network
+from synq.rtl import simulate
+from synq.rtl.design import RtlArray, RtlDesign, wide_result
+from synq.rtl.verilog import render_rtl
+from synq.synth import yosys
 
 BOARD = "pynq-z2"
 _RESOURCES = ("lut", "lutram", "ff", "bram_18k", "dsp")

@@ -20,9 +20,11 @@ import numpy as np
 
 from synq.fixedpoint import FixedPoint, Overflow, Rounding
 from synq.network import QuantizedNetwork, SynapseArray
-from synq.rtl import simulate, yosys
+from synq.rtl import simulate
+from synq.rtl.design import RtlArray, RtlDesign
 from synq.rtl.estimate import estimate_design
-from synq.rtl.verilog import RtlArray, RtlDesign, render_rtl
+from synq.rtl.verilog import render_rtl
+from synq.synth import yosys
 
 
 @dataclass(frozen=True)

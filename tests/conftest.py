@@ -4,13 +4,13 @@ import pytest
 from hypothesis import settings
 
 from synq.cache import default_cache_dir
-from synq.data import Dataset, load_mnist
 from synq.device import load_device
+from synq.learn.data import Dataset, load_mnist
+from synq.learn.train import RECIPES, trained_network
 from synq.network import QuantizedNetwork
 from synq.progress import SILENT
 from synq.quantize import Quantization, quantize_network
 from synq.rtl.simulate import Verilator, find_verilator
-from synq.train import RECIPES, trained_network
 
 # A machine may be slow; what an example does must still be right.
 settings.register_profile("synq", deadline=None)

@@ -1,5 +1,8 @@
 """Random integer networks, for hypothesis and by hand."""
 
+import dataclasses
+import math
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -102,3 +105,66 @@ def networks(draw: st.DrawFn, max_layers: int = 3, max_size: int = 8) -> Quantiz
             )
         )
     return QuantizedNetwork(tuple(layers), tuple(activations))
+
+
+def assigned(value: Fraction, target: FixedPoint) -> int:
+    """What `ap_fixed = value` holds, from the words of UG1399, in exact fractions."""
+    steps = value * Fraction(2) ** target.fraction
+    rounded = {
+        Rounding.TRN: math.floor(steps),
+        Rounding.RND: math.floor(steps + Fraction(1, 2)),
+        Rounding.RND_CONV: round(steps),  # Python's own: ties to even
+    }[target.rounding]
+    low = -(2 ** (target.width - 1)) if target.signed else 0
+    high = low + 2**target.width - 1
+    if target.overflow is Overflow.SAT:
+        return min(max(rounded, low), high)
+    return (rounded - low) % 2**target.width + low
+
+
+def symmetric(random: np.random.Generator, array: SynapseArray) -> SynapseArray:
+    """The array with a codebook as a differential pair has it, with or without zero."""
+    magnitudes = np.unique(np.abs(array.codebook))
+    magnitudes = magnitudes[magnitudes <= array.table_format.max_raw]
+    codebook = np.unique(np.concatenate([magnitudes, -magnitudes]))
+    if len(codebook) == 0:
+        return array
+    codes = random.integers(0, len(codebook), array.codes.shape, dtype=np.uint8)
+    return dataclasses.replace(array, codes=codes, codebook=codebook)
+
+
+def random_network(random: np.random.Generator, max_size: int = 24) -> QuantizedNetwork:
+    sizes = random.integers(1, max_size, random.integers(2, 5)).tolist()
+    form = FixedPoint(int(random.integers(1, 9)), 0, signed=False)
+    arrays: list[SynapseArray] = []
+    activations: list[FixedPoint] = []
+    for n_in, n_out in pairwise(sizes):
+        if arrays:
+            form = FixedPoint(
+                int(random.integers(1, 9)),
+                arrays[-1].accumulator.integer - 1 + int(random.integers(-3, 2)),
+                signed=False,
+                rounding=Rounding(random.choice([mode.value for mode in Rounding])),
+                overflow=Overflow(random.choice([mode.value for mode in Overflow])),
+            )
+            activations.append(form)
+        array = synapse_array(
+            random,
+            n_in,
+            n_out,
+            levels=int(random.integers(2, 26)),
+            table_width=int(random.integers(2, 9)),
+            input_format=form,
+            bias=bool(random.integers(2)),
+        )
+        arrays.append(symmetric(random, array) if random.random() < 0.7 else array)
+    return QuantizedNetwork(tuple(arrays), tuple(activations))
+
+
+def images(random: np.random.Generator, network: QuantizedNetwork, count: int) -> np.ndarray:
+    """Images of all densities; all zero and all full among them."""
+    top = network.input_format.max_raw
+    given = random.integers(0, top + 1, (count, network.sizes[0]))
+    given *= random.random((count, network.sizes[0])) < random.random((count, 1))
+    given[1], given[2] = 0, top
+    return given

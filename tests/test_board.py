@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from synq.board import Board, Resources, Sources, board_names, load_board
+from projects import MINE
+from synq.board import Board, Sources, board_names, load_board
+from synq.cost import Resources
 from synq.errors import SynqError, UsageError
 
 # Each part's published totals, not what the files say; block RAM in units of 18 Kbit
@@ -19,31 +21,6 @@ PUBLISHED = {
         Resources(1_728_000, 791_040, 3_456_000, 5_376, 12_288, 1_280),
     ),
 }
-
-MINE = """
-name = "mine"
-description = "A board of mine"
-part = "xc7a35tcpg236-1"
-family = "artix7"
-clock_ns = 10
-
-[resources]
-lut = 20800
-lutram = 9600
-ff = 41600
-bram_18k = 100
-dsp = 90
-uram = 0
-
-[sources]
-part = "s"
-lut = "s"
-lutram = "s"
-ff = "s"
-bram_18k = "s"
-dsp = "s"
-uram = "s"
-"""
 
 
 def write(folder: Path, text: str) -> str:

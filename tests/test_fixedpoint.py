@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import MANY, SOME, modes
 
+from strategies import MANY, SOME, assigned, modes
 from synq.fixedpoint import FixedPoint, Overflow, Rounding, quantize, requantize, signed_width
 
 EVERY_MODE = [(rounding, overflow) for rounding in Rounding for overflow in Overflow]
@@ -19,21 +19,6 @@ def formats(draw: st.DrawFn, max_width: int = 63) -> FixedPoint:
     width = draw(st.integers(2 if signed else 1, max_width))
     integer = draw(st.integers(-20, width + 20))
     return FixedPoint(width, integer, signed, **{k: draw(v) for k, v in modes.items()})
-
-
-def assigned(value: Fraction, target: FixedPoint) -> int:
-    """What `ap_fixed = value` holds, from the words of UG1399, in exact fractions."""
-    steps = value * Fraction(2) ** target.fraction
-    rounded = {
-        Rounding.TRN: math.floor(steps),
-        Rounding.RND: math.floor(steps + Fraction(1, 2)),
-        Rounding.RND_CONV: round(steps),  # Python's own: ties to even
-    }[target.rounding]
-    low = -(2 ** (target.width - 1)) if target.signed else 0
-    high = low + 2**target.width - 1
-    if target.overflow is Overflow.SAT:
-        return min(max(rounded, low), high)
-    return (rounded - low) % 2**target.width + low
 
 
 @MANY

@@ -9,9 +9,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import BYTE, MANY, SOME, arrays, networks, raw_inputs, seeds, synapse_array
-from test_fixedpoint import assigned
 
+from strategies import (
+    BYTE,
+    MANY,
+    SOME,
+    arrays,
+    assigned,
+    networks,
+    raw_inputs,
+    seeds,
+    synapse_array,
+)
 from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint
 from synq.network import (

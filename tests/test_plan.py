@@ -4,19 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from strategies import BYTE, synapse_array
 
+from strategies import BYTE, synapse_array
 from synq.board import board_names, load_board
 from synq.cache import default_cache_dir
-from synq.data import Dataset, with_input_bits
 from synq.device import load_device
 from synq.errors import SynqError, UsageError
-from synq.estimate import Datapath, estimate, event_intervals
+from synq.hls.estimate import estimate, event_intervals
+from synq.learn.data import Dataset, with_input_bits
+from synq.learn.train import RECIPES, trained_network
 from synq.network import QuantizedNetwork
-from synq.plan import BUDGET, Flow, Request, Target, make_plan, stream_cycles
+from synq.plan import BUDGET, Flow, make_plan, stream_cycles
 from synq.progress import SILENT
 from synq.quantize import Quantization, quantize_network
-from synq.train import RECIPES, trained_network
+from synq.request import Datapath, Request, Target
 
 PYNQ = load_board("pynq-z2")
 

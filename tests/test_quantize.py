@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from strategies import BYTE, MANY, SOME, seeds
-from test_fixedpoint import assigned
 
-from synq.checkpoint import FloatNetwork
+from strategies import BYTE, MANY, SOME, assigned, seeds
 from synq.device import Branch, device_names, load_device
 from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint, Overflow, Rounding
+from synq.float_network import FloatNetwork
 from synq.network import QuantizedNetwork, array_unit
 from synq.quantize import (
     Count,

@@ -3,23 +3,10 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from synq.cost import Resources
 from synq.definition import Identifier, Line, Range, definition_names, load_definition
 
-_Some = Annotated[int, Range(1, 100_000_000)]
 _WITHOUT_HLS = ("ecp5",)
-_SomeOrNone = Annotated[int, Range(0, 100_000_000)]
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What a part offers, or what a design uses."""
-
-    lut: _Some  # look-up tables, those used as memory included; six inputs, on ECP5 four
-    lutram: _SomeOrNone  # of these, the ones that can be memory
-    ff: _Some  # flip-flops
-    bram_18k: _Some  # block RAM in units of 18 Kbit; a 36 Kbit block or tile counts as two
-    dsp: _SomeOrNone  # DSP48 slices
-    uram: _SomeOrNone  # UltraRAM blocks of 288 Kbit; 7-series parts have none
 
 
 @dataclass(frozen=True)

@@ -25,3 +25,9 @@ def nearest_names(given: str, valid: list[str]) -> str:
     if close:
         return f"did you mean {' or '.join(close)}?"
     return f"known: {', '.join(valid)}"
+
+
+class NoToolError(SynqError):
+    """A tool that the stage needs is not to be found; the command line exits with 3."""
+
+    exit_code = 3

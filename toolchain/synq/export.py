@@ -9,20 +9,22 @@ import numpy as np
 
 from synq import __version__
 from synq.board import Board, load_board
-from synq.data import Dataset
-from synq.estimate import HlsDesign
 from synq.hls import csim
 from synq.hls.back_end import HlsSettings, make_hls
+from synq.hls.design import HlsDesign
+from synq.learn.data import Dataset
+from synq.learn.prepare import Prepared, Source, Stopwatch, prepare
 from synq.network import QuantizedNetwork
-from synq.output import check_replaceable, staged, write_files, write_manifest
-from synq.plan import Flow, Plan, Request, check_hls, make_plan
-from synq.prepare import Prepared, Source, Stopwatch, prepare
+from synq.plan import Flow, Plan, check_hls, make_plan
 from synq.progress import Progress
+from synq.project.manifest import write_manifest
+from synq.project.output import check_replaceable, staged, write_files
+from synq.project.tables import render_tables
 from synq.quantize import Quantization
+from synq.request import Request
 from synq.rtl.back_end import RtlSimulation, make_rtl
+from synq.rtl.design import RtlDesign
 from synq.rtl.simulate import find_verilator
-from synq.rtl.verilog import RtlDesign
-from synq.tables import render_tables
 
 
 @dataclass(frozen=True)

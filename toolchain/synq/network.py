@@ -381,3 +381,16 @@ def require_equal(
     difference = first_difference(expected, got, got_name)
     if difference is not None:
         raise SynqError(f"not bit-exact: {difference}")
+
+
+Stages = list[tuple[str, NDArray[np.int64]]]
+
+
+def stage_sizes(network: QuantizedNetwork) -> list[tuple[str, int]]:
+    """Names and widths of the compared layers, in order of computation."""
+    sizes: list[tuple[str, int]] = []
+    for index, array in enumerate(network.arrays):
+        sizes.append((f"array_{index}", array.n_out))
+        if index < len(network.activations):
+            sizes.append((f"activation_{index}", array.n_out))
+    return sizes

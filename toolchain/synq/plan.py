@@ -4,7 +4,7 @@ It counts with the model of `estimate.py` and prefers designs within `BUDGET` of
 the board: beyond, placing and routing get hard (UltraFast Design Methodology, UG949).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -12,31 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synq.board import Board, Resources, board_names, load_board
+from synq.board import Board, board_names, load_board
+from synq.cost import Estimate
 from synq.errors import SynqError, UsageError
-from synq.estimate import (
-    ArrayPlan,
-    Datapath,
-    Estimate,
-    HlsDesign,
-    estimate_array,
-    event_intervals,
-    total,
-)
-from synq.network import QuantizedNetwork, SynapseArray
+from synq.hls.design import HlsDesign
+from synq.hls.estimate import event_intervals
+from synq.hls.search import hls_designs
+from synq.network import QuantizedNetwork
+from synq.request import BUDGET, Datapath, Request, Target
 from synq.rtl.cycles import count_cycles
-from synq.rtl.search import Asked, rtl_designs
-from synq.rtl.verilog import RtlDesign
+from synq.rtl.design import RtlDesign
+from synq.rtl.search import rtl_designs
+from synq.stream import BEAT_BITS
 
-BUDGET = 0.70  # share of each resource
-_STREAM_BITS = 64  # of the AXI4-Stream that brings the inputs
-_TYPICAL_EVENTS = 3  # an event-driven array rarely takes more than a third of its worst case
 _ECP5_FACTORS = (2.63, 2.07, 1.11)  # Yosys' LUT4, LUTRAM and FF of one design over its 7-series'
-_HLS_DATAPATHS = (Datapath.DECODE, Datapath.BANK, Datapath.BUCKETS)
-_MOST_ROWS = 128
-_MOST_LANES = 4096  # HLS unrolls no further
-_MOST_WORD_BITS = 65_536  # HLS reshapes no further
-_MOST_PENDING = 1024  # bits of an ap_uint, unless AP_INT_MAX_W says more (UG1399)
 
 
 class Flow(StrEnum):
@@ -44,63 +33,6 @@ class Flow(StrEnum):
 
     HLS = "hls"
     RTL = "rtl"
-
-
-class Target(StrEnum):
-    """What to aim for.
-
-    latency: the fewest cycles from the first input to the result.
-    throughput: an image as often as a 64-bit stream brings one, else as often as fits.
-    area: the smallest share of the board.
-    """
-
-    LATENCY = "latency"
-    THROUGHPUT = "throughput"
-    AREA = "area"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asks of the design.
-
-    Attributes:
-        target: what to aim for, unless `fps` is given.
-        fps: images a second to reach with the smallest design, at the board's clock.
-        rows: rows a cycle of the first array; chosen without.
-        reuse_factor: cycles an image of the first array, from which its rows follow.
-        datapath: of every array; chosen without.
-        event_driven: whether zero inputs are skipped.
-        beat_bits: width of the Verilog core's input stream, a multiple of 64; 64 without.
-    """
-
-    target: Target = Target.THROUGHPUT
-    fps: float | None = None
-    rows: int | None = None
-    reuse_factor: int | None = None
-    datapath: Datapath | None = None
-    event_driven: bool = False
-    beat_bits: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.fps is not None and not 0 < self.fps < float("inf"):
-            raise UsageError(f"--target-fps must be above 0, got {self.fps:g}")
-        if self.rows is not None and not 1 <= self.rows <= _MOST_ROWS:
-            raise UsageError(f"--rows must be between 1 and {_MOST_ROWS}, got {self.rows}")
-        if self.reuse_factor is not None and self.reuse_factor < 1:
-            raise UsageError(f"--reuse-factor must be at least 1, got {self.reuse_factor}")
-        if self.beat_bits is not None and (self.beat_bits < 64 or self.beat_bits % 64):
-            raise UsageError(f"--beat-bits must be a multiple of 64, got {self.beat_bits}")
-
-    @property
-    def fixes_rows(self) -> bool:
-        """Whether the user has chosen the rows a cycle."""
-        return self.rows is not None or self.reuse_factor is not None
-
-    def rows_of(self, array: SynapseArray) -> int | None:
-        """Rows a cycle that the user has fixed, or None."""
-        if self.reuse_factor is not None:
-            return -(-array.n_rows // self.reuse_factor)
-        return self.rows
 
 
 @dataclass(frozen=True)
@@ -112,7 +44,7 @@ class Design:
 
     def share(self, board: Board) -> float:
         """The largest share of any of the board's resources."""
-        return _share(self.estimate.resources, board.resources)
+        return self.estimate.resources.share(board.resources)
 
 
 @dataclass(frozen=True)
@@ -139,20 +71,17 @@ def make_plan(
         UsageError: the back end has no such datapath, or does not know the board.
         SynqError: nothing fits the board, or not at the asked rate; says what would.
     """
-    beat_bits = request.beat_bits or _STREAM_BITS
-    stream = stream_cycles(network, beat_bits)
+    stream = stream_cycles(network, request.beat_bits)
     if flow is Flow.HLS:
         check_hls(board)
         if request.datapath is Datapath.UNROLLED:
             raise UsageError("--datapath unrolled needs --flow rtl")
-        designs = _front(_hls_designs(network, board, request), board)
+        hls = hls_designs(network, board.resources, request)
+        designs = _front((Design(core, estimate) for core, estimate in hls), board)
     else:
-        asked = Asked(
-            request.rows_of(network.arrays[0]), request.datapath, request.event_driven, beat_bits
-        )
-        found = rtl_designs(network, board.resources, BUDGET, asked)
+        rtl = rtl_designs(network, board.resources, request)
         designs = _front(
-            (Design(core, _for_family(estimate, board)) for core, estimate in found), board
+            (Design(core, _for_family(estimate, board)) for core, estimate in rtl), board
         )
     chosen = _choose(designs, board, request, flow, stream)
     at = designs.index(chosen)
@@ -179,7 +108,7 @@ def event_cycles(
     return count_cycles(network, design.core, inputs).intervals
 
 
-def stream_cycles(network: QuantizedNetwork, beat_bits: int = _STREAM_BITS) -> int:
+def stream_cycles(network: QuantizedNetwork, beat_bits: int = BEAT_BITS) -> int:
     """Beats that bring an image; no pixel straddles two."""
     return -(-network.sizes[0] // (beat_bits // network.input_format.width))
 
@@ -243,76 +172,6 @@ def _front(designs: Iterable[Design], board: Board) -> list[Design]:
         if not front or best[key].share(board) < front[-1].share(board):
             front.append(best[key])
     return front
-
-
-def _hls_designs(network: QuantizedNetwork, board: Board, request: Request) -> Iterator[Design]:
-    later = Request(datapath=request.datapath, event_driven=request.event_driven)
-    options = [
-        [
-            (plan, estimate_array(array, plan))
-            for plan in _array_plans(array, board, later if index else request)
-        ]
-        for index, array in enumerate(network.arrays)
-    ]
-    for plan, first in options[0]:
-        interval = first.interval // (_TYPICAL_EVENTS if request.event_driven else 1)
-        rest = [_balanced(choices, board, interval) for choices in options[1:]]
-        plans = (plan, *(other for other, _ in rest))
-        yield Design(HlsDesign(plans), total((first, *(other for _, other in rest))))
-
-
-def _balanced(
-    options: list[tuple[ArrayPlan, Estimate]], board: Board, interval: int
-) -> tuple[ArrayPlan, Estimate]:
-    """The smallest plan of a later array that does not hold up the first, or else the fastest."""
-    fast = [option for option in options if option[1].interval <= interval]
-    if not fast:
-        return min(options, key=lambda option: option[1].interval)
-    return min(fast, key=lambda option: _share(option[1].resources, board.resources))
-
-
-def _array_plans(array: SynapseArray, board: Board, request: Request) -> list[ArrayPlan]:
-    """Every plan of an array that HLS can build, one a number of blocks."""
-    if (asked := request.rows_of(array)) is not None:
-        counts = [min(asked, array.n_rows)]
-    else:  # the fewest rows of each number of blocks
-        counts = sorted({-(-array.n_rows // blocks) for blocks in range(1, array.n_rows + 1)})
-    plans: list[ArrayPlan] = []
-    for rows in counts:
-        word_bits = 32 * -(-array.n_out // (32 // array.code_bits))
-        if rows > _MOST_ROWS or rows * array.n_out > _MOST_LANES or word_bits > _MOST_WORD_BITS:
-            continue
-        if request.event_driven and -(-array.n_rows // rows) > _MOST_PENDING:
-            continue
-        for datapath in [request.datapath] if request.datapath else _HLS_DATAPATHS:
-            decoded = [0]
-            if datapath is Datapath.DECODE:
-                decoded = [rows]
-            elif datapath is Datapath.BANK:
-                # DSPs carry as many rows as the budget allows, or none.
-                affordable = int(BUDGET * board.resources.dsp) // array.n_out
-                decoded = sorted({0, min(rows - 1, affordable), min(rows - 1, affordable // 2)})
-            plans += [ArrayPlan(datapath, rows, count, request.event_driven) for count in decoded]
-    if not plans:
-        raise SynqError(
-            f"no design of an array of {array.n_rows} x {array.n_out} can be built: "
-            f"at most {_MOST_ROWS} rows and {_MOST_LANES} lanes (rows x outputs) a cycle; "
-            "use fewer --rows, or a smaller network"
-        )
-    return plans
-
-
-def _share(used: Resources, available: Resources) -> float:
-    return max(
-        need / have if have else (float("inf") if need else 0.0)
-        for need, have in (
-            (used.lut, available.lut),
-            (used.lutram, available.lutram),
-            (used.ff, available.ff),
-            (used.bram_18k, available.bram_18k),
-            (used.dsp, available.dsp),
-        )
-    )
 
 
 def _what_would_fit(designs: list[Design], board: Board, flow: Flow) -> str:

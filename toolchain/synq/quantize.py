@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synq.checkpoint import FloatNetwork
 from synq.device import Branch, Device
 from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint, Overflow, Rounding, requantize
+from synq.float_network import FloatNetwork
 from synq.network import QuantizedNetwork, SynapseArray, array_unit
 
 _MAX_LEVELS = 256  # codes are stored as 8-bit unsigned integers

@@ -33,16 +33,18 @@ import numpy as np
 from synq import __version__
 from synq.board import Board
 from synq.cache import default_cache_dir
-from synq.checkpoint import FloatNetwork
-from synq.data import Dataset, with_input_bits
 from synq.device import Branch, Device
 from synq.errors import SynqError, UsageError
-from synq.estimate import SIMPLEST, estimate
+from synq.float_network import FloatNetwork
+from synq.hls.design import SIMPLEST
+from synq.hls.estimate import estimate
+from synq.learn.data import Dataset, with_input_bits
+from synq.learn.train import FineTuning
 from synq.network import QuantizedNetwork
-from synq.plan import Request, make_plan
+from synq.plan import make_plan
 from synq.progress import SILENT, Progress
 from synq.quantize import Method, Quantization, quantize_network
-from synq.train import FineTuning
+from synq.request import Request
 
 _log = logging.getLogger("synq")
 
@@ -347,7 +349,7 @@ def evaluate(point: Point, materials: Materials) -> PointResult:
     trained = next(each for each in materials.trained if each.network.digest == point.network)
     network, ranges = trained.network, None
     if point.finetuning is not None:
-        from synq.finetune import finetuned_network
+        from synq.learn.finetune import finetuned_network
 
         with _torch:
             network, ranges, _ = finetuned_network(

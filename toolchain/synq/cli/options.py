@@ -8,9 +8,10 @@ import typer
 from synq.errors import UsageError
 
 if TYPE_CHECKING:
-    from synq.plan import Flow, Request
-    from synq.prepare import Source
+    from synq.learn.prepare import Source
+    from synq.plan import Flow
     from synq.quantize import Quantization
+    from synq.request import Request
 
 _DESIGN = "Design of the synapse arrays"
 _NETWORK = "Network and data"
@@ -239,8 +240,8 @@ def source(
     from dataclasses import replace
 
     from synq.cache import default_cache_dir
-    from synq.prepare import Source
-    from synq.train import FINETUNING, RECIPES
+    from synq.learn.prepare import Source
+    from synq.learn.train import FINETUNING, RECIPES
 
     if data is not None and data_dir is not None:
         raise UsageError("--data and --data-dir exclude each other")
@@ -294,15 +295,17 @@ def design(
     Raises:
         UsageError: a value is out of range, or two exclude each other.
     """
-    from synq.estimate import Datapath
-    from synq.plan import Flow, Request, Target
+    from synq.plan import Flow
+    from synq.request import Datapath, Request, Target
 
     if sum(option is not None for option in (target_fps, rows, reuse_factor)) > 1:
         raise UsageError("--target-fps, --rows and --reuse-factor exclude one another")
     if beat_bits is not None and Flow.RTL not in flows:
         raise UsageError("--beat-bits is for --flow rtl: the stream of the HLS core has 64 bits")
     chosen = Datapath(datapath) if datapath is not None else None
-    return Request(Target(target), target_fps, rows, reuse_factor, chosen, event_driven, beat_bits)
+    return Request(
+        Target(target), target_fps, rows, reuse_factor, chosen, event_driven, beat_bits or 64
+    )
 
 
 def check_output_file(output: Path | None) -> None:
@@ -311,7 +314,7 @@ def check_output_file(output: Path | None) -> None:
     Raises:
         UsageError: it is a folder, or its own folder cannot be made or written.
     """
-    from synq.output import check_writable
+    from synq.project.output import check_writable
 
     if output is None:
         return

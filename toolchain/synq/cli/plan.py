@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from synq.board import Board
-    from synq.estimate import ArrayPlan
+    from synq.hls.design import ArrayPlan
     from synq.plan import Design, Flow, Plan
-    from synq.rtl.verilog import RtlArray
+    from synq.rtl.design import RtlArray
 
 
 def plan(
@@ -66,8 +66,8 @@ def plan(
         flows, target, target_fps, rows, reuse_factor, datapath, event_driven, beat_bits
     )
     from synq.board import load_board
+    from synq.learn.prepare import Stopwatch, prepare
     from synq.plan import event_cycles, make_plan
-    from synq.prepare import Stopwatch, prepare
 
     chosen_board = load_board(board)
     prepared = prepare(source, device, choice, Stopwatch(), console.progress(as_json))
@@ -123,7 +123,7 @@ def design_json(design: "Design") -> dict[str, Any]:
 
 def print_plan(plan: "Plan", board: "Board", flow: "Flow") -> None:
     """The chosen design among its neighbours, then against the board."""
-    from synq.plan import BUDGET
+    from synq.request import BUDGET
 
     designs = sorted([plan.chosen, *plan.neighbours], key=lambda design: design.estimate.interval)
     console.print_table(
@@ -185,7 +185,7 @@ def _design_row(design: "Design", plan: "Plan", board: "Board") -> list[str]:
 
 
 def _array_text(array: "ArrayPlan | RtlArray") -> str:
-    from synq.rtl.verilog import RtlArray
+    from synq.rtl.design import RtlArray
 
     if isinstance(array, RtlArray):
         if array.unrolled:

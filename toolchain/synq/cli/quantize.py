@@ -49,7 +49,7 @@ def quantize(
     source = options.source(recipe, seed, bias, checkpoint, data, data_dir, finetune, sparsity)
     options.check_output_file(output)
     from synq.cache import atomic_write
-    from synq.prepare import Stopwatch, prepare
+    from synq.learn.prepare import Stopwatch, prepare
 
     watch = Stopwatch()
     prepared = prepare(source, device, choice, watch, console.progress(as_json))

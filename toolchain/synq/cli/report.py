@@ -12,7 +12,7 @@ from synq.cli import console, options
 
 if TYPE_CHECKING:
     from synq.synth.comparison import Reference
-    from synq.synth.result import Report
+    from synq.synth.result import LayerUsage, Report
 
 _NOT_GOOD = 4  # exit code: over budget, timing not met, or cosimulation failed
 _KINDS = {
@@ -69,8 +69,8 @@ def report_json(file: Path, report: "Report", reference: "Reference") -> dict[st
     """A report, what it is held against, and how it compares."""
     from dataclasses import asdict
 
+    from synq.cost import RESOURCES
     from synq.synth import comparison
-    from synq.synth.result import RESOURCES
 
     content: dict[str, Any] = {"file": str(file), **asdict(report)}
     for name in RESOURCES:
@@ -133,8 +133,9 @@ def print_report(file: Path, report: "Report", reference: "Reference") -> None:
 
 
 def _rows(report: "Report", reference: "Reference") -> list[list[str]]:
+    from synq.cost import RESOURCES
     from synq.synth import comparison
-    from synq.synth.result import RESOURCES, percent
+    from synq.synth.result import percent
 
     estimate = reference.estimate
     ratio = comparison.ratios(report, estimate) if estimate else {}
@@ -166,14 +167,15 @@ def _rows(report: "Report", reference: "Reference") -> list[list[str]]:
 
 
 def _layers(report: "Report") -> tuple[list[str], list[list[str]]]:
+    from synq.cost import RESOURCES
     from synq.synth import comparison
-    from synq.synth.result import RESOURCES, percent
+    from synq.synth.result import percent
 
     names = [name for name in RESOURCES if name != "uram" and report.usage(name) is not None]
 
-    def cell(layer: object, name: str) -> str:
+    def cell(layer: "LayerUsage", name: str) -> str:
         usage = report.usage(name)
-        used: int = getattr(layer, name)
+        used: int = getattr(layer.used, name)
         share = percent(used, usage.used if usage else None)
         return f"{used:,}" if share is None else f"{used:,} ({share:.0f})"
 

@@ -88,7 +88,7 @@ def sweep(
     from synq import sweep as flow
     from synq.board import load_board
     from synq.device import Branch, load_device
-    from synq.prepare import Stopwatch
+    from synq.learn.prepare import Stopwatch
     from synq.quantize import Method
 
     axes = flow.Axes(
@@ -172,7 +172,7 @@ def _trained(source: Any, seed: int | None, watch: Any, progress: Any) -> "tuple
 
     import numpy as np
 
-    from synq.prepare import load_source
+    from synq.learn.prepare import load_source
     from synq.sweep import Trained
 
     if seed is not None:
@@ -211,7 +211,7 @@ def _check_folder(folder: Path) -> None:
     Raises:
         UsageError: says why.
     """
-    from synq.output import check_writable
+    from synq.project.output import check_writable
 
     check_writable(folder)
     if folder.is_dir() and any(folder.iterdir()) and not (folder / RESULTS).exists():

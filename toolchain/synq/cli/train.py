@@ -26,8 +26,8 @@ def train(
     options.check_output_file(output)
     import numpy as np
 
-    from synq.checkpoint import save_checkpoint
-    from synq.prepare import Stopwatch, load_source
+    from synq.learn.checkpoint import save_checkpoint
+    from synq.learn.prepare import Stopwatch, load_source
 
     watch = Stopwatch()
     dataset, network, cached = load_source(source, watch, console.progress(as_json))

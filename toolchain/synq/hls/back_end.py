@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synq.board import Board
-from synq.driver import render_driver
 from synq.errors import SynqError
-from synq.estimate import HlsDesign
 from synq.hls import axis, csim
+from synq.hls.design import HlsDesign
+from synq.learn.prepare import Prepared, Stopwatch
 from synq.network import require_equal
-from synq.output import write_files
-from synq.prepare import Prepared, Stopwatch
 from synq.progress import Progress
-from synq.synth.flow import PROCESSING_SYSTEMS, render_flow
+from synq.project.driver import render_driver
+from synq.project.flow import PROCESSING_SYSTEMS, render_flow
+from synq.project.output import write_files
 
 _SHIPPED_VECTORS = 100  # test images a project carries as text, for csim_design and cosim_design
 

@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synq.errors import SynqError
-from synq.network import QuantizedNetwork
+from synq.network import QuantizedNetwork, Stages, stage_sizes
 
 PROJECT = "synapse_network"  # the top function; a fixed C++ identifier, never a user's text
-Stages = list[tuple[str, NDArray[np.int64]]]
 
 
 @dataclass(frozen=True)
@@ -161,16 +160,6 @@ def finish_and_simulate(
     """Wait for the build, then `simulate`; the compiler's log and the simulation."""
     log = build.finish()
     return log, simulate(build.executable, network, inputs, scratch)
-
-
-def stage_sizes(network: QuantizedNetwork) -> list[tuple[str, int]]:
-    """Names and widths of the compared layers, in order of computation."""
-    sizes: list[tuple[str, int]] = []
-    for index, array in enumerate(network.arrays):
-        sizes.append((f"array_{index}", array.n_out))
-        if index < len(network.activations):
-            sizes.append((f"activation_{index}", array.n_out))
-    return sizes
 
 
 def integer_lines(rows: NDArray[np.integer[Any]]) -> bytes:

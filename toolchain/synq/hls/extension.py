@@ -13,8 +13,9 @@ from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 from hls4ml.model.attributes import Attribute
 from hls4ml.model.layers import Layer
 
-from synq.estimate import ArrayPlan, drain_lanes
-from synq.layout import Layout
+from synq.hls.design import ArrayPlan
+from synq.hls.estimate import drain_lanes
+from synq.hls.layout import Layout
 from synq.network import SynapseArray
 from synq.resources import folder
 
@@ -55,9 +56,9 @@ def kernel_constants(array: SynapseArray, plan: ArrayPlan) -> dict[str, int | st
     """What the C++ config of an array says beyond what its Keras layer knows: how it is built."""
     layout = Layout(array, plan.parallel_rows)
     return {
-        "n_values": len(layout.values),
-        "has_sign": str(layout.has_sign).lower(),
-        "code_bits": layout.code_bits,
+        "n_values": len(layout.signed.values),
+        "has_sign": str(layout.signed.has_sign).lower(),
+        "code_bits": layout.signed.code_bits,
         "word_codes": layout.codes_per_word,
         "n_words": layout.words_per_row,
         "parallel_rows": plan.parallel_rows,

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from synq.board import Board
 from synq.errors import SynqError
-from synq.estimate import ArrayPlan
 from synq.fixedpoint import FixedPoint
 from synq.hls import extension
-from synq.hls.csim import PROJECT, Stages, integer_lines, stage_sizes
+from synq.hls.csim import PROJECT, integer_lines
+from synq.hls.design import ArrayPlan
+from synq.hls.layout import Layout
 from synq.hls.qkeras_model import layer_format, raw_integers
-from synq.layout import Layout
-from synq.network import QuantizedNetwork, Trace
+from synq.network import QuantizedNetwork, Stages, Trace, stage_sizes
 from synq.resources import folder
 
 MAX_WIDTH = 4096  # Vivado HLS refuses to unroll further (hls4ml issues 904, 1013, 1157)

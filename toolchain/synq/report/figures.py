@@ -5,14 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from synq.quantize import Method
-from synq.sweep import (
-    PAPER_GAP_AT_5,
-    PAPER_PROPOSED_AT_10,
-    PAPER_SOFTWARE,
-    Cell,
-    Curve,
-    Sweep,
-)
+from synq.sweep import PAPER_GAP_AT_5, PAPER_PROPOSED_AT_10, PAPER_SOFTWARE, Cell, Curve, Sweep
 
 if TYPE_CHECKING:  # loading matplotlib takes half a second
     from matplotlib.axes import Axes

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synq.errors import SynqError
+from synq.learn.prepare import Prepared, Stopwatch
 from synq.network import QuantizedNetwork, Trace, require_equal
-from synq.output import write_files
-from synq.prepare import Prepared, Stopwatch
 from synq.progress import Progress, Task
+from synq.project.output import write_files
 from synq.rtl import simulate
-from synq.rtl.verilog import RtlArray, RtlDesign, render_rtl
+from synq.rtl.design import RtlArray, RtlDesign
+from synq.rtl.verilog import render_rtl
 
 _PARTS = 4  # simulations at a time, on any machine: the cycles counted depend on it
 _TRAFFIC = simulate.Traffic(gap=0.3, stall=0.3, seed=1)

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synq.network import QuantizedNetwork
-from synq.rtl.verilog import Layer, RtlDesign, plan_layers
+from synq.rtl.design import RtlDesign
+from synq.rtl.placement import PlacedArray, plan_layers
 
 _STEADY = 5  # images after which dense arrays repeat themselves
 _LONG_AGO = -1000
@@ -38,14 +39,14 @@ class Cycles:
         return np.diff(self.ends)
 
 
-def worst_case(layers: list[Layer]) -> tuple[int, int]:
+def worst_case(layers: list[PlacedArray]) -> tuple[int, int]:
     """Latency and interval in cycles, every input of every array nonzero."""
     counts = [_full(layer)[None].repeat(_STEADY, axis=0) for layer in layers]
     ends = _ends(layers, counts)
     return int(ends[0]), int(np.diff(ends)[_STEADY // 2 :].max())
 
 
-def of_wide_answers(layers: list[Layer]) -> tuple[int, int]:
+def of_wide_answers(layers: list[PlacedArray]) -> tuple[int, int]:
     """Latency and interval in cycles of unrolled arrays that answer in one wide beat."""
     beats, classes = layers[0].beats, (layers[-1].array.n_out - 1).bit_length()
     depth = sum(layer.sum_depth + 1 for layer in layers) + classes
@@ -69,7 +70,7 @@ def count_cycles(
     return Cycles(_ends(layers, counts))
 
 
-def _full(layer: Layer) -> NDArray[np.int64]:
+def _full(layer: PlacedArray) -> NDArray[np.int64]:
     """(banks,) rows that each bank hands out if no input is zero."""
     if layer.plan.unrolled:
         return np.ones(1, dtype=np.int64)
@@ -81,7 +82,7 @@ def _full(layer: Layer) -> NDArray[np.int64]:
     return full
 
 
-def _rows(layer: Layer, inputs: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+def _rows(layer: PlacedArray, inputs: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     """(n_samples, banks) rows that each bank hands out."""
     if layer.plan.unrolled or not layer.plan.event_driven:
         return np.broadcast_to(_full(layer), (len(inputs), max(1, layer.plan.rows)))
@@ -93,7 +94,7 @@ def _rows(layer: Layer, inputs: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     return np.stack(counts, axis=1)
 
 
-def _ends(layers: list[Layer], counts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+def _ends(layers: list[PlacedArray], counts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     core = _Core(layers)
     first = [each[:, 0].tolist() for each in counts]
     others = [each[:, 1:].max(axis=1, initial=0).tolist() for each in counts]
@@ -102,7 +103,7 @@ def _ends(layers: list[Layer], counts: list[NDArray[np.int64]]) -> NDArray[np.in
 
 
 class _Core:
-    def __init__(self, layers: list[Layer]) -> None:
+    def __init__(self, layers: list[PlacedArray]) -> None:
         self.stages = [_Stage(layer, _out_lanes(layers, layer.index)) for layer in layers]
         self.answer = _LONG_AGO  # when the last beat of sums was taken
 
@@ -132,7 +133,7 @@ class _Core:
         return self.answer + 3  # choosing the largest takes a cycle longer
 
 
-def _out_lanes(layers: list[Layer], index: int) -> int:
+def _out_lanes(layers: list[PlacedArray], index: int) -> int:
     return layers[index + 1].in_lanes if index + 1 < len(layers) else 2
 
 
@@ -140,7 +141,7 @@ def _out_lanes(layers: list[Layer], index: int) -> int:
 class _Stage:
     """An array, and the times of the images that it still remembers."""
 
-    layer: Layer
+    layer: PlacedArray
     out_lanes: int
     closed: int = _LONG_AGO  # the last beat of the latest image was taken
     accepted: int = _LONG_AGO  # the latest beat was taken

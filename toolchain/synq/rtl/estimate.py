@@ -22,12 +22,12 @@ from math import ceil
 
 import numpy as np
 
-from synq.board import Resources
-from synq.estimate import Estimate
+from synq.cost import Estimate, Resources
 from synq.network import QuantizedNetwork
 from synq.rtl.cycles import worst_case
-from synq.rtl.verilog import BLOCK_BITS, Layer, RtlDesign, plan_layers
-from synq.rtl.yosys import Usage
+from synq.rtl.design import RtlDesign
+from synq.rtl.placement import PlacedArray, plan_layers
+from synq.rtl.verilog import BLOCK_BITS
 
 _SHORTEST_SRL = 3
 _DEEP = 32  # words of a LUT used as memory
@@ -38,7 +38,7 @@ class RtlEstimate:
     """A design's estimate, and each layer's share of it."""
 
     total: Estimate
-    layers: tuple[Usage, ...]
+    layers: tuple[Resources, ...]
 
 
 def estimate_design(network: QuantizedNetwork, design: RtlDesign) -> Estimate:
@@ -50,19 +50,18 @@ def estimate_design(network: QuantizedNetwork, design: RtlDesign) -> Estimate:
     return estimate_layers(plan_layers(network, design)).total
 
 
-def estimate_layers(layers: list[Layer]) -> RtlEstimate:
+def estimate_layers(layers: list[PlacedArray]) -> RtlEstimate:
     """The same, of layers as `plan_layers` makes them."""
     shares = tuple(
         estimate_layer(layer, layers[index + 1].in_lanes if index + 1 < len(layers) else 2)
         for index, layer in enumerate(layers)
     )
-    whole = sum(shares, Usage(lut=3, ff=1))
+    whole = sum(shares, Resources(lut=3, ff=1))
     latency, interval = worst_case(layers)
-    resources = Resources(whole.lut, whole.lutram, whole.ff, whole.bram_18k, whole.dsp, 0)
-    return RtlEstimate(Estimate(resources, latency, interval), shares)
+    return RtlEstimate(Estimate(whole, latency, interval), shares)
 
 
-def estimate_layer(layer: Layer, out_lanes: int) -> Usage:
+def estimate_layer(layer: PlacedArray, out_lanes: int) -> Resources:
     """One layer; without the top module's few LUTs.
 
     Args:
@@ -78,10 +77,10 @@ def estimate_layer(layer: Layer, out_lanes: int) -> Usage:
     else:
         parts.append(_weigher(layer, out_lanes))
     parts.append(_result(layer) if layer.activation is None else _activation(layer, out_lanes))
-    return sum(parts, Usage())
+    return sum(parts, Resources())
 
 
-def _unrolled(layer: Layer) -> Usage:
+def _unrolled(layer: PlacedArray) -> Resources:
     inputs = layer.array.n_in * layer.array.input_format.width
     answer = layer.array.n_out * layer.array.accumulator.width
     lut = sum(neuron.luts for neuron in layer.neurons)
@@ -89,24 +88,24 @@ def _unrolled(layer: Layer) -> Usage:
     if layer.activation is not None:
         answer = layer.array.n_out * layer.activation.width
         lut += 2 * answer
-    return Usage(lut=lut + 50, ff=ff + inputs + answer + 50) + _memory(_DEEP, answer)
+    return Resources(lut=lut + 50, ff=ff + inputs + answer + 50) + _memory(_DEEP, answer)
 
 
 def _index_bits(count: int) -> int:
     return max(1, (count - 1).bit_length())
 
 
-def _delay(width: int, cycles: int) -> Usage:
+def _delay(width: int, cycles: int) -> Resources:
     if cycles >= _SHORTEST_SRL:
-        return Usage(lut=width, lutram=width)
-    return Usage(ff=width * cycles)
+        return Resources(lut=width, lutram=width)
+    return Resources(ff=width * cycles)
 
 
-def _memory(depth: int, width: int) -> Usage:
+def _memory(depth: int, width: int) -> Resources:
     """A memory of logic with a port to write and one to read: RAM32M or RAM64M, 6 or 3 bits."""
     bits = 6 if depth <= _DEEP else 3
     luts = 4 * ceil(depth / (_DEEP if depth <= _DEEP else 64)) * ceil(width / bits)
-    return Usage(lut=luts, lutram=luts)
+    return Resources(lut=luts, lutram=luts)
 
 
 def block_rams(depth: int, width: int) -> int:
@@ -120,36 +119,36 @@ def block_rams(depth: int, width: int) -> int:
     return min(small, large)
 
 
-def _intake(layer: Layer) -> Usage:
+def _intake(layer: PlacedArray) -> Resources:
     x, index = layer.array.input_format.width, _index_bits(layer.beats)
     wide = layer.lanes * x
-    usage = Usage(lut=wide + 2 * index + 6, ff=wide + 2 * index + 4)
+    usage = Resources(lut=wide + 2 * index + 6, ff=wide + 2 * index + 4)
     if layer.in_lanes > layer.lanes:  # gearbox
         lane = _index_bits(layer.in_lanes)
         count = _index_bits(layer.array.n_in)
         choice = x * ceil((layer.in_lanes - 1) / 3)
-        usage += Usage(lut=choice + lane + 2 * count, ff=lane + count)
+        usage += Resources(lut=choice + lane + 2 * count, ff=lane + count)
     return usage
 
 
-def _codes(layer: Layer) -> Usage:
+def _codes(layer: PlacedArray) -> Resources:
     depth = 1 << layer.address
     named = 0  # bits of the words that name the levels
     if layer.plan.bucket_rows:
         named = int(np.bitwise_or.reduce(np.arange(layer.levels))) | 1 << layer.index_bits
-    usage = Usage()
+    usage = Resources()
     for rows in layer.placement:
         # Bits that are zero in every word are no memory.
         ones = np.bitwise_or.reduce(layer.codes[rows[rows >= 0]], axis=0) | named
         width = sum(int(each).bit_count() for each in ones)
         if depth * layer.array.n_out * layer.code_bits > BLOCK_BITS:
-            usage += Usage(ff=width, bram_18k=block_rams(depth, width))
+            usage += Resources(ff=width, bram_18k=block_rams(depth, width))
         else:
-            usage += Usage(lut=width * max(1, depth // 64), ff=2 * width)
+            usage += Resources(lut=width * max(1, depth // 64), ff=2 * width)
     return usage
 
 
-def _dense(layer: Layer) -> Usage:
+def _dense(layer: PlacedArray) -> Resources:
     x, address, banks, group = (
         layer.array.input_format.width,
         layer.address,
@@ -158,40 +157,42 @@ def _dense(layer: Layer) -> Usage:
     )
     index = address if layer.rotate else _index_bits(layer.beats)
     lane = _index_bits(group) if group > 1 else 0
-    usage = Usage(lut=14, ff=10)
+    usage = Resources(lut=14, ff=10)
     # Bank 0 is read by itself where it waits or has fewer rows.
     apart = banks > 1 and (layer.plan.bucket_rows > 0 or layer.first_words != layer.words)
-    walk = Usage(lut=address + 5, ff=3 * address + 2)
+    walk = Resources(lut=address + 5, ff=3 * address + 2)
     if group > 1:
-        walk += Usage(lut=index + lane + 3, ff=index + 2 * lane)
-    usage += walk.times(1 + apart)
-    bank = Usage(lut=x * (ceil((group - 1) / 3) + bool(layer.array.bias_input)), ff=x)
+        walk += Resources(lut=index + lane + 3, ff=index + 2 * lane)
+    usage += walk * (1 + apart)
+    bank = Resources(lut=x * (ceil((group - 1) / 3) + bool(layer.array.bias_input)), ff=x)
     depth, width = 2 << index, group * x
     if layer.block_inputs:
-        bank += Usage(bram_18k=block_rams(depth, width))
+        bank += Resources(bram_18k=block_rams(depth, width))
     else:
-        bank += _memory(depth, width) + Usage(ff=width)
+        bank += _memory(depth, width) + Resources(ff=width)
     if layer.rotate:
         pixel = ceil(layer.lanes / 3) + (layer.lanes > 3)
-        bank += Usage(lut=x * pixel + layer.lanes + 5 + index)
-        usage += Usage(lut=banks + index, ff=banks + index)
-    return usage + bank.times(banks)
+        bank += Resources(lut=x * pixel + layer.lanes + 5 + index)
+        usage += Resources(lut=banks + index, ff=banks + index)
+    return usage + bank * (banks)
 
 
-def _events(layer: Layer) -> Usage:
+def _events(layer: PlacedArray) -> Resources:
     x, address, group = layer.array.input_format.width, layer.address, layer.group
     index = _index_bits(layer.beats)
     count = index + 1
-    lane = Usage(lut=3 * count + 4, ff=2 * count + x + index + 1)
+    lane = Resources(lut=3 * count + 4, ff=2 * count + x + index + 1)
     lane += _memory(2 << index, x + index)
     if group > 1:
-        lane += Usage(lut=address // 2)  # naming the row; half of it joins the choice of the lane
-    bank = Usage(lut=(x + address) * ceil((group - 1) / 5) + 2, ff=x + address)
-    usage = Usage(lut=8, ff=5) + lane.times(layer.lanes) + bank.times(layer.plan.rows)
-    return usage + Usage(lut=4, ff=2).times(layer.array.bias_input is not None)
+        lane += Resources(
+            lut=address // 2
+        )  # naming the row; half of it joins the choice of the lane
+    bank = Resources(lut=(x + address) * ceil((group - 1) / 5) + 2, ff=x + address)
+    usage = Resources(lut=8, ff=5) + lane * (layer.lanes) + bank * (layer.plan.rows)
+    return usage + Resources(lut=4, ff=2) * (layer.array.bias_input is not None)
 
 
-def _banks(layer: Layer) -> Usage:
+def _banks(layer: PlacedArray) -> Resources:
     """The bucket banks, their place in time, and the control of the array."""
     n_out, x, address, width = (
         layer.array.n_out,
@@ -203,37 +204,37 @@ def _banks(layer: Layer) -> Usage:
     skew = banks + 1 if banks else 0
     back = max(banks, levels) if decoded else banks
     chain = 7 + max(back, skew) if decoded else banks + 4
-    usage = Usage(lut=25 if banks else 8, ff=chain + (7 + skew if decoded else chain) + 12)
+    usage = Resources(lut=25 if banks else 8, ff=chain + (7 + skew if decoded else chain) + 12)
     # The numbers of rows and levels, one chain for all banks.
     if decoded:  # two bits that follow an image to its end
-        usage += Usage(lut=2, lutram=2)
-    usage += Usage(lut=2 * address * (banks > 0), ff=address * (2 + max(back, skew)))
-    usage += Usage(ff=address * max(0, banks - 1))
+        usage += Resources(lut=2, lutram=2)
+    usage += Resources(lut=2 * address * (banks > 0), ff=address * (2 + max(back, skew)))
+    usage += Resources(ff=address * max(0, banks - 1))
     for bank in range(banks):
-        usage += _delay(x, bank) + Usage(lut=address, ff=2 * x + 4)
+        usage += _delay(x, bank) + Resources(lut=address, ff=2 * x + 4)
     words = 2 << layer.index_bits if not decoded else 1 << layer.index_bits
     memory = 4 * ceil(width / 8) * ceil(words / _DEEP)
-    lane = Usage(lut=width + memory, lutram=memory, ff=width)
-    usage += lane.times(banks * n_out)
+    lane = Resources(lut=width + memory, lutram=memory, ff=width)
+    usage += lane * (banks * n_out)
     if decoded and banks:
-        usage += _delay(n_out * width, back - banks) + Usage(ff=n_out * width)
+        usage += _delay(n_out * width, back - banks) + Resources(ff=n_out * width)
     return usage
 
 
-def _multipliers(layer: Layer) -> Usage:
+def _multipliers(layer: PlacedArray) -> Resources:
     n_out, x, address = layer.array.n_out, layer.array.input_format.width, layer.address
     banks, decoded = layer.plan.bucket_rows, layer.plan.decoded_rows
     value = _value_luts(layer) * (1 << max(0, layer.code_bits - 6))
-    row = Usage(lut=n_out * value, ff=2 * x, dsp=n_out) + _delay(x, banks + 1 if banks else 0)
-    usage = row.times(decoded)
+    row = Resources(lut=n_out * value, ff=2 * x, dsp=n_out) + _delay(x, banks + 1 if banks else 0)
+    usage = row * (decoded)
     if banks:
-        usage += Usage(lut=n_out * min(x, layer.total_bits) + address * decoded)
+        usage += Resources(lut=n_out * min(x, layer.total_bits) + address * decoded)
     # Three sums are added at once: measured, one and a half LUTs a bit.
     adders = 1.5 if decoded == 3 else decoded - 1
-    return usage + Usage(lut=round(n_out * layer.array.accumulator.width * adders))
+    return usage + Resources(lut=round(n_out * layer.array.accumulator.width * adders))
 
 
-def _value_luts(layer: Layer) -> int:
+def _value_luts(layer: PlacedArray) -> int:
     """Different bits of a code's value that are neither constant nor a bit of the code."""
     values = layer.values
     given = [
@@ -245,42 +246,42 @@ def _value_luts(layer: Layer) -> int:
     return sum(len(set(bit)) > 1 and bit not in given for bit in bits)
 
 
-def _unload(layer: Layer, lanes: int) -> Usage:
+def _unload(layer: PlacedArray, lanes: int) -> Resources:
     n_out, accumulator = layer.array.n_out, layer.array.accumulator.width
     held = n_out * accumulator
     beats = -(-n_out // lanes)
     index = _index_bits(beats)
-    usage = _select(lanes * accumulator, beats) + Usage(lut=index + 10, ff=held + index + 8)
+    usage = _select(lanes * accumulator, beats) + Resources(lut=index + 10, ff=held + index + 8)
     if layer.plan.event_driven:
-        usage += Usage(lut=2, ff=held + 2)
+        usage += Resources(lut=2, ff=held + 2)
     return usage
 
 
-def _select(width: int, count: int) -> Usage:
-    usage, left, index = Usage(), count, _index_bits(count)
+def _select(width: int, count: int) -> Resources:
+    usage, left, index = Resources(), count, _index_bits(count)
     for _ in range((index + 1) // 2):
         left = -(-left // 4)
         index = max(0, index - 2)
-        usage += Usage(lut=left * width, ff=left * width + index)
+        usage += Resources(lut=left * width, ff=left * width + index)
     return usage
 
 
-def _weigher(layer: Layer, lanes: int) -> Usage:
+def _weigher(layer: PlacedArray, lanes: int) -> Resources:
     n_out, accumulator = layer.array.n_out, layer.array.accumulator.width
     turns = -(-n_out // lanes)
     usage = _select(lanes * layer.total_bits, turns)
-    usage += Usage(ff=turns * lanes * layer.total_bits)
-    group = Usage(lut=accumulator, ff=accumulator, dsp=1)
+    usage += Resources(ff=turns * lanes * layer.total_bits)
+    group = Resources(lut=accumulator, ff=accumulator, dsp=1)
     group += _memory(1 << _index_bits(turns), accumulator)
-    return usage + group.times(lanes) + Usage(lut=20, ff=20)
+    return usage + group * (lanes) + Resources(lut=20, ff=20)
 
 
-def _activation(layer: Layer, lanes: int) -> Usage:
+def _activation(layer: PlacedArray, lanes: int) -> Resources:
     assert layer.activation is not None
     accumulator, width = layer.array.accumulator.width, layer.activation.width
-    return Usage(lut=lanes * (accumulator + width + 4) + 3, ff=lanes * width + 2)
+    return Resources(lut=lanes * (accumulator + width + 4) + 3, ff=lanes * width + 2)
 
 
-def _result(layer: Layer) -> Usage:
+def _result(layer: PlacedArray) -> Resources:
     accumulator = layer.array.accumulator.width
-    return Usage(lut=3 * accumulator, ff=4 * accumulator + 25)
+    return Resources(lut=3 * accumulator, ff=4 * accumulator + 25)

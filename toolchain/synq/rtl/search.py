@@ -6,13 +6,14 @@ from functools import cached_property
 
 import numpy as np
 
-from synq.board import Resources
+from synq.cost import Estimate, Resources
 from synq.errors import SynqError, UsageError
-from synq.estimate import Datapath, Estimate
 from synq.network import QuantizedNetwork, SynapseArray
+from synq.request import BUDGET, Datapath, Request
 from synq.rtl.cycles import of_wide_answers
+from synq.rtl.design import RtlArray, RtlDesign, wide_result
 from synq.rtl.estimate import estimate_layer, estimate_layers
-from synq.rtl.verilog import Layer, RtlArray, RtlDesign, plan_layers, wide_result
+from synq.rtl.placement import PlacedArray, plan_layers
 
 _TYPICAL_EVENTS = 3  # an event-driven array rarely takes more than a third of its worst case
 _MOST_VALUES = 32  # of buckets
@@ -24,63 +25,45 @@ _LATER_ROWS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32)
 _MOST_ROWS = 64
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What a design must have.
-
-    Attributes:
-        rows: rows a cycle of the first array; None for any.
-        datapath: of every array; None for any.
-        event_driven: whether zero inputs are skipped.
-        beat_bits: width of the input stream.
-    """
-
-    rows: int | None
-    datapath: Datapath | None
-    event_driven: bool
-    beat_bits: int
-
-
 def rtl_designs(
-    network: QuantizedNetwork, available: Resources, budget: float, asked: Asked
+    network: QuantizedNetwork, available: Resources, request: Request
 ) -> Iterator[tuple[RtlDesign, Estimate]]:
     """Designs whose later arrays do not hold up the first, as far as there are any.
 
     Args:
         available: resources of the board.
-        budget: share of these that a design should stay within.
 
     Raises:
         UsageError: the datapath is not one of the Verilog's.
         SynqError: no design can be built.
     """
-    if asked.datapath is Datapath.BANK:
+    if request.datapath is Datapath.BANK:
         raise UsageError("--datapath bank needs --flow hls; the Verilog has decode and buckets")
-    if asked.datapath is Datapath.UNROLLED or (
-        asked == Asked(None, None, False, asked.beat_bits)
-        and _synapse_bits(network) <= budget * available.lut
+    if request.datapath is Datapath.UNROLLED or (
+        not (request.fixes_rows or request.datapath or request.event_driven)
+        and _synapse_bits(network) <= BUDGET * available.lut
     ):
         arrays = (RtlArray(0, 0, unrolled=True),) * len(network.arrays)
         # A wide stream is not to wait for answers of 64 bits.
-        wide = wide_result(network.sizes[-1]) if asked.beat_bits > 64 else 64
-        design = RtlDesign(arrays, asked.beat_bits, wide)
+        wide = wide_result(network.sizes[-1]) if request.beat_bits > 64 else 64
+        design = RtlDesign(arrays, request.beat_bits, wide)
         layers = plan_layers(network, design)
         estimate = estimate_layers(layers).total
         if wide > 64:
             latency, interval = of_wide_answers(layers)
             estimate = replace(estimate, latency=latency, interval=interval)
         yield design, estimate
-    if asked.datapath is Datapath.UNROLLED:
+    if request.datapath is Datapath.UNROLLED:
         return
     later = [
-        _Later(array, index, available, asked)
+        _Later(array, index, available, request)
         for index, array in enumerate(network.arrays[1:], start=1)
     ]
     found = False
-    for first in _first_arrays(network, available, budget, asked):
-        layer = _first_layer(network, first, asked.beat_bits)
+    for first in _first_arrays(network, available, request):
+        layer = _first_layer(network, first, request.beat_bits)
         interval, busy = _interval(layer), _busy(layer)
-        if asked.event_driven:
+        if request.event_driven:
             interval = -(-interval // _TYPICAL_EVENTS)
         rest = [
             each.balanced(array.n_out, interval, 0 if index else busy)
@@ -89,7 +72,7 @@ def rtl_designs(
         if None in rest:
             continue
         plans = (first, *(plan for plan in rest if plan is not None))
-        design = RtlDesign(plans, asked.beat_bits)
+        design = RtlDesign(plans, request.beat_bits)
         found = True
         yield design, estimate_layers(plan_layers(network, design)).total
     if not found:
@@ -100,8 +83,8 @@ def rtl_designs(
         )
 
 
-def _first_layer(network: QuantizedNetwork, plan: RtlArray, beat_bits: int) -> Layer:
-    return Layer(0, network.arrays[0], plan, beat_bits // network.input_format.width)
+def _first_layer(network: QuantizedNetwork, plan: RtlArray, beat_bits: int) -> PlacedArray:
+    return PlacedArray(0, network.arrays[0], plan, beat_bits // network.input_format.width)
 
 
 def _synapse_bits(network: QuantizedNetwork) -> int:
@@ -112,31 +95,34 @@ def _synapse_bits(network: QuantizedNetwork) -> int:
 
 
 def _first_arrays(
-    network: QuantizedNetwork, available: Resources, budget: float, asked: Asked
+    network: QuantizedNetwork, available: Resources, request: Request
 ) -> Iterator[RtlArray]:
     array = network.arrays[0]
-    arriving = asked.beat_bits // network.input_format.width
-    if asked.rows is not None:
-        counts = [min(asked.rows, array.n_rows)]
+    rows_asked = request.rows_of(array)
+    arriving = request.beat_bits // network.input_format.width
+    if rows_asked is not None:
+        counts = [min(rows_asked, array.n_rows)]
     else:  # the fewest rows of each number of cycles
         most = min(_MOST_ROWS, array.n_rows)
         cycles = {-(-array.n_rows // rows) for rows in range(1, most + 1)}
         counts = sorted({-(-array.n_rows // count) for count in cycles})
     wider = _narrowing_buckets(array)
     # Later arrays take about two rows of multipliers.
-    left = int(budget * available.dsp) - 2 * sum(each.n_out for each in network.arrays[1:])
+    left = int(BUDGET * available.dsp) - 2 * sum(each.n_out for each in network.arrays[1:])
     affordable = max(0, left) // array.n_out
     for rows in counts:
-        if asked.event_driven and rows > arriving:
+        if request.event_driven and rows > arriving:
             continue
         for decoded in sorted({int(rows > 2), 1, min(rows, affordable), rows}):
             buckets = rows - decoded
-            if (buckets and not _has_buckets(array)) or not _has(asked.datapath, buckets, decoded):
+            if (buckets and not _has_buckets(array)) or not _has(
+                request.datapath, buckets, decoded
+            ):
                 continue
-            small = RtlArray(buckets, decoded, asked.event_driven)
+            small = RtlArray(buckets, decoded, request.event_driven)
             lut = buckets * array.n_out * _LEAST_LANE
             too_large = lut > available.lut or decoded * array.n_out > available.dsp
-            if asked.rows is None and too_large and rows > 2:
+            if rows_asked is None and too_large and rows > 2:
                 continue
             yield small
             if buckets and wider is not None:
@@ -160,11 +146,11 @@ def _narrowing_buckets(array: SynapseArray) -> int | None:
     """The fewest buckets beyond one a value that save memory in every lane."""
     if not _has_buckets(array):
         return None
-    plain = Layer(0, array, RtlArray(1, 0), 1)
+    plain = PlacedArray(0, array, RtlArray(1, 0), 1)
     values = len(plain.level_values)
     memories = -(-plain.total_bits // _MEMORY_BITS)
     for buckets in range(values + 1, min(_MOST_VALUES, values + _MORE_BUCKETS) + 1):
-        wider = Layer(0, array, RtlArray(1, 0, buckets=buckets), 1)
+        wider = PlacedArray(0, array, RtlArray(1, 0, buckets=buckets), 1)
         if -(-wider.total_bits // _MEMORY_BITS) < memories:
             return buckets
     return None
@@ -173,19 +159,21 @@ def _narrowing_buckets(array: SynapseArray) -> int | None:
 class _Later:
     """What a later array can be, once counted, for every first one."""
 
-    def __init__(self, array: SynapseArray, index: int, available: Resources, asked: Asked) -> None:
+    def __init__(
+        self, array: SynapseArray, index: int, available: Resources, request: Request
+    ) -> None:
         self.options: dict[int, list[_Option]] = {}  # by lanes; the fewest rows first
         for lanes in (each for each in _LANES if each <= array.n_in):
             options = []
             for rows in (each for each in _LATER_ROWS if each <= array.n_rows):
-                if asked.event_driven and rows > lanes:
+                if request.event_driven and rows > lanes:
                     break
                 for decoded in sorted({int(rows > 1), 1, min(rows, 2), rows}):
                     if rows > decoded and not _has_buckets(array):
                         continue
-                    if _has(asked.datapath, rows - decoded, decoded):
-                        plan = RtlArray(rows - decoded, decoded, asked.event_driven, lanes)
-                        options.append(_Option(Layer(index, array, plan, lanes), available))
+                    if _has(request.datapath, rows - decoded, decoded):
+                        plan = RtlArray(rows - decoded, decoded, request.event_driven, lanes)
+                        options.append(_Option(PlacedArray(index, array, plan, lanes), available))
             self.options[lanes] = options
 
     def balanced(self, n_in: int, interval: int, busy: int) -> RtlArray | None:
@@ -220,7 +208,7 @@ class _Later:
 class _Option:
     """A later array."""
 
-    layer: Layer
+    layer: PlacedArray
     available: Resources
 
     @cached_property
@@ -241,7 +229,7 @@ class _Option:
         return sum(need / have for need, have in pairs if have)
 
 
-def _busy(layer: Layer) -> int:
+def _busy(layer: PlacedArray) -> int:
     """Cycles from an image's drain to its sums, where they are held once."""
     plan = layer.plan
     if plan.event_driven or not plan.decoded_rows:
@@ -249,7 +237,7 @@ def _busy(layer: Layer) -> int:
     return layer.levels + 7 + (plan.bucket_rows + 1 if plan.bucket_rows else 0)
 
 
-def _interval(layer: Layer) -> int:
+def _interval(layer: PlacedArray) -> int:
     """Cycles an image of an array alone, every input nonzero."""
     plan, levels = layer.plan, layer.levels
     held = levels if plan.bucket_rows else 0

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synq.errors import SynqError
-from synq.hls.axis import beats_per_result, pack_results, transfer_ends, unpack_results
-from synq.hls.csim import Stages
-from synq.network import QuantizedNetwork, Trace, first_difference
+from synq.errors import NoToolError, SynqError
+from synq.network import QuantizedNetwork, Stages, Trace, first_difference
 from synq.resources import folder
-from synq.rtl.verilog import TOP, RtlDesign, plan_layers, render_rtl
-from synq.synth.tools import NoToolError
+from synq.rtl.design import RtlDesign
+from synq.rtl.placement import plan_layers
+from synq.rtl.verilog import TOP, render_rtl
+from synq.stream import beats_per_result, pack_results, transfer_ends, unpack_results
 
 _KEEP_ALL = 0xFF
 _PROBABILITY = 1 << 16

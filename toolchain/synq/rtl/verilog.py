@@ -11,99 +11,22 @@ How an array is built (`RtlArray`):
 - or `unrolled`: the synapses are logic, a pipeline takes an image a cycle (`synq.rtl.unrolled`).
 """
 
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-
 import numpy as np
 from jinja2 import Environment, StrictUndefined
-from numpy.typing import NDArray
 
-from synq.errors import SynqError
-from synq.fixedpoint import FixedPoint, Overflow, Rounding, signed_width
-from synq.hls.axis import beats_per_result, check_logits
-from synq.layout import Layout
-from synq.network import QuantizedNetwork, SynapseArray
+from synq.fixedpoint import Overflow, Rounding
+from synq.network import QuantizedNetwork
 from synq.resources import folder
-from synq.rtl.unrolled import Neuron, concat, rounding_shift, unroll
+from synq.rtl.design import RtlDesign
+from synq.rtl.placement import PlacedArray, plan_layers
+from synq.rtl.unrolled import Neuron, concat, rounding_shift
+from synq.stream import check_logits
 
 TOP = "synq_top"
-_MOST_BUCKETS = 32  # a look-up table used as memory is 32 deep
-_BLOCK_INPUT_BITS = 2048  # likewise, of inputs, which can be written
 BLOCK_BITS = 4096  # a memory smaller than this is built from logic
 _QUEUE = 5  # likewise: binary logarithm
 _MARGIN = 4  # cycles in and out of a pipeline, beside its own
 _ROUNDING = {Rounding.TRN: 0, Rounding.RND: 1, Rounding.RND_CONV: 2}
-
-
-@dataclass(frozen=True)
-class RtlArray:
-    """How one array is built.
-
-    Attributes:
-        bucket_rows: rows a cycle on level buckets.
-        decoded_rows: rows a cycle on multipliers, n_out a row. With 0 the buckets' totals are
-            weighed by a few shared multipliers, one lane after the other.
-        event_driven: whether rows whose input is zero are skipped.
-        lanes: inputs that arrive in a cycle from the array before; of the first array, what a beat
-            of the stream holds.
-        buckets: at most so many buckets a lane. More than there are values spreads the commonest
-            values over several, which makes each narrower; None for one a value.
-        unrolled: whether the synapses are logic rather than codes in memories: an image a cycle.
-        logic_levels: of an unrolled array, counters, adders or tables between two registers.
-    """
-
-    bucket_rows: int
-    decoded_rows: int
-    event_driven: bool = False
-    lanes: int = 1
-    buckets: int | None = None
-    unrolled: bool = False
-    logic_levels: int = 2
-
-    def __post_init__(self) -> None:
-        if self.unrolled and (self.bucket_rows or self.decoded_rows or self.event_driven):
-            raise ValueError("an unrolled array has no rows: neither buckets nor decoded ones")
-        if self.bucket_rows < 0 or self.decoded_rows < 0 or (self.rows < 1 and not self.unrolled):
-            raise ValueError("an array needs at least one row a cycle")
-        if self.logic_levels < 1:
-            raise ValueError(f"logic_levels must be at least 1, got {self.logic_levels}")
-        if self.lanes < 1:
-            raise ValueError(f"lanes must be at least 1, got {self.lanes}")
-
-    @property
-    def rows(self) -> int:
-        """Rows a cycle."""
-        return self.bucket_rows + self.decoded_rows
-
-
-@dataclass(frozen=True)
-class RtlDesign:
-    """How a network is built.
-
-    Attributes:
-        arrays: one an array of the network.
-        beat_bits: width of the input stream; 64 is the contract of `synq.hls.axis`.
-        result_bits: width of the output stream: 64, or of an unrolled last array all the 64-bit
-            beats of an image side by side (see `wide_result`).
-    """
-
-    arrays: tuple[RtlArray, ...]
-    beat_bits: int = 64
-    result_bits: int = 64
-
-    def __post_init__(self) -> None:
-        if self.beat_bits < 64 or self.beat_bits % 64:
-            raise ValueError(f"beat_bits must be a multiple of 64, got {self.beat_bits}")
-
-    def flows(self, index: int) -> bool:
-        """Whether arrays `index - 1` and `index` are one pipeline."""
-        pair = self.arrays[max(0, index - 1) : index + 1]
-        return len(pair) == 2 and all(array.unrolled for array in pair)
-
-
-def wide_result(n_out: int) -> int:
-    """Bits of an image's whole answer, in one beat."""
-    return 64 * beats_per_result(n_out)
 
 
 def render_rtl(network: QuantizedNetwork, design: RtlDesign) -> dict[str, bytes]:
@@ -159,318 +82,13 @@ def render_rtl(network: QuantizedNetwork, design: RtlDesign) -> dict[str, bytes]
     return files
 
 
-def plan_layers(network: QuantizedNetwork, design: RtlDesign) -> list["Layer"]:
-    """The layers of a design.
-
-    Raises:
-        SynqError: a layer cannot be built so.
-    """
-    if len(design.arrays) != len(network.arrays):
-        raise SynqError(
-            f"the design describes {len(design.arrays)} arrays, the network has "
-            f"{len(network.arrays)}"
-        )
-    n_out = network.sizes[-1]
-    if design.result_bits != 64:
-        if design.result_bits != wide_result(n_out):
-            raise SynqError(
-                f"the output stream of {n_out} outputs has 64 bits or {wide_result(n_out)}, got "
-                f"{design.result_bits}"
-            )
-        if not design.arrays[-1].unrolled:
-            raise SynqError(
-                "only an unrolled last array answers in one wide beat: use a 64-bit output stream"
-            )
-    layers = []
-    for index, (array, plan) in enumerate(zip(network.arrays, design.arrays, strict=True)):
-        lanes = array.n_in if design.flows(index) else plan.lanes
-        if index == 0:
-            lanes = design.beat_bits // array.input_format.width
-        activation = (*network.activations, None)[index]
-        layers.append(Layer(index, array, plan, lanes, activation))
-    return layers
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """One array and how it is built: where its rows and codes lie.
-
-    Attributes:
-        index: number of the array.
-        array: its synapses.
-        plan: how it is built.
-        in_lanes: inputs that arrive in a cycle.
-        activation: format of its outputs; None for the network's own.
-    """
-
-    index: int
-    array: SynapseArray
-    plan: RtlArray
-    in_lanes: int
-    activation: FixedPoint | None = None
-
-    def __post_init__(self) -> None:
-        if self.plan.event_driven and self.lanes < self.plan.rows:
-            raise SynqError(
-                f"array {self.index}: an event-driven array takes at most as many rows a cycle as "
-                f"inputs arrive in one, {self.lanes}, got {self.plan.rows}: use fewer rows"
-            )
-        if self.plan.bucket_rows and len(self._bucket_values) > _MOST_BUCKETS:
-            raise SynqError(
-                f"array {self.index}: level buckets hold at most {_MOST_BUCKETS} values, the "
-                f"codebook has {len(self._bucket_values)}: use decoded rows only"
-            )
-
-    @cached_property
-    def neurons(self) -> list[Neuron]:
-        """The outputs of an unrolled array."""
-        return unroll(self.array, self.activation, self.plan.logic_levels)
-
-    @property
-    def sum_depth(self) -> int:
-        """Cycles from a whole image to the sums of an unrolled array."""
-        return max(neuron.depth for neuron in self.neurons)
-
-    @property
-    def lanes(self) -> int:
-        """Inputs stored in a cycle; an array of one row a cycle needs no more than one."""
-        return 1 if self.plan.rows == 1 and not self.plan.event_driven else self.in_lanes
-
-    @property
-    def beats(self) -> int:
-        """Cycles that storing an image takes."""
-        return -(-self.array.n_in // self.lanes)
-
-    @property
-    def rotate(self) -> bool:
-        """Whether rows go to the banks in turn; else each lane belongs to a bank."""
-        return not self.plan.event_driven and self.lanes < self.plan.rows
-
-    @property
-    def group(self) -> int:
-        """Lanes of a bank, at most."""
-        return 1 if self.rotate else -(-self.lanes // self.plan.rows)
-
-    @property
-    def block_inputs(self) -> bool:
-        """Whether a bank's inputs, of two images, lie in block RAM."""
-        words = 2 << (self.address if self.rotate else max(1, (self.beats - 1).bit_length()))
-        bits = words * self.group * self.array.input_format.width
-        return bits > _BLOCK_INPUT_BITS
-
-    @cached_property
-    def placement(self) -> NDArray[np.int64]:
-        """(rows, words) int64: the array's row in each word of each bank, -1 where is none."""
-        n_in, banks = self.array.n_in, self.plan.rows
-        rows = np.arange(n_in)
-        biased = self.array.bias_input is not None
-        if self.rotate:
-            bank, word = self._turns(self.skip)
-            bias = bank[n_in], word[n_in]
-            words = int(word[: n_in + biased].max()) + 1
-            bank, word = bank[:n_in], word[:n_in]
-        else:
-            beat, lane = rows // self.lanes, rows % self.lanes
-            bank = banks - 1 - lane % banks
-            word = beat * np.where(bank, self.group, self.lanes // banks) + lane // banks
-            words = self.beats * self.group
-            bias = banks - 1, words
-            words += biased
-        placement = np.full((banks, words), -1, dtype=np.int64)
-        placement[bank, word] = rows
-        if biased:
-            placement[bias] = n_in
-        return placement
-
-    def _turns(self, skip: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Bank and word of every input of every beat, in their turn, and of one more.
-
-        Args:
-            skip: from this beat on a new round leaves bank 0 out.
-        """
-        banks, taken = self.plan.rows, np.arange(self.beats * self.lanes + 1)
-        # The first round that ends in beat `skip` or later; the next ones leave bank 0 out.
-        whole = (skip * self.lanes) // banks + 1
-        later = taken - whole * banks
-        bank = np.where(later < 0, taken % banks, 1 + later % max(1, banks - 1))
-        word = np.where(later < 0, taken // banks, whole + later // max(1, banks - 1))
-        return bank, word
-
-    @cached_property
-    def skip(self) -> int:
-        """The beat from which on bank 0 is left out, which makes up for the cycles of its drain."""
-        if not (self.rotate and self.plan.bucket_rows):
-            return self.beats
-        n_rows, waits = self.array.n_rows, self.levels
-        # With every bank busy to the end, bank 0 has `waits` fewer words than the others.
-        rounds = max(1, -(-(n_rows + waits) // self.plan.rows) - waits)
-        skip = min(self.beats, -(-rounds * self.plan.rows // self.lanes))
-        for earlier in range(skip, max(0, skip - self.plan.rows), -1):
-            bank, word = (turns[:n_rows] for turns in self._turns(earlier))
-            if (bank == 0).sum() + waits <= word.max() + 1:
-                return earlier
-        return skip
-
-    @property
-    def first_words(self) -> int:
-        """Rows of bank 0."""
-        if self.rotate:
-            return max(1, int((self.placement[0] >= 0).sum()))
-        return self.words if self.plan.rows == 1 else self.beats * (self.lanes // self.plan.rows)
-
-    @property
-    def words(self) -> int:
-        """Rows of a bank."""
-        return self.placement.shape[1]
-
-    @cached_property
-    def _layout(self) -> Layout:
-        return Layout(self.array, 1)
-
-    @property
-    def _bucket_values(self) -> list[int]:
-        return _bucket_values(self._layout)
-
-    @cached_property
-    def level_values(self) -> list[int]:
-        """The value of each bucket; those to drain first."""
-        return self._buckets[0]
-
-    @cached_property
-    def _buckets(self) -> tuple[list[int], NDArray[np.int64]]:
-        """Each bucket's value, and (n_rows, n_out) the bucket of every synapse.
-
-        A value with several buckets takes them in turn, row by row, in every lane.
-        """
-        return _share_buckets(self.array, self.plan.buckets)
-
-    @property
-    def levels(self) -> int:
-        """Steps of the drain; one idle step without buckets."""
-        if not self.plan.bucket_rows:
-            return 1
-        return max(1, sum(value != 0 for value in self.level_values))
-
-    @property
-    def index_bits(self) -> int:
-        """Bits of a bucket's number."""
-        return max(1, (len(self.level_values) - 1).bit_length())
-
-    @property
-    def code_bits(self) -> int:
-        """Bits of a code; with buckets, a sign above the bucket's number."""
-        return self.index_bits + 1 if self.plan.bucket_rows else self._layout.code_bits
-
-    @cached_property
-    def codes(self) -> NDArray[np.int64]:
-        """(n_rows, n_out) int64."""
-        if not self.plan.bucket_rows:
-            plain: NDArray[np.int64] = self._layout.codes[0].astype(np.int64)
-            return plain
-        sign = (self.array.weights < 0) & self._layout.has_sign
-        codes: NDArray[np.int64] = self._buckets[1] | (sign.astype(np.int64) << self.index_bits)
-        return codes
-
-    @cached_property
-    def total_bits(self) -> int:
-        """Bits that hold the total of any level over the bucket banks; more than an input's."""
-        array, low, high = self.array, 0, 0
-        drive = np.full(array.n_rows, array.input_format.max_raw, dtype=np.int64)
-        if array.bias_input is not None:
-            drive[-1] = array.bias_input
-        rows = self.placement[: self.plan.bucket_rows]
-        rows = rows[rows >= 0]
-        if self.plan.bucket_rows:
-            # The inputs of each lane's codes, added up.
-            lanes = np.arange(array.n_out) << self.code_bits
-            driven = np.broadcast_to(drive[rows][:, None], (len(rows), array.n_out))
-            totals = np.bincount(
-                (self.codes[rows] + lanes).ravel(),
-                driven.ravel(),
-                minlength=array.n_out << self.code_bits,
-            ).reshape(array.n_out, 2, -1)[:, :, : self.levels]
-            high, low = int(totals[:, 0].max()), -int(totals[:, 1].max())
-        return max(signed_width(low, high), array.input_format.width + 2)
-
-    @property
-    def address(self) -> int:
-        """Bits of a word's number in a bank: its rows, then, with buckets, each level twice."""
-        most = self.words + 2 * self.levels + 1
-        if self.rotate:
-            most = max(most, int(self._turns(self.skip)[1].max()) + 1)
-        return max(1, (most - 1).bit_length())
-
-    @property
-    def memories(self) -> dict[str, bytes]:
-        """A memory file a bank: lines of hexadecimal digits, output 0 lowest."""
-        word_bits = self.array.n_out * self.code_bits
-        files = {}
-        for bank in range(self.plan.rows):
-            codes = np.zeros((1 << self.address, self.array.n_out), dtype=np.int64)
-            rows = self.placement[bank]
-            codes[: self.words][rows >= 0] = self.codes[rows[rows >= 0]]
-            if self.plan.bucket_rows:
-                for level in range(self.levels):
-                    codes[self.words + level] = level
-                    codes[self.words + self.levels + level] = level | 1 << self.index_bits
-            files[self.memory_name(bank)] = _hex_lines(codes, self.code_bits, word_bits)
-        return files
-
-    def memory_name(self, bank: int) -> str:
-        return f"codes_{self.index}_{bank}.mem"
-
-    @property
-    def values(self) -> list[int]:
-        """The value of each code."""
-        if self.plan.bucket_rows:
-            magnitudes = self.level_values + [0] * ((1 << self.index_bits) - len(self.level_values))
-            return magnitudes + [-value for value in magnitudes]
-        values = list(self._layout.values)
-        if not self._layout.has_sign:
-            return values + [0] * ((1 << self.code_bits) - len(values))
-        half = values + [0] * ((1 << (self.code_bits - 1)) - len(values))
-        return half + [-value for value in half]
-
-
-def _bucket_values(layout: Layout) -> list[int]:
-    """The value of each level, zero last: nothing is ever drained from it."""
-    return [value for value in layout.values if value] + [0] * (0 in layout.values)
-
-
-@lru_cache(maxsize=64)  # a planner tries many numbers of rows
-def _share_buckets(array: SynapseArray, most: int | None) -> tuple[list[int], NDArray[np.int64]]:
-    layout, weights = Layout(array, 1), array.weights
-    values = _bucket_values(layout)
-    kinds = np.abs(weights) if layout.has_sign else weights
-    counts = np.array([(kinds == value).sum(axis=0).max() for value in values])
-    share = np.ones(len(values), dtype=np.int64)
-    for _ in range((most or 0) - len(values)):
-        busy = np.where(np.array(values) == 0, 0, counts / share)
-        share[int(np.argmax(busy))] += 1
-    buckets: list[int] = []
-    index = np.zeros(weights.shape, dtype=np.int64)
-    for value, parts in zip(values, share.tolist(), strict=True):
-        here = kinds == value
-        index[here] = (len(buckets) + (np.cumsum(here, axis=0) - 1) % parts)[here]
-        buckets += [value] * parts
-    return buckets, index
-
-
-def _hex_lines(codes: NDArray[np.int64], code_bits: int, word_bits: int) -> bytes:
-    bits = (codes[:, :, None] >> np.arange(code_bits)) & 1
-    flat = bits.reshape(len(codes), word_bits).astype(np.uint8)
-    packed = np.packbits(flat, axis=1, bitorder="little")[:, ::-1]
-    digits = -(-word_bits // 4)
-    return "".join(row.tobytes().hex()[-digits:] + "\n" for row in packed).encode()
-
-
 def _vector(values: list[int], bits: int) -> str:
     """A Verilog constant: the values side by side, the first lowest."""
     packed = sum((value & ((1 << bits) - 1)) << (bits * i) for i, value in enumerate(values))
     return f"{len(values) * bits}'h{packed:x}"
 
 
-def _settings(layer: Layer, layers: list[Layer]) -> dict[str, object]:
+def _settings(layer: PlacedArray, layers: list[PlacedArray]) -> dict[str, object]:
     array, plan = layer.array, layer.plan
     last = layer is layers[-1]
     following = None if last else layers[layer.index + 1]
@@ -541,7 +159,9 @@ def _settings(layer: Layer, layers: list[Layer]) -> dict[str, object]:
     }
 
 
-def _unrolled_settings(layer: Layer, layers: list[Layer], design: RtlDesign) -> dict[str, object]:
+def _unrolled_settings(
+    layer: PlacedArray, layers: list[PlacedArray], design: RtlDesign
+) -> dict[str, object]:
     array, index = layer.array, layer.index
     last = layer is layers[-1]
     activation = None if last else layers[index + 1].array.input_format
@@ -596,7 +216,7 @@ def _unrolled_settings(layer: Layer, layers: list[Layer], design: RtlDesign) -> 
     }
 
 
-def _queue_address(layer: Layer, layers: list[Layer], design: RtlDesign) -> int:
+def _queue_address(layer: PlacedArray, layers: list[PlacedArray], design: RtlDesign) -> int:
     """Binary logarithm of how many images are under way in the unrolled arrays around `layer`.
 
     As many as keep the pipeline full: one a cycle, from the last beat's arrival to the answer.

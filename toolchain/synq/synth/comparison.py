@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synq.board import Board, Resources, board_names, load_board
+from synq.board import Board, board_names, load_board
+from synq.cost import RESOURCES, Estimate, Resources
 from synq.errors import SynqError
-from synq.estimate import Estimate
-from synq.output import MANIFEST, read_manifest
-from synq.synth.result import RESOURCES, Report, normalize_part
+from synq.project.manifest import MANIFEST, read_manifest
+from synq.synth.result import Report, normalize_part
 
 LABELS = {
     "lut": "LUT",

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from synq.errors import SynqError
-from synq.output import read_manifest
+from synq.process import TimeUpError
 from synq.progress import Progress
-from synq.rtl import nextpnr, timing, yosys
-from synq.synth.process import TimeUpError
+from synq.project.manifest import read_manifest
+from synq.synth import nextpnr, timing, yosys
 from synq.synth.run import InterruptedRunError
 
 _log = logging.getLogger("synq")

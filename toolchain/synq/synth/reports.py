@@ -8,8 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from synq.errors import SynqError
-from synq.rtl import nextpnr, yosys
-from synq.synth import hls_reports, vivado_reports
+from synq.synth import hls_reports, nextpnr, vivado_reports, yosys
 from synq.synth.result import Kind, Report
 
 MAX_BYTES = 64 << 20

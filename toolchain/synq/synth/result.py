@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypedDict
 
-RESOURCES = ("lut", "lutram", "ff", "bram_18k", "dsp", "uram")
-"""The fields of a `Report` that are resources, named as those of `synq.board.Resources`."""
+from synq.cost import Resources
 
 
 class Kind(StrEnum):
@@ -57,15 +56,11 @@ class Usages(TypedDict):
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One layer's part of a design: what it uses of each resource, units as in `Usage`."""
+class LayerUsage:
+    """One layer's part of a design: and what it takes."""
 
     name: str
-    lut: int
-    lutram: int
-    ff: int
-    bram_18k: int
-    dsp: int
+    used: Resources
 
 
 @dataclass(frozen=True)
@@ -144,7 +139,7 @@ class Report:
     bram_18k: Usage | None = None
     dsp: Usage | None = None
     uram: Usage | None = None
-    layers: tuple[Layer, ...] = ()
+    layers: tuple[LayerUsage, ...] = ()
     black_boxes: int | None = None
     wns_ns: float | None = None
     tns_ns: float | None = None

@@ -19,15 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synq.errors import SynqError, UsageError
-from synq.output import read_manifest
+from synq.errors import NoToolError, SynqError, UsageError
+from synq.process import TO_END, stream
 from synq.progress import Progress
-from synq.synth.flow import BITSTREAM, STAGES, no_system
-from synq.synth.process import TO_END, stream
+from synq.project.flow import BITSTREAM, STAGES, no_system
+from synq.project.manifest import read_manifest
 from synq.synth.tools import (
     OVERRIDES,
     Kind,
-    NoToolError,
     Tool,
     check_version,
     find_tool,

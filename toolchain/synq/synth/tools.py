@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from synq.errors import SynqError
+from synq.errors import NoToolError, SynqError
 
 _log = logging.getLogger("synq")
 
@@ -24,12 +24,6 @@ _VARIABLES = ("XILINX_VITIS", "XILINX_HLS", "XILINX_VIVADO")
 _FOLDERS = ("/opt/Xilinx", "/tools/Xilinx", "~/Xilinx")
 _VERSION = re.compile(r"\bv(20\d\d)\.(\d+)")
 _SECONDS_TO_ANSWER = 120  # the first start of a tool on a network drive is slow
-
-
-class NoToolError(SynqError):
-    """A tool that the stage needs is not to be found; the command line exits with 3."""
-
-    exit_code = 3
 
 
 class Version(NamedTuple):

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strategies import BYTE, SOME, networks, synapse_array
+from synq.cost import Estimate
+from synq.hls.design import SIMPLEST, ArrayPlan
+from synq.hls.estimate import estimate, estimate_array, rom_blocks
+from synq.network import QuantizedNetwork
+from synq.request import Datapath
+
+
+@pytest.mark.parametrize(
+    ("depth", "width", "blocks"),
+    [
+        (1, 1, 1),
+        (512, 36, 1),
+        (512, 37, 2),
+        (513, 36, 2),
+        (1024, 18, 1),
+        (1024, 19, 2),
+        (2048, 9, 1),
+        (4096, 4, 1),
+        (8192, 2, 1),
+        (16384, 1, 1),
+        (16385, 1, 2),
+        (784, 512, 29),  # FACTS: 15.5 tiles of 36K for both arrays, of which 14.5 are this one
+        (128, 40, 2),
+    ],
+)
+def test_rom_blocks(depth: int, width: int, blocks: int) -> None:
+    assert rom_blocks(depth, width) == blocks
+
+
+@SOME
+@given(st.integers(1, 20_000), st.integers(1, 2_000))
+def test_rom_blocks_hold_the_bits(depth: int, width: int) -> None:
+    blocks = rom_blocks(depth, width)
+    assert blocks * 18 * 1024 >= depth * width
+    assert blocks <= -(-depth // 512) * -(-width // 36)
+
+
+def one_row(network: QuantizedNetwork) -> Estimate:
+    return estimate(network, (SIMPLEST,) * len(network.arrays))
+
+
+def test_one_decoded_row_a_cycle() -> None:
+    rng = np.random.default_rng(0)
+    arrays = (synapse_array(rng, 784, 128, levels=10), synapse_array(rng, 128, 10, levels=10))
+    first = one_row(QuantizedNetwork(arrays[:1], ()))
+    both = one_row(QuantizedNetwork(arrays, (BYTE,)))
+    assert first.resources.bram_18k == 29
+    assert both.resources.bram_18k == 29 + 2
+    assert (first.resources.dsp, both.resources.dsp) == (128, 138)
+    assert both.resources.uram == 0
+    assert (first.latency, first.interval) == (794, 784)
+    assert (both.latency, both.interval) == (794 + 138, 784)
+
+    # the sentences of the module, by hand
+    wide, narrow = (array.accumulator.width for array in arrays)
+    inputs = 8 * (1 / 4 + 1 / 64)
+    lut = 128 * (4 + wide) + 784 * inputs + 250, 10 * (4 + narrow) + 128 * inputs + 250
+    ff = 128 * (30 + wide) + 784 * 8 + 250 + 10 * (30 + narrow) + 128 * 8 + 250
+    assert (both.resources.lut, both.resources.ff) == (sum(map(round, lut)), ff)
+
+
+def test_bias_is_one_more_row() -> None:
+    rng = np.random.default_rng(0)
+    array = synapse_array(rng, 512, 9, levels=10, bias=True)  # 512x36 is one block
+    with_bias = one_row(QuantizedNetwork((array,), ()))
+    assert with_bias.resources.bram_18k == 4  # nine codes of 4 bits are two words of 32
+    assert with_bias.latency == 513 + 10
+
+
+@SOME
+@given(networks())
+def test_network_is_the_sum_of_its_arrays(network: QuantizedNetwork) -> None:
+    parts = [one_row(QuantizedNetwork((array,), ())) for array in network.arrays]
+    whole = one_row(network)
+    for field in ("lut", "ff", "bram_18k", "dsp", "uram"):
+        total = sum(getattr(part.resources, field) for part in parts)
+        assert getattr(whole.resources, field) == total
+    assert whole.latency == sum(part.latency for part in parts)
+    assert whole.interval == max(part.interval for part in parts)
+
+
+@pytest.mark.parametrize("datapath", [Datapath.DECODE, Datapath.BANK, Datapath.BUCKETS])
+def test_rows_in_parallel_trade_logic_for_cycles(datapath: Datapath) -> None:
+    array = synapse_array(np.random.default_rng(0), 784, 128, levels=10)
+    decoded = {Datapath.DECODE: 1, Datapath.BANK: 0, Datapath.BUCKETS: 0}[datapath]
+    before = estimate_array(array, ArrayPlan(datapath, 1, decoded))
+    for rows in (2, 4, 8, 16):
+        after = estimate_array(array, ArrayPlan(datapath, rows, decoded * rows))
+        assert after.interval < before.interval
+        assert after.resources.lut > before.resources.lut
+        before = after
+
+
+def test_events_cost_logic_and_a_gap() -> None:
+    array = synapse_array(np.random.default_rng(0), 784, 128, levels=10)
+    dense = estimate_array(array, ArrayPlan(Datapath.BANK, 8, 1))
+    events = estimate_array(array, ArrayPlan(Datapath.BANK, 8, 1, event_driven=True))
+    assert (dense.interval, events.interval) == (98, 108)
+    assert events.resources.lut > dense.resources.lut
+    assert events.resources.dsp == dense.resources.dsp == 128

@@ -1,0 +1,292 @@
+"""The emitted hls4ml project, for real: converted, compiled with g++, run, compared bit by bit."""
+
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from projects import Built, emit
+from synq.board import load_board
+from synq.device import Branch, load_device
+from synq.errors import SynqError
+from synq.fixedpoint import FixedPoint
+from synq.float_network import FloatNetwork
+from synq.hls import csim
+from synq.hls.design import SIMPLEST, ArrayPlan
+from synq.hls.layout import Layout
+from synq.learn.data import Dataset
+from synq.network import QuantizedNetwork, first_difference
+from synq.plan import make_plan
+from synq.project.output import write_files
+from synq.quantize import Mapping, Method, Quantization, quantize_network
+from synq.request import Datapath, Request
+
+BYTE = FixedPoint(8, 0, signed=False)
+COMBINATIONS = [
+    ("Vitis", "io_parallel", Request()),
+    ("Vitis", "io_stream", Request(event_driven=True)),
+    ("Vivado", "io_parallel", Request(rows=3, datapath=Datapath.BUCKETS, event_driven=True)),
+    ("Vivado", "io_stream", Request(rows=2, datapath=Datapath.DECODE)),
+]
+
+
+def simulate(built: Built, scratch: Path) -> csim.Stages:
+    scratch.mkdir(exist_ok=True)
+    with csim.test_bench_build(built.folder, scratch / "bench") as build:
+        build.finish()
+    return csim.simulate(scratch / "bench", built.network, built.inputs, scratch).stages
+
+
+def difference(built: Built, scratch: Path) -> str | None:
+    return first_difference(
+        built.network.run(built.inputs), simulate(built, scratch), "C simulation"
+    )
+
+
+def random_network(
+    sizes: tuple[int, ...], choice: Quantization, bias: bool, seed: int
+) -> tuple[QuantizedNetwork, NDArray[np.uint8]]:
+    random = np.random.default_rng(seed)
+    weights = tuple(random.normal(size=shape).astype(np.float32) for shape in pairwise(sizes))
+    biases = tuple(
+        random.normal(size=size).astype(np.float32) if bias else None for size in sizes[1:]
+    )
+    inputs = random.integers(0, 256, (300, sizes[0]), dtype=np.uint8)
+    inputs[0], inputs[1] = 0, 255
+    network = quantize_network(
+        FloatNetwork(weights, biases), choice, load_device("pcmo"), BYTE, inputs
+    )
+    return network, inputs
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    network, inputs = random_network((20, 9, 4), Quantization(10), bias=False, seed=1)
+    return emit(network, inputs, tmp_path_factory.mktemp("small") / "hls")
+
+
+@pytest.mark.parametrize(("backend", "io_type", "request_"), COMBINATIONS)
+def test_mnist_is_bit_exact_on_all_test_images(
+    backend: str,
+    io_type: str,
+    request_: Request,
+    paper_network: QuantizedNetwork,
+    mnist: Dataset,
+    tmp_path: Path,
+) -> None:
+    from synq.hls import project, qkeras_model
+
+    model = qkeras_model.build_model(paper_network)
+    board = load_board("pynq-z2")
+    built_by_hls4ml, folder = tmp_path / "hls4ml", tmp_path / "a folder"
+    plans = make_plan(paper_network, board, request_).chosen.core.arrays
+    converted = project.convert(
+        model, paper_network, plans, board, backend, io_type, built_by_hls4ml
+    )
+    expected = paper_network.run(mnist.test_inputs)
+    # A folder of its own: hls4ml writes its sources once more before it compiles them.
+    write_files(folder, project.write(converted, mnist.test_inputs[:10], expected.head(10)))
+    with csim.test_bench_build(folder, tmp_path / "bench") as build:
+        library = project.simulate_library(converted, mnist.test_inputs)
+        build.finish()
+    bench = csim.simulate(tmp_path / "bench", paper_network, mnist.test_inputs, tmp_path)
+    assert first_difference(expected, library, "library") is None
+    assert first_difference(expected, bench.stages, "C simulation") is None
+    assert len(expected.classes) == 10_000
+
+
+def test_qkeras_model_equals_reference_and_reloads(
+    paper_network: QuantizedNetwork, mnist: Dataset, tmp_path: Path
+) -> None:
+    from synq.hls import qkeras_model
+
+    expected = paper_network.run(mnist.test_inputs)
+    model = qkeras_model.build_model(paper_network)
+    qkeras_model.save_model(model, tmp_path / "model.h5")
+    for candidate in (model, qkeras_model.load_model(tmp_path / "model.h5")):
+        stages = qkeras_model.model_stages(candidate, paper_network, mnist.test_inputs)
+        assert first_difference(expected, stages, "QKeras") is None
+
+
+@pytest.mark.parametrize(
+    ("sizes", "choice", "bias", "io_type", "plan"),
+    [
+        ((7, 1), Quantization(2), False, "io_parallel", SIMPLEST),
+        (
+            (1, 3, 2),
+            Quantization(5, Method.SAMPLING),
+            True,
+            "io_stream",
+            ArrayPlan(Datapath.BUCKETS, 2, 0, event_driven=True),
+        ),
+        (
+            (33, 17, 9, 5, 3),
+            Quantization(25, branch=Branch.UNION),
+            True,
+            "io_parallel",
+            ArrayPlan(Datapath.BANK, 5, 2, event_driven=True),
+        ),
+        (
+            (40, 70, 10),
+            Quantization(256, Method.UNIFORM),
+            False,
+            "io_stream",
+            ArrayPlan(Datapath.BANK, 3, 1),
+        ),
+        (
+            (50, 12, 6),
+            Quantization(7, mapping=Mapping.OFFSET, table_width=12),
+            True,
+            "io_parallel",
+            ArrayPlan(Datapath.BUCKETS, 4, 0),
+        ),
+    ],
+)
+def test_other_shapes_and_designs_are_bit_exact(
+    sizes: tuple[int, ...],
+    choice: Quantization,
+    bias: bool,
+    io_type: str,
+    plan: ArrayPlan,
+    tmp_path: Path,
+) -> None:
+    network, inputs = random_network(sizes, choice, bias, seed=len(sizes))
+    plans = (plan,) * len(network.arrays)
+    built = emit(network, inputs, tmp_path / "hls", io_type=io_type, plans=plans)
+    assert difference(built, tmp_path / "run") is None
+
+
+def test_steps_larger_than_one_are_bit_exact(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    weights = tuple(
+        random.uniform(0.9, 1.1, shape).astype(np.float32) for shape in ((500, 6), (6, 3))
+    )
+    inputs = random.integers(0, 256, (50, 500), dtype=np.uint8)
+    choice = Quantization(9, activation_bits=3)
+    network = quantize_network(
+        FloatNetwork(weights, (None, None)), choice, load_device("pcmo"), BYTE, inputs
+    )
+    assert network.activations[0].fraction < -3
+    assert difference(emit(network, inputs, tmp_path / "hls"), tmp_path / "run") is None
+
+
+def test_shipped_vectors_pass_as_csim_design_runs_them(small: Built, tmp_path: Path) -> None:
+    import subprocess
+
+    with csim.test_bench_build(small.folder, tmp_path / "bench") as build:
+        build.finish()
+    copy = shutil.copytree(small.folder / "tb_data", tmp_path / "tb_data")
+    run = subprocess.run([tmp_path / "bench"], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0 and "10 images equal" in run.stdout
+    expected = copy / "expected.txt"
+    text = expected.read_text()
+    expected.write_text(text.replace(text.split()[0], "12345", 1))
+    run = subprocess.run([tmp_path / "bench"], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 1 and "image 0, number 0: expected 12345" in run.stderr
+
+
+def corrupted(small: Built, folder: Path, file: str, old: str, new: str) -> Built:
+    shutil.copytree(small.folder, folder)
+    path = folder / "firmware" / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    return Built(folder, small.network, small.inputs)
+
+
+def test_one_wrong_code_bit_is_caught(small: Built, tmp_path: Path) -> None:
+    header = Layout(small.network.arrays[0], 1).header("array_0")
+    word = next(line for line in header.splitlines() if line.startswith("    {0x")).split("{")[1]
+    first = word.split("u")[0]
+    flipped = f"0x{int(first, 16) ^ 1:08x}"
+    broken = corrupted(small, tmp_path / "hls", "array_0.h", f"{{{first}", f"{{{flipped}")
+    found = difference(broken, tmp_path / "run")
+    assert found is not None and "array_0, neuron 0" in found
+
+
+def test_one_wrong_table_bit_is_caught(small: Built, tmp_path: Path) -> None:
+    value = Layout(small.network.arrays[1], 1).values[-1]
+    broken = corrupted(small, tmp_path / "hls", "array_1.h", f", {value}}}", f", {value ^ 1}}}")
+    found = difference(broken, tmp_path / "run")
+    assert found is not None and "array_1" in found
+
+
+def test_one_wrong_requantization_bit_is_caught(small: Built, tmp_path: Path) -> None:
+    integer = small.network.activations[0].integer
+    broken = corrupted(
+        small,
+        tmp_path / "hls",
+        "defines.h",
+        f"ap_ufixed<8,{integer},",
+        f"ap_ufixed<8,{integer ^ 1},",
+    )
+    # The test bench notices that the format is not the one it was made for, or the values differ.
+    try:
+        found = difference(broken, tmp_path / "run")
+    except SynqError as error:
+        found = str(error)
+    assert found is not None and "activation_0" in found
+
+
+def test_wrong_rounding_is_caught(small: Built, tmp_path: Path) -> None:
+    broken = corrupted(small, tmp_path / "hls", "defines.h", "AP_RND_CONV", "AP_TRN")
+    found = difference(broken, tmp_path / "run")
+    assert found is not None and "activation_0" in found
+
+
+def test_sum_outside_the_proven_range_stops_the_simulation(small: Built, tmp_path: Path) -> None:
+    _, high = small.network.arrays[0].accumulator_range
+    broken = corrupted(
+        small, tmp_path / "hls", "parameters.h", f"accum_max = {high}", f"accum_max = {high // 64}"
+    )
+    with pytest.raises(SynqError, match="accum_max"):
+        difference(broken, tmp_path / "run")
+
+
+def test_broken_source_names_the_error(small: Built, tmp_path: Path) -> None:
+    broken = corrupted(small, tmp_path / "hls", "parameters.h", "struct config2", "strukt config2")
+    with pytest.raises(SynqError, match=r"g\+\+ could not build .*error"):
+        difference(broken, tmp_path / "run")
+
+
+def test_emitted_files_are_the_same_everywhere(small: Built, tmp_path: Path) -> None:
+    again = emit(small.network, small.inputs, tmp_path / "another place" / "hls")
+    ours = {p.relative_to(small.folder): p.read_bytes() for p in files(small.folder)}
+    theirs = {p.relative_to(again.folder): p.read_bytes() for p in files(again.folder)}
+    assert ours == theirs
+    for content in ours.values():
+        assert str(tmp_path).encode() not in content
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_too_wide_a_layer_is_refused(tmp_path: Path) -> None:
+    from synq.hls import project, qkeras_model
+
+    network, _ = random_network((2, 4097, 2), Quantization(3), bias=False, seed=0)
+    model = qkeras_model.build_model(network)
+    with pytest.raises(SynqError, match="4097 wide"):
+        project.convert(
+            model,
+            network,
+            (SIMPLEST, SIMPLEST),
+            load_board("pynq-z2"),
+            "Vitis",
+            "io_parallel",
+            tmp_path / "hls",
+        )
+
+
+def test_sums_beyond_float32_are_refused() -> None:
+    from synq.hls import qkeras_model
+
+    network, _ = random_network(
+        (600, 3), Quantization(256, Method.UNIFORM, table_width=16), bias=False, seed=0
+    )
+    with pytest.raises(SynqError, match="--table-width"):
+        qkeras_model.build_model(network)

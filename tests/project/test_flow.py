@@ -1,0 +1,727 @@
+"""The flow's files, run by a real Tcl with the vendor's commands replaced by ones that take notes.
+
+What a stand-in accepts is what the vendor's guides document: a command, pin or interface that is
+not written down here is an error, as it would be there.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synq.board import Board, load_board
+from synq.project.flow import STAGES, render_flow, tcl_list, tcl_word
+
+TOP = "synapse_axis"
+SOURCES = ["hls/firmware/synapse_axis.cpp", "hls/firmware/synapse_network.cpp"]
+TEST_BENCH = "hls/synapse_axis_test.cpp"
+NASTY = "größe [exit 7] $HOME {a \"b\" 'c' #;\\d"
+
+# Python's own Tcl has no `exit`.
+TKINTER = """
+import os, sys, tkinter
+def leave(code="0"):
+    tcl.eval("foreach channel [file channels] {catch {flush $channel}}")
+    os._exit(int(code))
+tcl = tkinter.Tcl()
+tcl.createcommand("exit", leave)
+tcl.evalfile(sys.argv[1])
+"""
+if shutil.which("tclsh"):
+    INTERPRETER = [str(shutil.which("tclsh"))]
+elif find_spec("_tkinter"):
+    INTERPRETER = [sys.executable, "-c", TKINTER]
+else:
+    INTERPRETER = []
+needs_tcl = pytest.mark.skipif(not INTERPRETER, reason="neither tclsh nor tkinter is installed")
+
+
+def flow(board: Board) -> dict[str, bytes]:
+    return render_flow(board, TOP, SOURCES, TEST_BENCH)
+
+
+def tcl(script: Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*INTERPRETER, str(script)],
+        cwd=folder,
+        env={**os.environ, "LC_ALL": "C.UTF-8", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+# ---- Quoting ------------------------------------------------------------------------------------
+
+
+def through_tcl(script: str, folder: Path) -> list[str]:
+    """The words of the list `words` after the script, as Tcl sees them, character by character."""
+    path = folder / "script.tcl"
+    show = 'foreach c [split $word {}] {puts -nonewline "[scan $c %c] "}'
+    show = f"foreach word $words {{{show}; puts {{}}}}"
+    path.write_text(f"{script}\n{show}\n", "ascii")
+    result = tcl(path, folder)
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.split("\n")[:-1]
+    raw = ["".join(chr(int(code)) for code in line.split()) for line in lines]
+    return [word.encode("utf-16-le", "surrogatepass").decode("utf-16-le") for word in raw]
+
+
+@needs_tcl
+@given(texts=st.lists(st.text(max_size=20), min_size=1, max_size=10))
+def test_any_text_survives_tcl(texts: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("tcl")
+    lines = [f"lappend words {tcl_word(text)}" for text in texts]
+    assert through_tcl("\n".join(lines), folder) == texts
+    # in a body in braces too, where an unbalanced brace would swallow the rest
+    assert through_tcl(f"if 1 {{\n{chr(10).join(lines)}\n}}", folder) == texts
+    assert through_tcl(f"set words {tcl_list(texts)}", folder) == texts
+
+
+@needs_tcl
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "{",
+        "}",
+        '"',
+        "\\",
+        "a\\",
+        "$x",
+        "[exit 1]",
+        "#",
+        ";",
+        "{*}",
+        "a\nb",
+        "\0",
+        "~",
+        "é😀",
+    ],
+)
+def test_awkward_texts_survive_tcl(text: str, tmp_path: Path) -> None:
+    assert through_tcl(f"set words {tcl_list([text, text])}", tmp_path) == [text, text]
+
+
+# ---- The files ----------------------------------------------------------------------------------
+
+FILES = {"settings.tcl", "hls.tcl", "ooc.tcl", "Makefile", "build.sh"}
+
+
+@pytest.mark.parametrize(
+    ("board", "system"),
+    [("pynq-z2", True), ("kv260", True), ("arty-a7-100t", False), ("alveo-u250", False)],
+)
+def test_a_system_only_where_there_is_a_processor(board: str, system: bool) -> None:
+    files = flow(load_board(board))
+    assert set(files) == FILES | ({"system.tcl"} if system else set())
+    assert ("has no processing system" in files["build.sh"].decode()) is not system
+    assert ("impl bitstream\n" in files["Makefile"].decode().partition(".PHONY")[0]) is system
+    for content in files.values():
+        assert content.isascii() and content.endswith(b"\n")
+        assert b"{{" not in content and b"{%" not in content
+        assert str(Path(__file__).parents[1]).encode() not in content
+    assert files == flow(load_board(board))
+    assert files["build.sh"].startswith(b"#!")  # so that write_files makes it executable
+
+
+@pytest.mark.parametrize("top", ["", "1st", "a b", "a;b", "größe"])
+def test_top_must_be_an_identifier(top: str) -> None:
+    with pytest.raises(ValueError, match="C identifier"):
+        render_flow(load_board("pynq-z2"), top, SOURCES, TEST_BENCH)
+
+
+@pytest.mark.parametrize("name", ["", "/abs.cpp", "../up.cpp", "a b.cpp", "a[b].cpp", "a//b", "-f"])
+def test_sources_must_be_plain_names(name: str) -> None:
+    for sources, bench in (([name], TEST_BENCH), (SOURCES, name)):
+        with pytest.raises(ValueError, match="plain relative name"):
+            render_flow(load_board("pynq-z2"), TOP, sources, bench)
+
+
+@pytest.mark.parametrize(
+    ("board", "clock_ns", "settings"),
+    [
+        ("pynq-z2", 10.0, ["set synq(clock_ns) 10\n", "CONFIG.PCW_FPGA0_PERIPHERAL_FREQMHZ 100\n"]),
+        ("pynq-z2", 7.5, ["set synq(clock_ns) 7.5\n", "FPGA0_PERIPHERAL_FREQMHZ 133.333333\n"]),
+        ("kv260", 5.0, ["CONFIG.PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ 200\n"]),
+        ("pynq-z1", 10.0, ['CONFIG.PCW_UIPARAM_DDR_PARTNO "MT41J256M16 RE-125"\n']),
+    ],
+)
+def test_settings_follow_the_board(board: str, clock_ns: float, settings: list[str]) -> None:
+    text = flow(replace(load_board(board), clock_ns=clock_ns))["settings.tcl"].decode()
+    assert f"set synq(part) {load_board(board).part}\n" in text
+    for line in settings:
+        assert line in text
+
+
+def test_an_unknown_board_of_a_known_family_gets_the_ports_alone() -> None:
+    text = flow(replace(load_board("pynq-z2"), name="mine"))["settings.tcl"].decode()
+    assert "PCW_UIPARAM_DDR" not in text
+    assert "lappend synq(ps) CONFIG.PCW_S_AXI_HP0_DATA_WIDTH 64\n" in text
+
+
+# ---- Stand-ins for the vendor's commands --------------------------------------------------------
+
+PRELUDE = r"""
+# Every call is a line of hexadecimal words in record.txt; a failing one is named by SYNQ_FAIL.
+set record [open $::env(SYNQ_RECORD) w]
+proc note {words} {
+    foreach word $words {
+        binary scan [encoding convertto utf-8 $word] H* digits
+        puts -nonewline $::record "=$digits "
+    }
+    puts $::record ""
+    if {[info exists ::env(SYNQ_FAIL)] && $::env(SYNQ_FAIL) eq [lindex $words 0]} {
+        return -code error "it failed"
+    }
+}
+proc stand_in {names body} {
+    foreach name $names {
+        proc $name args "note \[concat \[list $name\] \$args\]\n$body"
+    }
+}
+proc make_file {path {text x}} {
+    file mkdir [file dirname $path]
+    set file [open $path w]
+    puts -nonewline $file $text
+    close $file
+}
+"""
+
+HLS = r"""
+stand_in {open_project set_top open_solution set_part create_clock config_compile} {}
+stand_in config_array_partition {}
+stand_in add_files {
+    set name [lindex $args [expr {[lindex $args 0] eq "-tb"}]]
+    if {![file exists $name]} {error "no such file as $name"}
+}
+stand_in csim_design {make_file hls/solution/csim/report/synapse_axis_csim.log}
+stand_in csynth_design {
+    make_file hls/solution/syn/verilog/synapse_axis.v
+    make_file hls/solution/syn/report/csynth.xml top
+    make_file hls/solution/syn/report/synapse_axis_csynth.xml function
+    make_file hls/solution/syn/report/synapse_axis_csynth.rpt
+}
+stand_in cosim_design {make_file hls/solution/sim/report/synapse_axis_cosim.rpt}
+stand_in export_design {
+    if {[info exists ::env(SYNQ_OVERFLOW)]} {
+        make_file hls/solution/impl/ip/run_ippack.tcl {set Revision    "2211210930"}
+        error "bad lexical cast: source type value could not be interpreted as target"
+    }
+    make_file hls/solution/impl/ip/component.xml
+}
+"""
+
+VIVADO = r"""
+stand_in {read_xdc synth_design opt_design place_design phys_opt_design route_design} {}
+stand_in {update_ip_catalog create_bd_design assign_bd_address validate_bd_design save_bd_design} {}
+stand_in {update_compile_order create_project} {}
+stand_in {report_utilization report_timing_summary} {make_file [lindex $args end]}
+stand_in {write_checkpoint write_bitstream} {make_file [lindex $args end]}
+stand_in add_files {
+    set name [lindex [lindex $args end] 0]
+    if {![file exists $name]} {error "no such file as $name"}
+}
+stand_in {current_project current_fileset} {return it}
+stand_in get_files {return $args}
+stand_in get_ports {return $args}
+set generated system/system.$::env(SYNQ_PRODUCTS)/sources_1/bd/system
+stand_in make_wrapper {make_file $::generated/hdl/system_wrapper.v}
+stand_in generate_target {
+    if {![info exists ::env(SYNQ_NO_HANDOFF)]} {make_file $::generated/hw_handoff/system.hwh}
+}
+stand_in get_timing_paths {return path-[lindex $args 1]}
+stand_in get_property {
+    if {[lindex $args 1] eq "path-$::env(SYNQ_LATE)"} {return -0.123}
+    return 0.456
+}
+set catalog {
+    xilinx.com:ip:processing_system7:5.5 xilinx.com:ip:zynq_ultra_ps_e:3.5 xilinx.com:ip:axi_dma:7.1
+    xilinx.com:ip:smartconnect:1.0 xilinx.com:ip:proc_sys_reset:5.0 xilinx.com:ip:axi_dma:6.0
+    xilinx.com:hls:synapse_axis:1.0
+}
+lappend catalog {*}$::env(SYNQ_CONSTANTS)
+stand_in get_ipdefs {return [lsearch -all -inline -glob $::catalog [lindex $args end]]}
+
+# What each cell has, from its guide. {pins} {interfaces}
+set has(processing_system7) {
+    {FCLK_CLK0 FCLK_RESET0_N M_AXI_GP0_ACLK S_AXI_HP0_ACLK} {DDR FIXED_IO M_AXI_GP0 S_AXI_HP0}
+}
+set has(zynq_ultra_ps_e) {
+    {pl_clk0 pl_resetn0 maxihpm0_fpd_aclk saxihp0_fpd_aclk} {M_AXI_HPM0_FPD S_AXI_HP0_FPD}
+}
+set has(axi_dma) {
+    {s_axi_lite_aclk m_axi_mm2s_aclk m_axi_s2mm_aclk axi_resetn mm2s_introut s2mm_introut}
+    {S_AXI_LITE M_AXI_MM2S M_AXI_S2MM M_AXIS_MM2S S_AXIS_S2MM}
+}
+set has(smartconnect) {{aclk aresetn} {S00_AXI S01_AXI M00_AXI}}
+set has(proc_sys_reset) {
+    {slowest_sync_clk ext_reset_in aux_reset_in mb_debug_sys_rst dcm_locked mb_reset
+     bus_struct_reset peripheral_reset interconnect_aresetn peripheral_aresetn} {}
+}
+set has(xlconstant) {dout {}}
+set has(ilconstant) {dout {}}
+set has(synapse_axis) {
+    {ap_clk ap_rst_n ap_start ap_done ap_idle ap_ready} {input_r output_r ap_ctrl}
+}
+set cells {}
+stand_in create_bd_cell {
+    dict set ::cells [lindex $args end] [lindex [split [lindex $args 3] :] 2]
+}
+stand_in create_bd_intf_port {}
+stand_in get_bd_intf_ports {return $args}
+stand_in get_bd_cells {
+    if {![dict exists $::cells $args]} {error "no cell $args"}
+    return $args
+}
+proc part_of {name at} {
+    lassign [split $name /] cell part
+    if {![dict exists $::cells $cell]} {return {}}
+    if {[lsearch -exact [lindex $::has([dict get $::cells $cell]) $at] $part] < 0} {return {}}
+    return [list $name]
+}
+stand_in get_bd_pins {return [part_of [lindex $args 0] 0]}
+stand_in get_bd_intf_pins {
+    if {[lindex $args 0] ne "-of_objects"} {return [part_of [lindex $args 0] 1]}
+    switch -exact -- [lindex $args 3] {
+        {MODE == Slave && VLNV == xilinx.com:interface:axis_rtl:1.0} {return $::env(SYNQ_INPUTS)}
+        {MODE == Master && VLNV == xilinx.com:interface:axis_rtl:1.0} {return accelerator/output_r}
+    }
+}
+stand_in {connect_bd_net connect_bd_intf_net} {
+    if {[llength $args] != 2 || {} in $args} {error "connects nothing: $args"}
+}
+stand_in set_property {
+    if {[lindex $args 0] eq "-dict" && [llength [lindex $args 1]] % 2} {error "odd list"}
+}
+"""
+
+Call = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a script did."""
+
+    code: int
+    printed: str
+    calls: list[Call]
+
+    def names(self) -> list[str]:
+        return [call[0] for call in self.calls]
+
+    def of(self, name: str) -> list[Call]:
+        return [call[1:] for call in self.calls if call[0] == name]
+
+
+class Flow:
+    """A project's `flow` in a folder whose name no shell and no Tcl would take unquoted."""
+
+    def __init__(self, root: Path, board: str) -> None:
+        self.project = root / NASTY / "project"
+        for name, content in flow(load_board(board)).items():
+            path = self.project / "flow" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        for name in (*SOURCES, TEST_BENCH, "hls/tb_data/inputs.txt"):
+            path = self.project / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("x")
+        self.work = self.project / "flow" / "build"
+        self.work.mkdir()
+
+    def made(self, name: str) -> Path:
+        path = self.project / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+        return path
+
+    def run(self, script: str, stand_ins: str, **environment: str) -> Recorded:
+        record = self.project / "record.txt"
+        driver = self.project / "driver.tcl"
+        driver.write_text(f"{PRELUDE}\n{stand_ins}\nsource ../{script}\nputs {{NOT REACHED}}\n")
+        defaults = {
+            "SYNQ_RECORD": str(record),
+            "SYNQ_PRODUCTS": "gen",
+            "SYNQ_LATE": "never",
+            "SYNQ_CONSTANTS": "xilinx.com:ip:xlconstant:1.1 xilinx.com:inline_hdl:ilconstant:1.0",
+            "SYNQ_INPUTS": "accelerator/input_r",
+        }
+        result = tcl(driver, self.work, **{**defaults, **environment})
+        assert "NOT REACHED" not in result.stdout  # it exits, whatever happened
+        assert result.stderr == ""
+        calls = [
+            tuple(bytes.fromhex(word[1:]).decode() for word in line.split())
+            for line in record.read_text().splitlines()
+        ]
+        return Recorded(result.returncode, result.stdout, calls)
+
+
+@pytest.fixture
+def zynq(tmp_path: Path) -> Flow:
+    return Flow(tmp_path, "pynq-z2")
+
+
+@needs_tcl
+@pytest.mark.parametrize("board", ["pynq-z2", "kv260", "alveo-u250"])
+def test_every_script_is_complete_tcl(board: str, tmp_path: Path) -> None:
+    for name, content in flow(load_board(board)).items():
+        if name.endswith(".tcl"):
+            (tmp_path / name).write_bytes(content)
+            check = tmp_path / "check"
+            check.write_text(
+                f"set file [open {name}]\nputs [info complete [read $file]]\n", "ascii"
+            )
+            assert tcl(check, tmp_path).stdout == "1\n"
+
+
+# ---- hls.tcl ------------------------------------------------------------------------------------
+
+SET_UP: list[Call] = [
+    ("open_project", "hls"),
+    ("set_top", TOP),
+    ("add_files", f"../../{SOURCES[0]}", "-cflags", "-std=c++0x"),
+    ("add_files", f"../../{SOURCES[1]}", "-cflags", "-std=c++0x"),
+    ("add_files", "-tb", f"../../{TEST_BENCH}", "-cflags", "-std=c++0x"),
+    ("add_files", "-tb", "tb_data"),
+    ("open_solution", "solution"),
+    ("set_part", "xc7z020clg400-1"),
+    ("create_clock", "-period", "10", "-name", "default"),
+    ("config_compile", "-name_max_length", "80"),
+]
+
+
+@needs_tcl
+@pytest.mark.parametrize(
+    ("stage", "last", "reports"),
+    [
+        ("csim", ("csim_design",), ["csim.log"]),
+        ("csynth", ("csynth_design",), ["csynth.rpt", "csynth.xml"]),
+        ("cosim", ("cosim_design", "-rtl", "verilog"), ["cosim.rpt"]),
+        ("export", ("export_design", "-rtl", "verilog", "-format", "ip_catalog"), []),
+    ],
+)
+def test_hls_stages(stage: str, last: Call, reports: list[str], zynq: Flow) -> None:
+    zynq.made(f"flow/build/hls/solution/syn/verilog/{TOP}.v")
+    recorded = zynq.run("hls.tcl", HLS, SYNQ_STAGE=stage)
+    assert recorded.code == 0, recorded.printed
+    expected = list(SET_UP)
+    if stage == "csynth":
+        expected[6] = ("open_solution", "-reset", "solution")
+    assert recorded.calls == [*expected, last]
+    assert recorded.printed.endswith(f"INFO: [synq] {stage} done\n")
+    found = (zynq.project / "flow" / "reports").glob("*")
+    assert sorted(path.name for path in found) == reports
+    assert (zynq.work / "tb_data" / "inputs.txt").is_file()
+
+
+@pytest.mark.skipif(shutil.which("tclsh") is None, reason="tclsh is not installed")
+def test_vivado_hls_is_told_to_partition_larger_arrays(
+    zynq: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executable = tmp_path / "vivado_hls"
+    executable.symlink_to(INTERPRETER[0])
+    monkeypatch.setattr(sys.modules[__name__], "INTERPRETER", [str(executable)])
+    recorded = zynq.run("hls.tcl", HLS, SYNQ_STAGE="csim")
+    assert recorded.code == 0, recorded.printed
+    option: Call = ("config_array_partition", "-maximum_size", "4096")
+    assert recorded.calls == [*SET_UP, option, ("csim_design",)]
+
+
+@needs_tcl
+def test_the_report_of_the_top_is_the_one_kept(zynq: Flow) -> None:
+    assert zynq.run("hls.tcl", HLS).code == 0  # the stage is csynth without being told
+    assert (zynq.project / "flow" / "reports" / "csynth.xml").read_text() == "top"
+
+
+@needs_tcl
+@pytest.mark.parametrize("failing", ["csim_design", "open_project", "add_files", "set_part"])
+def test_an_hls_error_ends_with_code_1(failing: str, zynq: Flow) -> None:
+    recorded = zynq.run("hls.tcl", HLS, SYNQ_STAGE="csim", SYNQ_FAIL=failing)
+    assert recorded.code == 1
+    assert recorded.calls[-1][0] == failing
+    assert "\nERROR: [synq] csim failed: it failed\n" in f"\n{recorded.printed}"
+
+
+@needs_tcl
+@pytest.mark.parametrize("stage", ["cosim", "export"])
+def test_verilog_comes_before_what_needs_it(stage: str, zynq: Flow) -> None:
+    recorded = zynq.run("hls.tcl", HLS, SYNQ_STAGE=stage)
+    assert (recorded.code, recorded.calls) == (1, [])
+    assert "run the stage csynth first" in recorded.printed
+
+
+@needs_tcl
+def test_an_unknown_stage_is_refused(zynq: Flow) -> None:
+    recorded = zynq.run("hls.tcl", HLS, SYNQ_STAGE="sing")
+    assert (recorded.code, recorded.calls) == (1, [])
+    assert "must be csim, csynth, cosim or export, got sing" in recorded.printed
+
+
+@needs_tcl
+def test_a_tool_that_leaves_no_report_failed(zynq: Flow) -> None:
+    silent = f"{HLS}\nstand_in csynth_design {{}}"
+    recorded = zynq.run("hls.tcl", silent, SYNQ_STAGE="csynth")
+    assert recorded.code == 1
+    assert "csynth_design wrote no synapse_axis.v" in recorded.printed
+
+
+@needs_tcl
+def test_an_export_that_overflows_its_revision_is_repaired(zynq: Flow, tmp_path: Path) -> None:
+    zynq.made(f"flow/build/hls/solution/syn/verilog/{TOP}.v")
+    vivado = tmp_path / "vi vado"
+    vivado.write_text(
+        '#!/bin/sh\n[ "$*" = "-mode batch -nojournal -nolog -notrace -source run_ippack.tcl" ] &&\n'
+        "grep -qx 'set Revision    \"1\"' run_ippack.tcl && echo x > component.xml\n"
+    )
+    vivado.chmod(0o755)
+    settings = {"SYNQ_STAGE": "export", "SYNQ_OVERFLOW": "1", "SYNQ_VIVADO": str(vivado)}
+    recorded = zynq.run("hls.tcl", HLS, **settings)
+    assert recorded.code == 0, recorded.printed
+    assert (zynq.work / "hls/solution/impl/ip/component.xml").is_file()
+    vivado.write_text("#!/bin/sh\nexit 1\n")
+    recorded = zynq.run("hls.tcl", HLS, **settings)
+    assert recorded.code == 1
+    assert "answer record 76960" in recorded.printed
+
+
+# ---- ooc.tcl ------------------------------------------------------------------------------------
+
+
+@needs_tcl
+def test_implementation_out_of_context(zynq: Flow) -> None:
+    zynq.made(f"flow/build/hls/solution/syn/verilog/{TOP}.v")
+    recorded = zynq.run("ooc.tcl", VIVADO)
+    assert recorded.code == 0, recorded.printed
+    part = "xc7z020clg400-1"
+    assert recorded.calls == [
+        ("create_project", "-in_memory", "-part", part),
+        ("add_files", "hls/solution/syn/verilog"),
+        ("read_xdc", "-mode", "out_of_context", "ooc.xdc"),
+        ("synth_design", "-mode", "out_of_context", "-top", TOP, "-part", part),
+        ("report_utilization", "-file", "../reports/utilization_synth.rpt"),
+        ("opt_design",),
+        ("place_design",),
+        ("phys_opt_design",),
+        ("route_design",),
+        ("report_utilization", "-file", "../reports/utilization_placed.rpt"),
+        ("report_utilization", "-hierarchical", "-file", "../reports/utilization_hierarchical.txt"),
+        ("report_timing_summary", "-file", "../reports/timing_routed.rpt"),
+        ("write_checkpoint", "-force", "ooc.dcp"),
+    ]
+    constraints = (zynq.work / "ooc.xdc").read_text()
+    assert constraints == "create_clock -name ap_clk -period 10 [get_ports ap_clk]\n"
+
+
+@needs_tcl
+def test_implementation_needs_verilog_and_reports_errors(zynq: Flow) -> None:
+    assert "run the stage csynth first" in zynq.run("ooc.tcl", VIVADO).printed
+    zynq.made(f"flow/build/hls/solution/syn/verilog/{TOP}.v")
+    recorded = zynq.run("ooc.tcl", VIVADO, SYNQ_FAIL="place_design")
+    assert (recorded.code, recorded.names()[-1]) == (1, "place_design")
+
+
+# ---- system.tcl ---------------------------------------------------------------------------------
+
+CLOCKED = {
+    "reset/slowest_sync_clk",
+    "control/aclk",
+    "memory/aclk",
+    "accelerator/ap_clk",
+    "axi_dma_0/s_axi_lite_aclk",
+    "axi_dma_0/m_axi_mm2s_aclk",
+    "axi_dma_0/m_axi_s2mm_aclk",
+}
+STREAMS = {
+    ("control/M00_AXI", "axi_dma_0/S_AXI_LITE"),
+    ("axi_dma_0/M_AXI_MM2S", "memory/S00_AXI"),
+    ("axi_dma_0/M_AXI_S2MM", "memory/S01_AXI"),
+    ("axi_dma_0/M_AXIS_MM2S", "accelerator/input_r"),
+    ("accelerator/output_r", "axi_dma_0/S_AXIS_S2MM"),
+}
+ORDER = [
+    "create_project",
+    "update_ip_catalog",
+    "create_bd_design",
+    "create_bd_cell",
+    "connect_bd_net",
+    "connect_bd_intf_net",
+    "assign_bd_address",
+    "validate_bd_design",
+    "save_bd_design",
+    "generate_target",
+    "make_wrapper",
+    "update_compile_order",
+    "synth_design",
+    "opt_design",
+    "place_design",
+    "phys_opt_design",
+    "route_design",
+    "report_utilization",
+    "report_timing_summary",
+    "get_timing_paths",
+    "write_bitstream",
+]
+
+
+def exported(tmp_path: Path, board: str) -> Flow:
+    made = Flow(tmp_path, board)
+    made.made("flow/build/hls/solution/impl/ip/component.xml")
+    return made
+
+
+def dictionary(call: Call) -> dict[str, str]:
+    words = call[1].split()
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+@needs_tcl
+@pytest.mark.parametrize(
+    ("board", "ps", "clock", "clocked", "reset", "ports", "address_bits"),
+    [
+        (
+            "pynq-z2",
+            "xilinx.com:ip:processing_system7:5.5",
+            "FCLK_CLK0",
+            {"ps/M_AXI_GP0_ACLK", "ps/S_AXI_HP0_ACLK"},
+            "FCLK_RESET0_N",
+            {
+                ("ps/M_AXI_GP0", "control/S00_AXI"),
+                ("memory/M00_AXI", "ps/S_AXI_HP0"),
+                ("DDR", "ps/DDR"),
+                ("FIXED_IO", "ps/FIXED_IO"),
+            },
+            "32",
+        ),
+        (
+            "kv260",
+            "xilinx.com:ip:zynq_ultra_ps_e:3.5",
+            "pl_clk0",
+            {"ps/maxihpm0_fpd_aclk", "ps/saxihp0_fpd_aclk"},
+            "pl_resetn0",
+            {("ps/M_AXI_HPM0_FPD", "control/S00_AXI"), ("memory/M00_AXI", "ps/S_AXI_HP0_FPD")},
+            "40",
+        ),
+    ],
+)
+def test_the_system(
+    board: str,
+    ps: str,
+    clock: str,
+    clocked: set[str],
+    reset: str,
+    ports: set[Call],
+    address_bits: str,
+    tmp_path: Path,
+) -> None:
+    made = exported(tmp_path, board)
+    recorded = made.run("system.tcl", VIVADO)
+    assert recorded.code == 0, recorded.printed
+
+    last = {name: number for number, name in enumerate(recorded.names()) if name in ORDER}
+    assert sorted(last, key=lambda name: last[name]) == ORDER
+    assert recorded.of("create_bd_cell") == [
+        ("-type", "ip", "-vlnv", ps, "ps"),
+        ("-type", "ip", "-vlnv", "xilinx.com:ip:axi_dma:7.1", "axi_dma_0"),
+        ("-type", "ip", "-vlnv", "xilinx.com:hls:synapse_axis:1.0", "accelerator"),
+        ("-type", "ip", "-vlnv", "xilinx.com:ip:smartconnect:1.0", "control"),
+        ("-type", "ip", "-vlnv", "xilinx.com:ip:smartconnect:1.0", "memory"),
+        ("-type", "ip", "-vlnv", "xilinx.com:ip:proc_sys_reset:5.0", "reset"),
+        ("-type", "ip", "-vlnv", "xilinx.com:ip:xlconstant:1.1", "one"),
+    ]
+
+    nets = recorded.of("connect_bd_net")
+    assert {sink for source, sink in nets if source == f"ps/{clock}"} == CLOCKED | clocked
+    assert {sink for source, sink in nets if source == "reset/peripheral_aresetn"} == {
+        "control/aresetn",
+        "memory/aresetn",
+        "axi_dma_0/axi_resetn",
+        "accelerator/ap_rst_n",
+    }
+    assert (f"ps/{reset}", "reset/ext_reset_in") in nets
+    assert ("one/dout", "accelerator/ap_start") in nets
+    sinks = [sink for _, sink in nets]
+    assert len(sinks) == len(set(sinks))
+    assert set(recorded.of("connect_bd_intf_net")) == STREAMS | ports
+
+    properties = {call[-1]: call for call in recorded.of("set_property") if call[0] == "-dict"}
+    dma = dictionary(properties["axi_dma_0"])
+    assert dma["CONFIG.c_include_sg"] == "0"
+    assert dma["CONFIG.c_sg_length_width"] == "26"
+    assert dma["CONFIG.c_addr_width"] == address_bits
+    widths = {name: value for name, value in dma.items() if name.endswith("data_width")}
+    assert len(widths) == 3 and set(widths.values()) == {"64"}
+    assert dictionary(properties["memory"]) == {"CONFIG.NUM_SI": "2", "CONFIG.NUM_MI": "1"}
+    assert dictionary(properties["one"]) == {"CONFIG.CONST_WIDTH": "1", "CONFIG.CONST_VAL": "1"}
+    assert properties["ps"][1].endswith(("FREQMHZ 100", "FREQMHZ 200"))
+
+    assert ("synth_checkpoint_mode", "None", "system.bd") in recorded.of("set_property")
+    wrapper = "system/system.gen/sources_1/bd/system/hdl/system_wrapper.v"
+    assert recorded.of("add_files") == [("-norecurse", wrapper)]
+    for name in ("driver/synq.bit", "driver/synq.hwh", "flow/reports/system_timing.rpt"):
+        assert (made.project / name).is_file()
+
+
+@needs_tcl
+def test_no_board_file_is_asked_for(zynq: Flow) -> None:
+    for content in flow(load_board("pynq-z2")).values():
+        assert b"board_part" not in content and b"apply_bd_automation" not in content
+
+
+@needs_tcl
+def test_older_and_newer_vivado(tmp_path: Path) -> None:
+    """Up to 2020.1 output products lie in .srcs; constants are to become inline HDL for good."""
+    made = exported(tmp_path, "pynq-z2")
+    assert made.run("system.tcl", VIVADO, SYNQ_PRODUCTS="srcs").code == 0
+    recorded = made.run("system.tcl", VIVADO, SYNQ_CONSTANTS="xilinx.com:inline_hdl:ilconstant:1.0")
+    assert recorded.code == 0, recorded.printed
+    inline = ("-type", "inline_hdl", "-vlnv", "xilinx.com:inline_hdl:ilconstant:1.0", "one")
+    assert recorded.of("create_bd_cell")[-1] == inline
+
+
+@needs_tcl
+@pytest.mark.parametrize(
+    ("settings", "message", "last"),
+    [
+        ({"SYNQ_FAIL": "validate_bd_design"}, "it failed", "validate_bd_design"),
+        ({"SYNQ_CONSTANTS": ""}, "no xilinx.com:ip:xlconstant and no", "get_ipdefs"),
+        ({"SYNQ_INPUTS": ""}, "expected one AXI4-Stream interface", "get_bd_intf_pins"),
+        ({"SYNQ_INPUTS": "accelerator/a accelerator/b"}, "found 2", "get_bd_intf_pins"),
+        ({"SYNQ_LATE": "max"}, "timing is not met (setup slack -0.123 ns)", "get_property"),
+        ({"SYNQ_LATE": "min"}, "timing is not met (hold slack -0.123 ns)", "get_property"),
+        ({"SYNQ_PRODUCTS": "elsewhere"}, "wrote no system_wrapper.v", "make_wrapper"),
+        ({"SYNQ_NO_HANDOFF": "1"}, "wrote no system.hwh", "write_bitstream"),
+    ],
+)
+def test_a_failing_system_leaves_no_bitstream(
+    settings: dict[str, str], message: str, last: str, tmp_path: Path
+) -> None:
+    made = exported(tmp_path, "pynq-z2")
+    recorded = made.run("system.tcl", VIVADO, **settings)
+    assert (recorded.code, recorded.names()[-1]) == (1, last)
+    assert message in recorded.printed and "\nERROR: [synq]" in f"\n{recorded.printed}"
+    assert list((made.project / "driver").iterdir()) == []
+
+
+@needs_tcl
+def test_a_system_needs_the_ip(zynq: Flow) -> None:
+    recorded = zynq.run("system.tcl", VIVADO)
+    assert (recorded.code, recorded.calls) == (1, [])
+    assert "there is no IP yet" in recorded.printed
+
+
+def test_stages_are_those_of_the_command() -> None:
+    from typing import get_args, get_type_hints
+
+    from synq.cli.synth import synth
+
+    literal, _ = get_args(get_type_hints(synth)["stage"])  # or None
+    assert get_args(literal) == STAGES

@@ -1,0 +1,139 @@
+"""A trained network in real numbers."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from synq.errors import SynqError
+
+MAX_VALUES = 100_000_000  # a thousand times the paper's network; a typo or an attack beyond it
+
+
+_ONLY_DENSE = "only fully connected ReLU networks are supported"
+
+
+@dataclass(frozen=True, eq=False)  # arrays do not compare to one bool: compare digests
+class FloatNetwork:
+    """A multilayer perceptron with ReLU between its layers, in real numbers.
+
+    The constructor copies the arrays, as float32, and makes the copies read-only.
+
+    Attributes:
+        weights: one a layer, float32, shape `(n_in, n_out)`.
+        biases: one a layer, float32, shape `(n_out,)`, or None for a layer without.
+
+    Raises:
+        SynqError: no layer, shapes that do not chain, a value that is NaN or infinite, or a layer
+            of zeros only, which cannot be normalized by its largest weight.
+    """
+
+    weights: tuple[NDArray[np.float32], ...]
+    biases: tuple[NDArray[np.float32] | None, ...]
+
+    def __post_init__(self) -> None:
+        layers = range(1, len(self.weights) + 1)
+        weights = tuple(_float32(array) for array in self.weights)
+        biases = tuple(None if array is None else _float32(array) for array in self.biases)
+        _check_layers(
+            weights,
+            biases,
+            [f"the weight of layer {layer}" for layer in layers],
+            [f"the bias of layer {layer}" for layer in layers],
+        )
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "biases", biases)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Neurons a layer, inputs first: `(784, 128, 10)`."""
+        return (self.weights[0].shape[0], *(weight.shape[1] for weight in self.weights))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the shapes and the values: equal for equal networks, in hexadecimal."""
+        sha = hashlib.sha256()
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            sha.update(f"{weight.shape} {bias is not None};".encode())
+            sha.update(weight.astype("<f4").tobytes())
+            if bias is not None:
+                sha.update(bias.astype("<f4").tobytes())
+        return sha.hexdigest()
+
+    def logits(self, inputs: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """The last layer's outputs, `(n, classes)`, for real inputs of shape `(n, features)`.
+
+        Raises:
+            SynqError: the inputs do not have the network's number of features.
+        """
+        if inputs.ndim != 2 or inputs.shape[1] != self.sizes[0]:
+            raise SynqError(
+                f"the network takes {self.sizes[0]} inputs a sample, "
+                f"but the samples have shape {inputs.shape[1:]}"
+            )
+        activations = np.asarray(inputs, dtype=np.float32)
+        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            if layer:
+                activations = np.maximum(activations, 0)
+            activations = activations @ weight
+            if bias is not None:
+                activations = activations + bias
+        return activations
+
+    def accuracy(self, inputs: NDArray[np.floating[Any]], labels: NDArray[np.int64]) -> float:
+        """The share of samples whose largest logit is at their label, in percent."""
+        return 100 * float(np.mean(self.logits(inputs).argmax(axis=1) == labels))
+
+
+def _float32(array: ArrayLike) -> NDArray[np.float32]:
+    """A read-only float32 copy; what float32 cannot hold becomes infinite."""
+    with np.errstate(over="ignore"):
+        copy = np.array(array, dtype=np.float32, order="C")
+    copy.setflags(write=False)
+    return copy
+
+
+def _check_layers(
+    weights: Sequence[NDArray[np.float32]],
+    biases: Sequence[NDArray[np.float32] | None],
+    weight_names: Sequence[str],
+    bias_names: Sequence[str],
+) -> None:
+    """Raise a SynqError with the name of the first array that cannot be part of a network."""
+    if not weights or len(biases) != len(weights):
+        raise SynqError(
+            f"a network needs at least one layer, and a bias or None for each; "
+            f"got {len(weights)} weights and {len(biases)} biases"
+        )
+    for layer, (weight, name) in enumerate(zip(weights, weight_names, strict=True)):
+        if weight.ndim != 2 or weight.size == 0:
+            raise SynqError(f"{name} must have inputs and outputs, got shape {weight.shape}")
+        if layer and weights[layer - 1].shape[1] != weight.shape[0]:
+            raise SynqError(
+                f"{name} takes {weight.shape[0]} inputs, but {weight_names[layer - 1]} before it "
+                f"gives {weights[layer - 1].shape[1]} outputs; {_ONLY_DENSE}"
+            )
+        _check_finite(weight, name)
+        if not weight.any():
+            raise SynqError(f"{name} is all zeros, so its largest weight cannot normalize it")
+    for weight, bias, name in zip(weights, biases, bias_names, strict=True):
+        if bias is not None:
+            if bias.shape != weight.shape[1:]:
+                raise SynqError(
+                    f"{name} must have shape {weight.shape[1:]}, one value an output, "
+                    f"got {bias.shape}"
+                )
+            _check_finite(bias, name)
+
+
+def _check_finite(array: NDArray[np.float32], name: str) -> None:
+    if not np.isfinite(array).all():
+        raise SynqError(f"{name} holds values that are NaN or infinite in float32")
+
+
+def _check_total(values: int) -> None:
+    if values > MAX_VALUES:
+        raise SynqError(f"holds {values:,} values; at most {MAX_VALUES:,} are supported")

@@ -1,0 +1,172 @@
+"""What a design costs and how long it takes, before any synthesis has run: estimates.
+
+Counted from the structure of `nnet_synapse_array.h`; no vendor tool has been asked. A *lane* is one
+output of one row: a cycle has parallel_rows x n_out of them. 7-series and UltraScale logic alike:
+six-input LUTs, of which one also adds a bit of two operands that its other inputs select.
+
+LUT:
+    decoded lane: looking a value up, half a LUT a bit up to 5-bit codes (UG474: two functions of
+        five inputs); adding the product.
+    bank lane: selecting a product, `_mux_luts` a bit; adding it.
+    bucket lane: a bucket in distributed RAM, 6 bits in 4 LUTs (UG474, "Distributed RAM"); adding;
+        the forwarded sum and its comparison.
+    product of the bank: a constant multiplier, about two additions.
+    lane of the buckets' drain: selecting 1 of 16 lanes in each bank, adding the banks.
+    input: selecting 1 of n_blocks for each bit of each row, 16 in 4 LUTs (UG474, "Multiplexers")
+        and 16 of those; events: comparing each input with zero, finding the lowest pending row.
+    control: 250 an array.
+FF: a sum and its pipeline a lane (one sum an output), every input bit, 250 an array.
+BRAM: one memory a bank, in the best aspect ratio of an 18K block (512x36 ... 16Kx1; UG473 table
+    1-1, UG573 table 1-1).
+DSP: a decoded lane, and a lane of the drain.
+Cycles: an array starts a new image every n_blocks cycles and needs _PIPELINE more for the first;
+    with buckets, or events, the loops do not overlap, so these count in the interval too. An array
+    driven by events takes as many cycles as its fullest bank has nonzero inputs.
+"""
+
+from math import log2
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synq.cost import Estimate, Resources
+from synq.hls.design import ArrayPlan
+from synq.hls.layout import Layout
+from synq.network import QuantizedNetwork, SynapseArray
+from synq.request import Datapath
+
+_BRAM_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+_PIPELINE = 10  # cycles: filling the row pipeline, and the activation behind it
+_CONTROL = 250
+
+
+def estimate(network: QuantizedNetwork, plans: tuple[ArrayPlan, ...]) -> Estimate:
+    """The estimate of the whole network, its arrays running as a dataflow pipeline."""
+    pairs = zip(network.arrays, plans, strict=True)
+    return total(tuple(estimate_array(array, plan) for array, plan in pairs))
+
+
+def total(parts: tuple[Estimate, ...]) -> Estimate:
+    """Arrays side by side, each working on an image of its own."""
+    return Estimate(
+        sum((part.resources for part in parts), Resources()),
+        latency=sum(part.latency for part in parts),
+        interval=max(part.interval for part in parts),
+    )
+
+
+def estimate_array(array: SynapseArray, plan: ArrayPlan) -> Estimate:
+    """The estimate of one array."""
+    layout = Layout(array, plan.parallel_rows)
+    cycles = layout.n_blocks
+    drain = 0
+    if plan.datapath is Datapath.BUCKETS:
+        drain = len(layout.signed.values) * (1 + -(-array.n_out // drain_lanes(array)))
+    gaps = plan.event_driven or drain
+    return Estimate(
+        _array_resources(array, layout, plan),
+        latency=cycles + drain + _PIPELINE,
+        interval=cycles + drain + (_PIPELINE if gaps else 0),
+    )
+
+
+def event_intervals(
+    network: QuantizedNetwork, plans: tuple[ArrayPlan, ...], inputs: NDArray[np.integer[Any]]
+) -> NDArray[np.int64]:
+    """Cycles until the next image for each image, where arrays skip zero inputs.
+
+    Args:
+        inputs: (n_samples, n_in) raw inputs.
+
+    Returns:
+        (n_samples,) the cycles of the array that takes longest.
+    """
+    trace = network.run(inputs)
+    signals = [inputs, *trace.activations]
+    cycles: NDArray[np.int64] = np.max(
+        [
+            _array_cycles(array, plan, signal)
+            for array, plan, signal in zip(network.arrays, plans, signals, strict=True)
+        ],
+        axis=0,
+    )
+    return cycles
+
+
+def _array_cycles(
+    array: SynapseArray, plan: ArrayPlan, inputs: NDArray[np.integer[Any]]
+) -> NDArray[np.int64]:
+    """(n_samples,) the most nonzero inputs in one bank, and the cycles that always pass."""
+    layout, interval = Layout(array, plan.parallel_rows), estimate_array(array, plan).interval
+    if not plan.event_driven:
+        return np.full(len(inputs), interval, dtype=np.int64)
+    nonzero = np.zeros((len(inputs), layout.n_blocks * plan.parallel_rows), dtype=np.int64)
+    nonzero[:, : array.n_in] = inputs != 0
+    nonzero[:, array.n_in : array.n_rows] = 1  # the bias
+    by_bank = nonzero.reshape(len(inputs), layout.n_blocks, plan.parallel_rows).sum(axis=1)
+    cycles: NDArray[np.int64] = by_bank.max(axis=1) + (interval - layout.n_blocks)
+    return cycles
+
+
+def drain_lanes(array: SynapseArray) -> int:
+    """Lanes multiplied a cycle when buckets are drained: a sixteenth, to share the multipliers."""
+    return -(-array.n_out // 16)
+
+
+def _array_resources(array: SynapseArray, layout: Layout, plan: ArrayPlan) -> Resources:
+    n_out, rows = array.n_out, plan.parallel_rows
+    table, wide, narrow = (
+        array.table_format.width,
+        array.accumulator.width,
+        array.input_format.width,
+    )
+    product = table - 1 + narrow  # magnitude
+    n_values, code_bits = len(layout.signed.values), layout.signed.code_bits
+
+    lookup = table * (0.5 if code_bits <= 5 else 2 ** (code_bits - 6))
+    lut = plan.decoded_rows * n_out * (lookup + wide)
+    lut += array.n_in * narrow * (1 / 4 + 1 / 64) + _CONTROL
+    lutram = 0
+    dsp = plan.decoded_rows * n_out
+    lane_ff = 2 * product
+    if plan.datapath is Datapath.BANK:
+        sums = min(wide, product + 1 + log2(rows) / 2)  # the chain of adders widens
+        lut += plan.fabric_rows * n_out * (product * _mux_luts(n_values) + sums)
+        lut += plan.fabric_rows * sum(value != 0 for value in layout.signed.values) * 2 * product
+    if plan.datapath is Datapath.BUCKETS:
+        # Not the proven width, which takes a look at every code: at most this.
+        bucket = (
+            layout.n_blocks * array.input_format.max_raw
+        ).bit_length() + layout.signed.has_sign
+        lanes = drain_lanes(array)
+        memories = -(-n_values // 32)
+        lutram = rows * n_out * -(-bucket // 6) * 4 * memories
+        lut += lutram + rows * n_out * (2 * bucket + 2) * memories
+        lut += lanes * rows * bucket * (1 + 16 / 3)
+        dsp += lanes
+        lane_ff = 2 * bucket
+    if plan.event_driven:
+        lut += array.n_in * (narrow / 6 + 2)
+    lanes_ff = rows * n_out * lane_ff + n_out * wide
+    return Resources(
+        lut=round(lut),
+        lutram=lutram,
+        ff=lanes_ff + array.n_in * narrow + _CONTROL,
+        bram_18k=rows * rom_blocks(layout.n_blocks, 32 * layout.words_per_row),
+        dsp=dsp,
+        uram=0,
+    )
+
+
+def _mux_luts(inputs: int) -> int:
+    """LUTs a bit to select one of `inputs`, where the adder's own LUT does the last selection.
+
+    It has room for two operands beside the sum, a selection and a sign; a LUT selects one of four.
+    """
+    return 0 if inputs <= 2 else -(-(inputs - 1) // 4)
+
+
+def rom_blocks(depth: int, width: int) -> int:
+    """18K blocks of a memory of `depth` words of `width` bits."""
+    return min(-(-depth // rows) * -(-width // bits) for rows, bits in _BRAM_SHAPES)

@@ -1,0 +1,91 @@
+"""The designs of the HLS core that are worth a look."""
+
+from collections.abc import Iterator
+
+from synq.cost import Estimate, Resources
+from synq.errors import SynqError
+from synq.hls.design import ArrayPlan, HlsDesign
+from synq.hls.estimate import estimate_array, total
+from synq.network import QuantizedNetwork, SynapseArray
+from synq.request import BUDGET, MOST_ROWS, Datapath, Request
+
+_TYPICAL_EVENTS = 3  # an event-driven array rarely takes more than a third of its worst case
+
+
+_HLS_DATAPATHS = (Datapath.DECODE, Datapath.BANK, Datapath.BUCKETS)
+
+
+_MOST_LANES = 4096  # HLS unrolls no further
+
+
+_MOST_WORD_BITS = 65_536  # HLS reshapes no further
+
+
+_MOST_PENDING = 1024  # bits of an ap_uint, unless AP_INT_MAX_W says more (UG1399)
+
+
+def hls_designs(
+    network: QuantizedNetwork, available: Resources, request: Request
+) -> Iterator[tuple[HlsDesign, Estimate]]:
+    """Designs whose later arrays do not hold up the first, as far as there are any.
+
+    Args:
+        available: resources of the board.
+
+    Raises:
+        SynqError: no design can be built.
+    """
+    later = Request(datapath=request.datapath, event_driven=request.event_driven)
+    options = [
+        [
+            (plan, estimate_array(array, plan))
+            for plan in _array_plans(array, available, later if index else request)
+        ]
+        for index, array in enumerate(network.arrays)
+    ]
+    for plan, first in options[0]:
+        interval = first.interval // (_TYPICAL_EVENTS if request.event_driven else 1)
+        rest = [_balanced(choices, available, interval) for choices in options[1:]]
+        plans = (plan, *(other for other, _ in rest))
+        yield HlsDesign(plans), total((first, *(other for _, other in rest)))
+
+
+def _balanced(
+    options: list[tuple[ArrayPlan, Estimate]], available: Resources, interval: int
+) -> tuple[ArrayPlan, Estimate]:
+    """The smallest plan of a later array that does not hold up the first, or else the fastest."""
+    fast = [option for option in options if option[1].interval <= interval]
+    if not fast:
+        return min(options, key=lambda option: option[1].interval)
+    return min(fast, key=lambda option: option[1].resources.share(available))
+
+
+def _array_plans(array: SynapseArray, available: Resources, request: Request) -> list[ArrayPlan]:
+    """Every plan of an array that HLS can build, one a number of blocks."""
+    if (asked := request.rows_of(array)) is not None:
+        counts = [min(asked, array.n_rows)]
+    else:  # the fewest rows of each number of blocks
+        counts = sorted({-(-array.n_rows // blocks) for blocks in range(1, array.n_rows + 1)})
+    plans: list[ArrayPlan] = []
+    for rows in counts:
+        word_bits = 32 * -(-array.n_out // (32 // array.code_bits))
+        if rows > MOST_ROWS or rows * array.n_out > _MOST_LANES or word_bits > _MOST_WORD_BITS:
+            continue
+        if request.event_driven and -(-array.n_rows // rows) > _MOST_PENDING:
+            continue
+        for datapath in [request.datapath] if request.datapath else _HLS_DATAPATHS:
+            decoded = [0]
+            if datapath is Datapath.DECODE:
+                decoded = [rows]
+            elif datapath is Datapath.BANK:
+                # DSPs carry as many rows as the budget allows, or none.
+                affordable = int(BUDGET * available.dsp) // array.n_out
+                decoded = sorted({0, min(rows - 1, affordable), min(rows - 1, affordable // 2)})
+            plans += [ArrayPlan(datapath, rows, count, request.event_driven) for count in decoded]
+    if not plans:
+        raise SynqError(
+            f"no design of an array of {array.n_rows} x {array.n_out} can be built: "
+            f"at most {MOST_ROWS} rows and {_MOST_LANES} lanes (rows x outputs) a cycle; "
+            "use fewer --rows, or a smaller network"
+        )
+    return plans

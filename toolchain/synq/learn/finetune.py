@@ -1,0 +1,381 @@
+"""Device-aware fine-tuning: train real weights through the arithmetic that the hardware does.
+
+The forward pass uses the snapped codebook and quantized activations; gradients pass straight
+through both roundings (Bengio et al., 2013). A layer's normalization is learned with its weights
+(Esser et al., "Learned Step Size Quantization", 2020). What is trained is what runs: the integer
+reference of the result computes the same values.
+"""
+
+import hashlib
+import json
+import logging
+import math
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import cross_entropy, linear
+
+from synq.cache import atomic_write
+from synq.device import Device
+from synq.errors import SynqError, UsageError
+from synq.fixedpoint import FixedPoint
+from synq.float_network import FloatNetwork
+from synq.learn.checkpoint import load_checkpoint, save_checkpoint
+from synq.learn.data import Dataset, with_input_bits
+from synq.learn.train import FineTuning, Samples, ahead, learning_rates, reproducible_torch
+from synq.network import QuantizedNetwork, SynapseArray, array_unit
+from synq.progress import Progress
+from synq.quantize import Quantization, Ranges, level_values, nearest_index, quantize_network
+
+_log = logging.getLogger("synq")
+
+FINETUNE_VERSION = 6  # raise it whenever the same settings would give other weights
+
+_ALIVE = 0.002  # the least share of samples in which a living input is not zero
+_STEPS_BETWEEN_PRUNING = 50  # choosing the smallest weights takes longer than a training step
+
+
+def finetuned_network(
+    network: FloatNetwork,
+    dataset: Dataset,
+    choice: Quantization,
+    device: Device,
+    settings: FineTuning,
+    cache_dir: Path,
+    progress: Progress,
+) -> tuple[FloatNetwork, Ranges, bool]:
+    """What `finetune` makes, and whether it came from the cache.
+
+    Raises:
+        SynqError: as `finetune`, or the cache cannot be written.
+    """
+    described = {
+        "network": network.digest,
+        "dataset": dataset.digest,
+        "choice": asdict(choice),
+        "levels": [values.tolist() for values in level_values(choice, device)],
+        "settings": asdict(settings),
+        "torch": version("torch"),
+        "version": FINETUNE_VERSION,
+    }
+    key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+    weights_path = cache_dir / "finetuned" / f"{key}.safetensors"
+    ranges_path = weights_path.with_suffix(".json")
+    if weights_path.exists() and ranges_path.exists():
+        try:
+            return load_checkpoint(weights_path), Ranges.from_json(ranges_path), True
+        except SynqError as error:
+            _log.warning("%s; fine-tuning the network again", error)
+    tuned, ranges = finetune(network, dataset, choice, device, settings, progress)
+    save_checkpoint(tuned, weights_path, {})
+    atomic_write(ranges_path, ranges.to_json().encode())
+    return tuned, ranges, False
+
+
+def finetune(
+    network: FloatNetwork,
+    dataset: Dataset,
+    choice: Quantization,
+    device: Device,
+    settings: FineTuning,
+    progress: Progress,
+) -> tuple[FloatNetwork, Ranges]:
+    """Fine-tune `network` for the quantization `choice` on `device`.
+
+    The formats of the activations are chosen once, before, on the network as it is. The test set is
+    not looked at.
+
+    Args:
+        dataset: inputs as they are; `choice` says how many of their bits the hardware will see.
+
+    Returns:
+        The real weights, and the normalizations and activation formats they were trained with:
+        `quantize_network` needs both.
+
+    Raises:
+        UsageError: sparsity without a level at zero.
+        SynqError: no training labels, or a loss that diverged.
+    """
+    recipe = settings.recipe
+    levels, realized = level_values(choice, device)
+    if settings.sparsity and 0 not in np.rint(realized * choice.table_format.max_raw):
+        raise UsageError(
+            "sparsity needs a level at zero: use an odd --levels, or --count magnitude"
+        )
+    narrow = with_input_bits(dataset, choice.input_bits)
+    start = quantize_network(
+        network,
+        choice,
+        device,
+        narrow.input_format,
+        narrow.train_inputs,
+        Ranges(tuple(_closest_scale(weight, levels, realized) for weight in network.weights), None),
+    )
+    generator = torch.Generator().manual_seed(recipe.seed)
+    with reproducible_torch(1), progress.task("Fine-tune", total=recipe.epochs) as task:
+        # Batches are made in a thread of their own, and draw from a generator of their own.
+        samples = Samples(
+            recipe, dataset, torch.Generator().manual_seed(recipe.seed), narrow.input_format
+        )
+        model = _Model(network, start, _Levels(levels, realized, choice))
+        if settings.sparsity:
+            model.find_alive(start, narrow.train_inputs)
+        weights: dict[str, Any] = {"params": [layer.rows for layer in model.layers]}
+        scales: dict[str, Any] = {
+            "params": [layer.log_scale for layer in model.layers],
+            "lr": recipe.learning_rate * settings.scale_rate,
+        }
+        optimizer = _optimizer([weights, scales], settings)
+        schedule = learning_rates(recipe, optimizer, samples.steps)
+        step = 0
+        for epoch in range(1, recipe.epochs + 1):
+            loss_sum, correct, batches = 0.0, 0, 0
+            for inputs, labels in ahead(samples.epoch()):
+                if settings.sparsity and step % _STEPS_BETWEEN_PRUNING == 0:
+                    model.prune(settings.sparsity * _ramp(2 * step / samples.steps))
+                outputs = model.logits(inputs, recipe.dropout, generator)
+                loss = cross_entropy(outputs, labels)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+                step += 1
+                loss_sum += loss.item()
+                correct += int((outputs.argmax(dim=1) == labels).sum())
+                batches += 1
+            if not math.isfinite(loss_sum):
+                raise SynqError(
+                    f"fine-tuning diverged in epoch {epoch}: the loss is not finite; "
+                    "is the network trained on these inputs?"
+                )
+            accuracy = 100 * correct / (batches * samples.batch_size)
+            task.update(epoch, f"loss {loss_sum / batches:.3f}, accuracy {accuracy:.1f} %")
+        return model.result()
+
+
+def _optimizer(groups: list[dict[str, Any]], settings: FineTuning) -> torch.optim.Optimizer:
+    recipe = settings.recipe
+    if settings.optimizer == "adam":
+        betas = (recipe.momentum, 0.999)
+        return torch.optim.Adam(groups, lr=recipe.learning_rate, betas=betas, fused=True)
+    return torch.optim.SGD(
+        groups,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        fused=True,
+    )
+
+
+def _closest_scale(
+    weight: NDArray[np.float32], levels: NDArray[np.float64], realized: NDArray[np.float64]
+) -> float:
+    """The normalization with the least squared error of the realized weights, to start from.
+
+    The largest weight wastes few levels on many weights: with two levels, all would be the largest.
+    """
+    largest = float(np.abs(weight).max())
+
+    def error(scale: float) -> float:
+        snapped = realized[nearest_index(weight / scale, levels)] * scale
+        return float(np.mean((snapped - weight) ** 2))
+
+    candidates: list[float] = (largest * np.linspace(0.02, 1, 50)).tolist()
+    return min(candidates, key=error)
+
+
+def _ramp(progress: float) -> float:
+    """From 0 to 1, fast at first, as a network bears pruning (Zhu and Gupta, 2017, eq. 1)."""
+    return 1 - (1 - min(1.0, progress)) ** 3
+
+
+class _Levels:
+    """The quantizer on tensors: normalized weights to realized values, gradients straight through.
+
+    The values are those of the integer codebook, exactly.
+    """
+
+    def __init__(
+        self, levels: NDArray[np.float64], realized: NDArray[np.float64], choice: Quantization
+    ) -> None:
+        form = choice.table_format
+        values = np.rint(realized * form.max_raw) * form.step
+        self._values = torch.tensor(values, dtype=torch.float32)
+        self._middles = torch.tensor((levels[1:] + levels[:-1]) / 2, dtype=torch.float32)
+        # Looking up a uniform grid by rounding is ten times as fast as by searching.
+        steps = np.diff(levels)
+        self._step = float(steps[0]) if np.allclose(steps, steps[0]) else None
+        self._first = float(levels[0])
+
+    def values_of(self, normalized: torch.Tensor) -> torch.Tensor:
+        """The realized value of each weight."""
+        if self._step is None:
+            index = torch.bucketize(normalized, self._middles)
+        else:
+            index = normalized.sub(self._first).div_(self._step).round_()
+            index = index.clamp_(0, len(self._values) - 1).int()
+        return self._values.index_select(0, index.flatten()).view_as(normalized)
+
+
+class _Layer:
+    """One array's parameters, `(n_out, n_rows)` as torch wants them, and its fixed surroundings."""
+
+    def __init__(
+        self,
+        weight: NDArray[np.float32],
+        bias: NDArray[np.float32] | None,
+        unit: float,
+        array: SynapseArray,
+    ) -> None:
+        rows = weight.T
+        self.drive = None
+        if bias is not None and array.bias_input is not None:
+            self.drive = array.bias_input * array.input_format.step
+            rows = np.hstack([rows, bias[:, None] / np.float32(self.drive * unit)])
+        self.rows = torch.tensor(np.ascontiguousarray(rows)).requires_grad_()
+        # Learned as a logarithm, a scale stays positive.
+        self.log_scale = torch.tensor(math.log(array.scale)).requires_grad_()
+        self.full_scale = array_unit(array) / array.scale
+        self.pruned: torch.Tensor | None = None
+        self.alive = torch.ones(())
+
+    @property
+    def scale(self) -> torch.Tensor:
+        """The weight that normalizes the layer."""
+        return self.log_scale.exp()
+
+    def sums(self, inputs: torch.Tensor, levels: _Levels) -> torch.Tensor:
+        """The accumulators' values for inputs `(n, n_in)`."""
+        values = _Snap.apply(  # type: ignore[no-untyped-call]
+            self.rows, self.log_scale, levels, self.pruned
+        )
+        if self.drive is None:
+            return linear(inputs, values)
+        return linear(inputs, values[:, :-1], self.drive * values[:, -1])
+
+    def prune(self, share: float) -> None:
+        """Choose the smallest `share` of the synapses to be zero until the next choice.
+
+        Those of inputs that are hardly ever on go first: a border pixel's weight carries nothing,
+        however large it was drawn.
+        """
+        size = self.rows.detach().abs() * self.alive
+        count = math.ceil(share * size.numel())
+        threshold = torch.kthvalue(size.flatten(), count).values if count else -1
+        self.pruned = size <= threshold
+
+
+class _Model:
+    """The network in array units: what the hardware computes, on float tensors."""
+
+    def __init__(self, network: FloatNetwork, start: QuantizedNetwork, levels: _Levels) -> None:
+        self._levels = levels
+        self._formats = start.activations
+        self.layers: list[_Layer] = []
+        unit = 1.0
+        for weight, bias, array in zip(network.weights, network.biases, start.arrays, strict=True):
+            self.layers.append(_Layer(weight, bias, unit, array))
+            unit *= array_unit(array)
+
+    def logits(
+        self, inputs: torch.Tensor, dropout: float, generator: torch.Generator
+    ) -> torch.Tensor:
+        """Logits in real units, `(n, classes)`, of real inputs `(n, features)`."""
+        signal = inputs
+        unit = torch.ones(())
+        for index, layer in enumerate(self.layers):
+            signal = layer.sums(signal, self._levels)
+            unit = unit * layer.scale * layer.full_scale
+            if index < len(self._formats):
+                form = self._formats[index]
+                signal = _Activate.apply(signal, form)  # type: ignore[no-untyped-call]
+                if dropout:
+                    kept = torch.rand(signal.shape, generator=generator) >= dropout
+                    signal = signal * kept / (1 - dropout)
+        return signal * unit
+
+    def find_alive(self, start: QuantizedNetwork, inputs: NDArray[np.integer[Any]]) -> None:
+        """Which inputs of each array are on in at least a few of the samples."""
+        signals = [inputs, *start.run(inputs).activations]
+        for layer, array, signal in zip(self.layers, start.arrays, signals, strict=True):
+            alive = np.mean(signal != 0, axis=0) >= _ALIVE
+            if array.bias_input is not None:
+                alive = np.append(alive, True)
+            layer.alive = torch.tensor(alive, dtype=torch.float32)
+
+    def prune(self, share: float) -> None:
+        """Prune every array but the last, which is small and sensitive."""
+        for layer in self.layers[:-1]:
+            layer.prune(share)
+
+    def result(self) -> tuple[FloatNetwork, Ranges]:
+        """The weights, pruned ones at zero, and the ranges they belong to."""
+        weights: list[NDArray[np.float32]] = []
+        biases: list[NDArray[np.float32] | None] = []
+        scales: list[float] = []
+        unit = 1.0
+        for layer in self.layers:
+            rows = layer.rows.detach()
+            if layer.pruned is not None:
+                rows = rows.masked_fill(layer.pruned, 0)
+            matrix = rows.numpy().T
+            scales.append(layer.scale.item())
+            if layer.drive is None:
+                weights.append(matrix)
+                biases.append(None)
+            else:
+                weights.append(matrix[:-1])
+                biases.append(matrix[-1] * np.float32(layer.drive * unit))
+            unit *= scales[-1] * layer.full_scale
+        return FloatNetwork(tuple(weights), tuple(biases)), Ranges(tuple(scales), self._formats)
+
+
+class _Snap(torch.autograd.Function):
+    """Realized values of `rows / exp(log_scale)`.
+
+    The gradient passes where the normalized weight is within -1..1, pruned or not. Differentiated
+    by hand: autograd takes twice as long over the same passes.
+    """
+
+    @staticmethod
+    def forward(
+        context: Any,
+        rows: torch.Tensor,
+        log_scale: torch.Tensor,
+        levels: _Levels,
+        pruned: torch.Tensor | None,
+    ) -> torch.Tensor:
+        normalized = rows * (-log_scale).exp()
+        context.save_for_backward(normalized, log_scale)
+        values = levels.values_of(normalized)
+        return values if pruned is None else values.masked_fill_(pruned, 0)
+
+    @staticmethod
+    def backward(
+        context: Any, gradient: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, None, None]:
+        normalized, log_scale = context.saved_tensors
+        passed = torch.where(normalized.abs() <= 1, gradient, 0)
+        of_scale = -torch.dot(passed.flatten(), normalized.flatten())
+        return passed * (-log_scale).exp(), of_scale, None, None
+
+
+class _Activate(torch.autograd.Function):
+    """ReLU, rounding and saturation; the gradient passes where neither end clips."""
+
+    @staticmethod
+    def forward(context: Any, sums: torch.Tensor, form: FixedPoint) -> torch.Tensor:
+        context.save_for_backward(sums)
+        context.largest = form.max_raw * form.step
+        # Ties to even, as AP_RND_CONV.
+        return torch.round(sums.clamp(0, context.largest) / form.step) * form.step
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (sums,) = context.saved_tensors
+        return gradient * ((sums > 0) & (sums < context.largest)), None

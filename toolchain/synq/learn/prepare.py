@@ -1,0 +1,152 @@
+"""From the user's options to a quantized network: data, training, fine-tuning, quantization."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synq.device import Device, load_device
+from synq.errors import SynqError
+from synq.float_network import FloatNetwork
+from synq.learn.checkpoint import load_checkpoint
+from synq.learn.data import Dataset, load_mnist, load_npz, with_input_bits
+from synq.learn.train import FineTuning, Recipe, trained_network
+from synq.network import QuantizedNetwork, Trace
+from synq.progress import Progress
+from synq.quantize import Quantization, dequantize, level_values, quantize_network
+
+_log = logging.getLogger("synq")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the network and its data come from.
+
+    Attributes:
+        recipe: how to train, used without `checkpoint`.
+        checkpoint: the user's own weights.
+        data: the user's own inputs (`.npz`); MNIST without.
+        data_dir: folder of MNIST's IDX files; fetched without.
+        finetuning: how to fine-tune for the device; not at all without.
+        cache_dir: where fetched data and trained networks are kept.
+    """
+
+    recipe: Recipe
+    checkpoint: Path | None
+    data: Path | None
+    data_dir: Path | None
+    finetuning: FineTuning | None
+    cache_dir: Path
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A quantized network with everything it was made from.
+
+    Attributes:
+        expected: the integer reference on all test inputs.
+        accuracy: percent on the test set, by stage.
+    """
+
+    dataset: Dataset
+    device: Device
+    trained: FloatNetwork
+    from_cache: bool
+    network: QuantizedNetwork
+    expected: Trace
+    accuracy: dict[str, float]
+
+
+@dataclass
+class Stopwatch:
+    """Wall seconds by stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - start, 3)
+        _log.info("%s took %.1f s", name, self.seconds[name])
+
+
+def load_source(
+    source: Source, watch: Stopwatch, progress: Progress
+) -> tuple[Dataset, FloatNetwork, bool]:
+    """The data and the trained network, and whether the latter was in the cache.
+
+    Raises:
+        SynqError: data or checkpoint cannot be had or do not fit each other.
+    """
+    with watch.stage("data"):
+        if source.data is not None:
+            dataset = load_npz(source.data)
+        else:
+            dataset = load_mnist(source.data_dir, source.cache_dir, progress)
+    with watch.stage("train"):
+        if source.checkpoint is None:
+            network, cached = trained_network(source.recipe, dataset, source.cache_dir, progress)
+        else:
+            network, cached = load_checkpoint(source.checkpoint), True
+    n_features = dataset.test_inputs.shape[1]
+    if network.sizes[0] != n_features:
+        hint = "" if source.data else "; give its inputs with --data"
+        raise SynqError(
+            f"the network takes {network.sizes[0]} inputs, {dataset.name} has {n_features}{hint}"
+        )
+    if dataset.test_labels.max(initial=0) >= network.sizes[-1]:
+        raise SynqError(
+            f"the network has {network.sizes[-1]} outputs, "
+            f"the labels of {dataset.name} go up to {dataset.test_labels.max()}"
+        )
+    return dataset, network, cached
+
+
+def prepare(
+    source: Source,
+    device_name: str,
+    choice: Quantization,
+    watch: Stopwatch,
+    progress: Progress,
+) -> Prepared:
+    """Train or load, quantize, and run the integer reference on the test set.
+
+    Raises:
+        UsageError, SynqError: from the stages.
+    """
+    device = load_device(device_name)
+    level_values(choice, device)  # refuses a branch without a curve before minutes of training
+    dataset, trained, cached = load_source(source, watch, progress)
+    software = trained.accuracy(_real_inputs(dataset), dataset.test_labels)
+    tuned, ranges = trained, None
+    if source.finetuning is not None:
+        with watch.stage("finetune"):
+            from synq.learn.finetune import finetuned_network
+
+            tuned, ranges, _ = finetuned_network(
+                trained, dataset, choice, device, source.finetuning, source.cache_dir, progress
+            )
+    with watch.stage("quantize"):
+        dataset = with_input_bits(dataset, choice.input_bits)
+        network = quantize_network(
+            tuned, choice, device, dataset.input_format, dataset.train_inputs, ranges
+        )
+        expected = network.run(dataset.test_inputs)
+        quantized = dequantize(network).accuracy(_real_inputs(dataset), dataset.test_labels)
+        accuracy = {
+            "software": software,
+            "quantized": quantized,
+            "reference": expected.accuracy(dataset.test_labels),
+        }
+    rounded = {stage: round(percent, 4) for stage, percent in accuracy.items()}
+    return Prepared(dataset, device, trained, cached, network, expected, rounded)
+
+
+def _real_inputs(dataset: Dataset) -> NDArray[np.float32]:
+    return dataset.test_inputs * np.float32(dataset.input_format.step)

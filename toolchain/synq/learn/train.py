@@ -1,0 +1,442 @@
+"""Training in real numbers: from a dataset and a recipe to a network, the same one every time.
+
+The sums in a matrix product depend on how many threads share it, which is fixed here, and on the
+processor, which cannot be: weights are equal to the last bit on one machine, not on two kinds.
+"""
+
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synq.errors import SynqError, UsageError
+from synq.fixedpoint import FixedPoint
+from synq.float_network import MAX_VALUES, FloatNetwork
+from synq.learn.augment import Augmentation
+from synq.learn.checkpoint import load_checkpoint, save_checkpoint
+from synq.learn.data import Dataset
+from synq.progress import Progress
+
+if TYPE_CHECKING:  # importing torch takes two seconds; a network in the cache needs none of it
+    import torch
+
+TRAINING_VERSION = 2  # raise it when the code below makes other weights of the same recipe
+
+# The number of threads changes the sums, so it follows from the recipe, not from the machine. Two
+# halve the time of large batches; in small ones they wait for each other (on a busy machine a batch
+# of 100 took six times as long with two as with one).
+_BATCH_FOR_TWO_THREADS = 2000
+
+_log = logging.getLogger("synq")
+_Batch = TypeVar("_Batch")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything, beside the dataset, that determines the trained weights.
+
+    Attributes:
+        name: what the user calls it by.
+        hidden: neurons of each hidden layer, input side first.
+        epochs: how many times each training sample is seen.
+        batch_size: samples a step; the whole training set if it has fewer.
+        learning_rate: of SGD; with the schedule "one-cycle" its highest value.
+        momentum: of SGD, 0 for none.
+        nesterov: whether the momentum is Nesterov's.
+        schedule: "constant", or "one-cycle": from 1/25 of the learning rate up to it in the first
+            30 % of the steps and down to almost zero in the rest (Smith, Topin, "Super-
+            Convergence", 2018; torch's OneCycleLR with constant momentum), or "cosine": from the
+            learning rate down to zero.
+        augmentation: how training images are distorted; None for not at all.
+        dropout: the share of hidden activations set to zero in training.
+        bias: whether the layers have biases.
+        seed: of the initial weights, the order of the samples, the distortions and the dropout.
+
+    Raises:
+        UsageError: a value outside its range.
+    """
+
+    name: str
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    momentum: float = 0.0
+    nesterov: bool = False
+    schedule: Literal["constant", "one-cycle", "cosine"] = "constant"
+    augmentation: Augmentation | None = None
+    dropout: float = 0.0
+    hidden: tuple[int, ...] = (128,)
+    bias: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        rules = {
+            "epochs": (self.epochs >= 1, "at least 1"),
+            "batch_size": (self.batch_size >= 1, "at least 1"),
+            "learning_rate": (0 < self.learning_rate < math.inf, "above 0"),
+            "momentum": (0 <= self.momentum < 1, "at least 0 and below 1"),
+            "nesterov": (not self.nesterov or self.momentum > 0, "off without momentum"),
+            "schedule": (
+                self.schedule in ("constant", "one-cycle", "cosine"),
+                "constant, one-cycle or cosine",
+            ),
+            "dropout": (0 <= self.dropout < 1, "at least 0 and below 1"),
+            "hidden": (all(width >= 1 for width in self.hidden), "widths of at least 1"),
+            "seed": (0 <= self.seed < 1 << 63, "between 0 and 2**63 - 1"),
+        }
+        for field, (holds, rule) in rules.items():
+            if not holds:
+                raise UsageError(f"{field} must be {rule}, got {getattr(self, field)}")
+
+
+_HANDWRITING = Augmentation(shift=1, rotation=10, scaling=0.1, warp=0.4)
+
+# Where the numbers come from, with what else was measured: docs/training.md.
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(name="paper", epochs=200, batch_size=16384, learning_rate=0.5),
+        Recipe(
+            name="accurate",
+            epochs=100,
+            batch_size=100,
+            learning_rate=0.1,
+            momentum=0.9,
+            nesterov=True,
+            schedule="one-cycle",
+            augmentation=_HANDWRITING,
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """Everything that determines the fine-tuned weights beside network, data and quantization.
+
+    Attributes:
+        recipe: batches, epochs, learning rate, augmentation, dropout and seed; its architecture and
+            biases are the network's own.
+        optimizer: "sgd", as the recipe says, or "adam", whose first decay rate is the recipe's
+            momentum.
+        scale_rate: learning rate of the normalizations' logarithms, relative to the weights'.
+        sparsity: least share of zero codes in every array but the last, 0..1.
+    """
+
+    recipe: Recipe
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    scale_rate: float = 0.05
+    sparsity: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sparsity < 1:
+            raise UsageError(f"sparsity must be at least 0 and below 1, got {self.sparsity:g}")
+
+    def with_sparsity(self, share: float) -> "FineTuning":
+        """The same for another share of zeros.
+
+        Few synapses learn better with Adam, and from images that are only shifted
+        (docs/finetuning.md).
+        """
+        if not share:
+            return replace(self, sparsity=share)
+        recipe = replace(self.recipe, learning_rate=0.0005, nesterov=False)
+        if recipe.augmentation is not None:
+            shifts = Augmentation(recipe.augmentation.shift, rotation=0, scaling=0, warp=0)
+            recipe = replace(recipe, augmentation=shifts)
+        return replace(self, recipe=recipe, optimizer="adam", sparsity=share)
+
+
+# Chosen on a validation split: docs/finetuning.md.
+FINETUNING = FineTuning(
+    Recipe(
+        name="finetune",
+        epochs=40,
+        batch_size=200,
+        learning_rate=0.04,
+        momentum=0.9,
+        nesterov=True,
+        schedule="cosine",
+        augmentation=_HANDWRITING,
+    )
+)
+
+
+def trained_network(
+    recipe: Recipe, dataset: Dataset, cache_dir: Path, progress: Progress
+) -> tuple[FloatNetwork, bool]:
+    """The network `train` makes, and whether it came from the cache.
+
+    A damaged file in the cache is reported to the log and replaced.
+
+    Raises:
+        SynqError: as `train`, or the cache cannot be written.
+    """
+    described = {
+        "recipe": json.dumps(asdict(recipe), sort_keys=True),
+        "dataset": dataset.digest,
+        "torch": version("torch"),
+        "training": str(TRAINING_VERSION),
+    }
+    key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+    path = cache_dir / "networks" / f"{key}.safetensors"
+    if path.exists():
+        try:
+            return load_checkpoint(path), True
+        except SynqError as error:
+            _log.warning("%s; training the network again", error)
+    network = train(recipe, dataset, progress)
+    save_checkpoint(network, path, described)
+    return network, False
+
+
+def train(recipe: Recipe, dataset: Dataset, progress: Progress) -> FloatNetwork:
+    """Train a ReLU multilayer perceptron on the raw inputs' values, with cross-entropy and SGD.
+
+    The initial weights are those of torch's `Linear`. Batches are always full: what an epoch
+    leaves over begins the first batch of the next. The progress shows the mean loss and the
+    accuracy of each epoch on the training samples as they passed; the test set is not looked at.
+
+    Raises:
+        SynqError: the dataset has no training labels or fewer than two classes, distortions of
+            what are not square images, a network beyond any reason, or a loss that diverged.
+    """
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    sizes = _sizes(recipe, dataset)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    threads = 2 if recipe.batch_size >= _BATCH_FOR_TWO_THREADS else 1
+    with reproducible_torch(threads), progress.task("Train", total=recipe.epochs) as task:
+        layers = [_Layer(n_in, n_out, recipe.bias, generator) for n_in, n_out in pairwise(sizes)]
+        samples = Samples(recipe, dataset, generator)
+        optimizer = torch.optim.SGD(
+            [parameter for layer in layers for parameter in layer.parameters],
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            fused=True,
+        )
+        schedule = learning_rates(recipe, optimizer, samples.steps)
+        for epoch in range(1, recipe.epochs + 1):
+            loss_sum, correct, batches = 0.0, 0, 0
+            for inputs, labels in samples.epoch():
+                outputs = _forward(layers, inputs, recipe.dropout, generator)
+                loss = cross_entropy(outputs, labels)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+                loss_sum += loss.item()
+                correct += int((outputs.argmax(dim=1) == labels).sum())
+                batches += 1
+            if not math.isfinite(loss_sum):
+                raise SynqError(
+                    f"training diverged in epoch {epoch}: the loss is not finite; "
+                    f"try a learning rate below {recipe.learning_rate:g}"
+                )
+            accuracy = 100 * correct / (batches * samples.batch_size)
+            task.update(epoch, f"loss {loss_sum / batches:.3f}, accuracy {accuracy:.1f} %")
+    return FloatNetwork(
+        tuple(layer.weight.detach().numpy().T for layer in layers),
+        tuple(None if layer.bias is None else layer.bias.detach().numpy() for layer in layers),
+    )
+
+
+def learning_rates(
+    recipe: Recipe, optimizer: "torch.optim.Optimizer", steps: int
+) -> "torch.optim.lr_scheduler.LRScheduler":
+    """The recipe's schedule, to be stepped after each of `steps` batches."""
+    from torch.optim import lr_scheduler
+
+    if recipe.schedule == "one-cycle":
+        return lr_scheduler.OneCycleLR(
+            optimizer, recipe.learning_rate, total_steps=steps, cycle_momentum=False
+        )
+    if recipe.schedule == "cosine":
+        return lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    return lr_scheduler.ConstantLR(optimizer, factor=1)
+
+
+def hold_out(dataset: Dataset, count: int) -> Dataset:
+    """`dataset` with its last `count` training samples in place of the test samples.
+
+    For choosing a recipe: what is chosen by the test set is no longer measured by it.
+    """
+    inputs, labels = dataset.train_inputs, dataset.train_labels
+    if not 0 < count < len(labels):
+        raise UsageError(f"hold out between 1 and {len(labels) - 1} samples, got {count}")
+    digest = hashlib.sha256(f"{dataset.digest} without the last {count}".encode()).hexdigest()
+    return replace(
+        dataset,
+        train_inputs=inputs[:-count],
+        train_labels=labels[:-count],
+        test_inputs=inputs[-count:],
+        test_labels=labels[-count:],
+        digest=digest,
+    )
+
+
+def _sizes(recipe: Recipe, dataset: Dataset) -> tuple[int, ...]:
+    """Neurons a layer, inputs first, after checking that the dataset can be trained on."""
+    labels = dataset.train_labels
+    if len(labels) == 0:
+        raise SynqError(
+            f"dataset {dataset.name} has no training labels; add them, or give a trained checkpoint"
+        )
+    classes = int(labels.max()) + 1
+    if classes < 2:
+        raise SynqError(f"dataset {dataset.name} has one class only; training needs at least two")
+    features = dataset.train_inputs.shape[1]
+    side = math.isqrt(features)
+    if recipe.augmentation is not None and side * side != features:
+        raise SynqError(
+            f"recipe {recipe.name} distorts images, which must be square, got {features} "
+            "features; use a recipe without augmentation"
+        )
+    sizes = (features, *recipe.hidden, classes)
+    values = sum(n_in * n_out for n_in, n_out in pairwise(sizes))
+    if values > MAX_VALUES:
+        raise SynqError(
+            f"a network {'-'.join(map(str, sizes))} has {values:,} weights; "
+            f"at most {MAX_VALUES:,} are supported"
+        )
+    return sizes
+
+
+@contextmanager
+def reproducible_torch(threads: int) -> Iterator[None]:
+    """Fix what the sums depend on; torch's settings are the process's, so put them back."""
+    import torch
+
+    threads_before = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    # Every element is written before it is read; filling new tensors first costs a third more.
+    filling = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads_before)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.utils.deterministic.fill_uninitialized_memory = filling  # type: ignore[attr-defined]
+
+
+class _Layer:
+    """A dense layer's parameters, drawn as torch's `Linear` does but from our own generator."""
+
+    def __init__(self, n_in: int, n_out: int, bias: bool, generator: "torch.Generator") -> None:
+        import torch
+
+        def drawn(*shape: int) -> torch.Tensor:
+            bound = 1 / math.sqrt(n_in)
+            values = torch.empty(shape).uniform_(-bound, bound, generator=generator)
+            return values.requires_grad_()
+
+        self.weight = drawn(n_out, n_in)
+        self.bias = drawn(n_out) if bias else None
+        self.parameters = [self.weight] if self.bias is None else [self.weight, self.bias]
+
+
+def _forward(
+    layers: list[_Layer], inputs: "torch.Tensor", dropout: float, generator: "torch.Generator"
+) -> "torch.Tensor":
+    """Logits `(n, classes)` of float32 inputs `(n, features)`."""
+    import torch
+    from torch.nn.functional import linear
+
+    activations = linear(inputs, layers[0].weight, layers[0].bias)
+    for layer in layers[1:]:
+        activations = torch.relu(activations)
+        if dropout:  # torch's own draws from the global generator
+            kept = torch.rand(activations.shape, generator=generator) >= dropout
+            activations = activations * kept / (1 - dropout)
+        activations = linear(activations, layer.weight, layer.bias)
+    return activations
+
+
+class Samples:
+    """The training set as the stream of batches a recipe asks for.
+
+    Attributes:
+        batch_size: of every batch.
+        steps: batches in all epochs together.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        dataset: Dataset,
+        generator: "torch.Generator",
+        form: FixedPoint | None = None,
+    ) -> None:
+        """Without `form` inputs are not rounded after a distortion."""
+        import torch
+
+        count = len(dataset.train_labels)
+        self.batch_size = min(recipe.batch_size, count)
+        self.steps = recipe.epochs * count // self.batch_size
+        self._generator = generator
+        self._augmentation = recipe.augmentation
+        self._form = form
+        self._labels = torch.tensor(dataset.train_labels)
+        self._left_over = torch.empty(0, dtype=torch.int64)
+        self._inputs = torch.from_numpy(_values(dataset))
+        # gathering a large batch into fresh memory takes three times as long as into this
+        self._batch = torch.empty(self.batch_size, self._inputs.shape[1])
+
+    def epoch(self) -> Iterator[tuple["torch.Tensor", "torch.Tensor"]]:
+        """The next epoch's batches: inputs `(batch_size, features)` and labels `(batch_size,)`.
+
+        Inputs are valid until the next batch is asked for, or for good if they are rounded.
+        """
+        import torch
+
+        shuffled = torch.randperm(len(self._labels), generator=self._generator)
+        order = torch.cat([self._left_over, shuffled])
+        full = len(order) - len(order) % self.batch_size
+        self._left_over = order[full:]
+        for rows in order[:full].view(-1, self.batch_size):
+            inputs = torch.index_select(self._inputs, 0, rows, out=self._batch)
+            if self._augmentation is not None:
+                inputs = self._augmentation.distort(inputs, self._generator)
+            if self._form is not None:
+                inputs = _rounded(inputs, self._form)
+            yield inputs, self._labels.index_select(0, rows)
+
+
+def ahead(batches: Iterator[_Batch]) -> Iterator[_Batch]:
+    """The same batches, each made in a thread while the caller works on the one before.
+
+    Each has to be in memory of its own.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
+
+
+def _rounded(inputs: "torch.Tensor", form: FixedPoint) -> "torch.Tensor":
+    """Values of `form`, rounded half up and saturated as `with_input_bits` does."""
+    raw = (inputs / form.step + 0.5).floor_()
+    return raw.clamp_(form.min_raw, form.max_raw).mul_(form.step)
+
+
+def _values(dataset: Dataset) -> NDArray[np.float32]:
+    """The training inputs as the real numbers the hardware takes them for, `(n, features)`."""
+    return dataset.train_inputs * np.float32(dataset.input_format.step)

@@ -1,0 +1,133 @@
+"""The output folder: written aside and renamed, never half there, never over a user's own files."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from synq.errors import SynqError, UsageError
+from synq.project.manifest import _digests, _stays_inside, read_manifest
+
+
+def check_replaceable(output: Path, force: bool) -> None:
+    """Whether a project may be written at `output`.
+
+    Raises:
+        UsageError: it is a file, its folder cannot be written, or it holds what synq did not write
+            and `force` is not given, or it would take the folder the user stands in with it.
+    """
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is a file: give --output a folder")
+    check_writable(output.parent)
+    if not output.exists():
+        return
+    if any(folder.is_relative_to(output.resolve()) for folder in _users_folders()):
+        raise UsageError(f"{output} contains the current or home folder: choose another --output")
+    if not force and (strange := _not_ours(output)) is not None:
+        raise UsageError(
+            f"{output} holds files that synq did not write ({strange}): "
+            "choose another --output, or replace the folder with --force"
+        )
+
+
+def check_writable(folder: Path) -> None:
+    """Whether `folder` can be written, or made where it is missing.
+
+    Raises:
+        UsageError: it cannot; says why.
+    """
+    existing = next(parent for parent in [folder, *folder.parents] if parent.exists())
+    if not existing.is_dir():
+        raise UsageError(f"{existing} is a file: choose another --output")
+    try:
+        tempfile.TemporaryFile(dir=existing).close()
+    except OSError as error:
+        raise UsageError(
+            f"cannot write in {existing}: {error.strerror or error}; choose another --output"
+        ) from None
+
+
+@contextmanager
+def staged(output: Path, force: bool) -> Iterator[tuple[Path, Path]]:
+    """A folder beside `output` to build the project in, renamed to `output` if all goes well.
+
+    Yields:
+        The project folder to fill, and a scratch folder that is always removed. If the block
+        raises (Ctrl-C too), nothing is left and a former `output` is untouched.
+
+    Raises:
+        UsageError, SynqError: as `check_replaceable`, or the disk is full.
+    """
+    check_replaceable(output, force)
+    missing = [parent for parent in output.parents if not parent.exists()]
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            prefix=".synq-", dir=output.parent, ignore_cleanup_errors=True
+        ) as beside:
+            project, scratch, former = (
+                Path(beside) / name for name in ("project", "scratch", "former")
+            )
+            project.mkdir()
+            scratch.mkdir()
+            yield project, scratch
+            check_replaceable(output, force)
+            try:
+                if output.exists():
+                    output.rename(former)
+                project.rename(output)
+            except BaseException:
+                if former.exists() and not output.exists():
+                    former.rename(output)
+                raise
+    except OSError as error:
+        reason = (error.strerror or str(error)).partition("\n")[0]
+        if isinstance(error, shutil.Error):  # its text is a list of every file
+            reason = "files could not be copied"
+        raise SynqError(
+            f"cannot write {output}: {reason}; free some space or choose another --output"
+        ) from error
+    finally:
+        for parent in missing:
+            with suppress(OSError):  # it holds the project, or what someone else put there
+                parent.rmdir()
+
+
+def write_files(root: Path, files: Mapping[str, bytes]) -> None:
+    """Write relative names to contents below `root`.
+
+    Raises:
+        ValueError: a name is absolute or climbs out of `root`; nothing is written.
+    """
+    for name in files:
+        if not _stays_inside(name):
+            raise ValueError(f"file names must stay inside the project, got {name!r}")
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        if content.startswith(b"#!"):
+            path.chmod(0o755)
+
+
+def _not_ours(output: Path) -> str | None:
+    """One file in `output` that synq did not write, or None."""
+    if not any(output.iterdir()):
+        return None
+    try:
+        written = read_manifest(output)["files"]
+    except SynqError:
+        return next(output.iterdir()).name
+    for name, digest in _digests(output).items():
+        if written.get(name) != digest:
+            return name
+    return None
+
+
+def _users_folders() -> list[Path]:
+    """Folders that must not vanish under the user: the current one and, if there is one, home."""
+    folders = [Path.cwd()]
+    with suppress(RuntimeError):  # no home
+        folders.append(Path.home().resolve())
+    return folders

@@ -1,0 +1,145 @@
+"""The contract of the AXI4-Streams around a network, and its beats."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synq.errors import SynqError
+from synq.network import QuantizedNetwork
+
+BEAT_BITS = 64
+
+
+LOGIT_BITS = 32
+
+
+_KEEP_ALL = 0xFF
+
+
+# A beat in the test bench's files.
+_RECORD = np.dtype([("data", "<u8"), ("keep", "u1"), ("last", "u1")])
+
+
+@dataclass(frozen=True, eq=False)  # comparing arrays is ambiguous
+class Beats:
+    """What is on a stream, beat by beat.
+
+    Attributes:
+        data: (n_beats,) uint64, TDATA.
+        keep: (n_beats,) uint8, TKEEP.
+        last: (n_beats,) bool, TLAST.
+    """
+
+    data: NDArray[np.uint64]
+    keep: NDArray[np.uint8]
+    last: NDArray[np.bool_]
+
+
+def check_logits(network: QuantizedNetwork) -> None:
+    """Whether the network's outputs fit the stream.
+
+    Raises:
+        SynqError: they do not; says what would help.
+    """
+    width = network.arrays[-1].accumulator.width
+    if width > LOGIT_BITS:
+        raise SynqError(
+            f"the outputs have {width} bits, the stream carries at most {LOGIT_BITS}: "
+            "use a smaller --table-width or --activation-bits"
+        )
+
+
+def pixels_per_beat(bits: int) -> int:
+    """Pixels of `bits` bits in one input beat; none straddles two beats."""
+    return BEAT_BITS // bits
+
+
+def beats_per_image(n_in: int, bits: int) -> int:
+    """Input beats of one image of `n_in` pixels of `bits` bits."""
+    return -(-n_in // pixels_per_beat(bits))
+
+
+def beats_per_result(n_out: int) -> int:
+    """Output beats of one image: two logits a beat, and the class."""
+    return -(-n_out // 2) + 1
+
+
+def pack_images(inputs: NDArray[np.integer[Any]], bits: int) -> NDArray[np.uint64]:
+    """Images as input beats.
+
+    Args:
+        inputs: (n_samples, n_in) raw integers of `bits` bits.
+
+    Returns:
+        (n_samples, beats_per_image) uint64.
+
+    Raises:
+        ValueError: a pixel does not fit `bits` bits.
+    """
+    if inputs.size and not 0 <= int(inputs.min()) <= int(inputs.max()) < 1 << bits:
+        raise ValueError(
+            f"pixels must be of 0 to {(1 << bits) - 1}, got {inputs.min()} to {inputs.max()}"
+        )
+    lanes = pixels_per_beat(bits)
+    n_samples, n_in = inputs.shape
+    padded = np.zeros((n_samples, beats_per_image(n_in, bits) * lanes), dtype=np.uint8)
+    padded[:, :n_in] = inputs
+    beats = np.zeros((n_samples, beats_per_image(n_in, bits)), dtype=np.uint64)
+    for lane in range(lanes):
+        beats |= padded[:, lane::lanes].astype(np.uint64) << np.uint64(lane * bits)
+    return beats
+
+
+def transfer_ends(n_samples: int, n_beats: int, images: int) -> NDArray[np.bool_]:
+    """TLAST of `n_samples` images of `n_beats` beats, sent `images` images a transfer.
+
+    Returns:
+        (n_samples * n_beats,) bool.
+    """
+    last = np.zeros((n_samples, n_beats), dtype=bool)
+    last[images - 1 :: images, -1] = True
+    last[-1:, -1] = True
+    return last.ravel()
+
+
+def pack_results(
+    logits: NDArray[np.integer[Any]], classes: NDArray[np.integer[Any]]
+) -> NDArray[np.uint64]:
+    """The output beats of images.
+
+    Args:
+        logits: (n_samples, n_out) raw accumulators of at most 32 bits.
+        classes: (n_samples,).
+
+    Returns:
+        (n_samples, beats_per_result) uint64.
+    """
+    n_samples, n_out = logits.shape
+    halves = np.zeros((n_samples, 2 * beats_per_result(n_out)), dtype="<i4")
+    halves[:, :n_out] = logits
+    halves[:, -2] = classes
+    return halves.view("<u8").astype(np.uint64)
+
+
+def unpack_results(
+    beats: NDArray[np.uint64], n_out: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Output beats as logits and classes.
+
+    Args:
+        beats: (n_samples, beats_per_result) uint64, or flat.
+
+    Returns:
+        (n_samples, n_out) int64 raw accumulators, and (n_samples,) int64 classes.
+
+    Raises:
+        ValueError: not whole results.
+    """
+    n_beats = beats_per_result(n_out)
+    if beats.size % n_beats:
+        raise ValueError(f"{beats.size} beats are not results of {n_beats} beats each")
+    rows = np.ascontiguousarray(beats, dtype="<u8").reshape(-1, n_beats)
+    halves = rows.view("<i4").astype(np.int64)
+    return halves[:, :n_out], rows[:, -1].astype(np.int64)
