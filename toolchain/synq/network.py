@@ -148,7 +148,10 @@ class SynapseArray:
         elif bound < _FLOAT64_EXACT:
             real = np.float64
         else:
-            raise SynqError("the accumulator needs more than 53 bits: use a smaller --table-width")
+            raise SynqError(
+                "the accumulator needs more than 53 bits: use a smaller table width",
+                settings=("table_width",),
+            )
         sums = inputs.astype(real) @ self.weights[: self.n_in].astype(real)
         exact: NDArray[np.int64] = sums.astype(np.int64)
         if self.bias_input is not None:
