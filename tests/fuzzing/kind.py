@@ -258,7 +258,7 @@ def within_zip(mutators: Sequence[Mutator]) -> Mutator:
         method = rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA))
         with zipfile.ZipFile(written, "w", method) as archive:
             for name, member in members.items():
-                archive.writestr(name, member)
+                archive.writestr(zipfile.ZipInfo(name), member, method)  # no time of day
         return written.getvalue()
 
     return mutate
