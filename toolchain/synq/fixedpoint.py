@@ -148,11 +148,11 @@ def _shift_right(raw: NDArray[np.int64], shift: int, rounding: Rounding) -> NDAr
     floor = raw >> min(shift, 63)
     if rounding is Rounding.TRN:
         return floor
-    half = raw >> min(shift - 1, 63) & 1  # the bit below the point
+    half: NDArray[np.int64] = raw >> min(shift - 1, 63) & 1  # the bit below the point
     if rounding is Rounding.RND:
         return floor + half
-    rest = raw & ((1 << min(shift - 1, 63)) - 1)  # those below that
-    return floor + (half & ((rest != 0) | (floor & 1)))  # at a tie to even
+    below: NDArray[np.bool_] = raw & ((1 << min(shift - 1, 63)) - 1) != 0
+    return floor + (half & (below | floor))  # at a tie to even
 
 
 def _shift_left(raw: NDArray[np.int64], shift: int, target: FixedPoint) -> NDArray[np.int64]:
@@ -168,11 +168,9 @@ def _shift_left(raw: NDArray[np.int64], shift: int, target: FixedPoint) -> NDArr
 
 def _wrap(raw: NDArray[np.int64], target: FixedPoint) -> NDArray[np.int64]:
     """The lowest bits that `target` has."""
-    wrapped = raw & ((1 << target.width) - 1)
-    if target.signed:
-        sign_bit = 1 << (target.width - 1)
-        wrapped = (wrapped ^ sign_bit) - sign_bit
-    return wrapped
+    kept: NDArray[np.int64] = raw & ((1 << target.width) - 1)
+    sign_bit = 1 << (target.width - 1) if target.signed else 0
+    return (kept ^ sign_bit) - sign_bit
 
 
 def as_int64(raw: NDArray[np.integer[Any]]) -> NDArray[np.int64]:

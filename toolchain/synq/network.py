@@ -364,7 +364,7 @@ def _read(path: Path) -> QuantizedNetwork:
     text = read_npz(path, {"header": _HEADER}, _MAX_HEADER_BYTES)["header"].tobytes()
     match json.loads(text):
         case {"arrays": [*described], "activations": [*activations]}:
-            members = {}
+            members: dict[str, Member] = {}
             for index in range(len(described)):
                 members |= {f"codes_{index}": _CODES, f"codebook_{index}": _CODEBOOK}
             parts = read_npz(path, members, _MAX_BYTES)
