@@ -24,7 +24,7 @@ from synq.cache import default_cache_dir
 from synq.device import load_device
 from synq.float_network import FloatNetwork
 from synq.hls import csim
-from synq.learn.data import load_mnist
+from synq.learn.data.mnist import load_mnist
 from synq.learn.train import RECIPES, trained_network
 from synq.plan import make_plan
 from synq.progress import SILENT

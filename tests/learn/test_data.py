@@ -31,7 +31,10 @@ from synq.cache import atomic_write, default_cache_dir
 from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint
 from synq.learn import data
-from synq.learn.data import MNIST_FILES, Dataset, IdxFile, load_mnist, load_npz
+from synq.learn.data.dataset import Dataset
+from synq.learn.data.idx import MNIST_FILES, IdxFile
+from synq.learn.data.mnist import load_mnist
+from synq.learn.data.npz import load_npz
 from synq.progress import SILENT
 
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = (file.name for file in MNIST_FILES)

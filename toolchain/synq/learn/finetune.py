@@ -26,7 +26,7 @@ from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint
 from synq.float_network import FloatNetwork
 from synq.learn.checkpoint import load_checkpoint, save_checkpoint
-from synq.learn.data import Dataset, with_input_bits
+from synq.learn.data.dataset import Dataset, with_input_bits
 from synq.learn.train import FineTuning, Samples, ahead, learning_rates, reproducible_torch
 from synq.network import QuantizedNetwork, SynapseArray, array_unit
 from synq.progress import Progress

@@ -14,7 +14,9 @@ from synq.device import Device, load_device
 from synq.errors import SynqError
 from synq.float_network import FloatNetwork
 from synq.learn.checkpoint import load_checkpoint
-from synq.learn.data import Dataset, load_mnist, load_npz, with_input_bits
+from synq.learn.data.dataset import Dataset, with_input_bits
+from synq.learn.data.mnist import load_mnist
+from synq.learn.data.npz import load_npz
 from synq.learn.train import FineTuning, Recipe, trained_network
 from synq.network import QuantizedNetwork, Trace
 from synq.progress import Progress

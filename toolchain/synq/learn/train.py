@@ -25,7 +25,7 @@ from synq.fixedpoint import FixedPoint
 from synq.float_network import MAX_VALUES, FloatNetwork
 from synq.learn.augment import Augmentation
 from synq.learn.checkpoint import load_checkpoint, save_checkpoint
-from synq.learn.data import Dataset
+from synq.learn.data.dataset import Dataset
 from synq.progress import Progress
 
 if TYPE_CHECKING:  # importing torch takes two seconds; a network in the cache needs none of it
