@@ -168,7 +168,8 @@ def test_equal_networks_make_equal_files_in_any_process(tmp_path: Path) -> None:
     """safetensors itself writes metadata in an order that changes from process to process."""
     script = """if True:
         import sys, pathlib, numpy
-        from synq.checkpoint import FloatNetwork, save_checkpoint
+        from synq.float_network import FloatNetwork
+        from synq.learn.checkpoint import save_checkpoint
         metadata = dict.fromkeys("abcdefgh", "value")
         net = FloatNetwork((numpy.eye(3),), (numpy.ones(3),))
         save_checkpoint(net, pathlib.Path(sys.argv[1]), metadata)
@@ -180,7 +181,7 @@ def test_equal_networks_make_equal_files_in_any_process(tmp_path: Path) -> None:
 
 def test_reading_our_own_file_does_not_import_torch(tmp_path: Path) -> None:
     save_checkpoint(network(4, 3), tmp_path / "net", {})
-    script = "import sys, pathlib; from synq.checkpoint import load_checkpoint as load;"
+    script = "import sys, pathlib; from synq.learn.checkpoint import load_checkpoint as load;"
     script += "load(pathlib.Path(sys.argv[1])); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", script, tmp_path / "net"], check=True)
 

@@ -42,14 +42,16 @@ def read_at_most(path: Path, size: int) -> bytes:
 
 
 def read_bounded(path: Path, max_bytes: int) -> bytes:
-    """The contents of a file of at most `max_bytes`.
+    """The contents of a file of at most `max_bytes`; a larger one is not read.
 
     Raises:
         SynqError: as `open_regular`, or it is larger.
     """
-    # The size that the file system states is not asked: a file may grow, and /proc states none.
-    content = read_at_most(path, max_bytes + 1)
-    if len(content) > max_bytes:
+    with open_regular(path) as stream:
+        stated = os.fstat(stream.fileno()).st_size
+    # It may grow meanwhile, and /proc states no sizes.
+    content = b"" if stated > max_bytes else read_at_most(path, max_bytes + 1)
+    if max(stated, len(content)) > max_bytes:
         raise SynqError(f"{path}: is larger than {in_words(max_bytes)}, the most that is read")
     return content
 

@@ -20,12 +20,12 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy, linear
 
-from synq.cache import atomic_write
+from synq.cache import write_cached
 from synq.device import Device
 from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint
 from synq.float_network import FloatNetwork
-from synq.learn.checkpoint import load_checkpoint, save_checkpoint
+from synq.learn.checkpoint import checkpoint_bytes, load_cached
 from synq.learn.data.dataset import Dataset, with_input_bits
 from synq.learn.train import FineTuning, Samples, ahead, learning_rates, reproducible_torch
 from synq.network import QuantizedNetwork, SynapseArray, array_unit
@@ -64,17 +64,46 @@ def finetuned_network(
         "version": FINETUNE_VERSION,
     }
     key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
-    weights_path = cache_dir / "finetuned" / f"{key}.safetensors"
-    ranges_path = weights_path.with_suffix(".json")
-    if weights_path.exists() and ranges_path.exists():
+    path = cache_dir / "finetuned" / f"{key}.safetensors"
+    if path.exists():
         try:
-            return load_checkpoint(weights_path), Ranges.from_json(ranges_path), True
+            return *_read(path, key), True
         except SynqError as error:
             _log.warning("%s; fine-tuning the network again", error)
     tuned, ranges = finetune(network, dataset, choice, device, settings, progress)
-    save_checkpoint(tuned, weights_path, {})
-    atomic_write(ranges_path, ranges.to_json().encode())
+    write_cached(path, _written(tuned, ranges, key))
     return tuned, ranges, False
+
+
+def _written(network: FloatNetwork, ranges: Ranges, key: str) -> bytes:
+    """One file of the weights and the ranges, which are worth nothing without each other."""
+    text = json.dumps(
+        {
+            "scales": ranges.scales,
+            "activations": [form.to_dict() for form in ranges.activations or ()],
+        }
+    )
+    described = {"key": key, "ranges": text, "seal": _seal(network, text, key)}
+    return checkpoint_bytes(network, described)
+
+
+def _read(path: Path, key: str) -> tuple[FloatNetwork, Ranges]:
+    """What `_written` wrote.
+
+    Raises:
+        SynqError: the file is damaged, or was written for another key.
+    """
+    network, described = load_cached(path, {"key": key})
+    text = described.get("ranges")
+    if not isinstance(text, str) or described.get("seal") != _seal(network, text, key):
+        raise SynqError(f"{path}: is damaged")
+    ranges = json.loads(text)
+    formats = tuple(FixedPoint.from_dict(form) for form in ranges["activations"])
+    return network, Ranges(tuple(ranges["scales"]), formats)
+
+
+def _seal(network: FloatNetwork, ranges: str, key: str) -> str:
+    return hashlib.sha256(f"{network.digest} {ranges} {key}".encode()).hexdigest()
 
 
 def finetune(

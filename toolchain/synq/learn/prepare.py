@@ -102,6 +102,11 @@ def load_source(
         raise SynqError(
             f"the network takes {network.sizes[0]} inputs, {dataset.name} has {n_features}{hint}"
         )
+    if network.sizes[-1] == 1:
+        raise SynqError(
+            "the network has one output, and the class is the largest of several: save the last "
+            "layer with two, weights -w and w, biases -b and b"
+        )
     if dataset.test_labels.max(initial=0) >= network.sizes[-1]:
         raise SynqError(
             f"the network has {network.sizes[-1]} outputs, "

@@ -60,7 +60,7 @@ def read_safetensors(data: bytes) -> tuple[dict[str, Stored], dict[str, Any]]:
 
 def _start(entry: Any) -> int:
     """Where an entry's values start."""
-    offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
+    offsets: Any = entry.get("data_offsets") if isinstance(entry, dict) else None
     if not _counts(offsets) or len(offsets) != 2:
         raise _damaged("an entry says not where its values are")
     return int(offsets[0])

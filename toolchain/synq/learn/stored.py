@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ class Stored:
         last = self.offset + sum((side - 1) * step for side, step in steps)
         if self.size and last >= len(flat):
             raise SynqError("is truncated or damaged: a tensor is longer than its values")
-        view = np.ndarray(
+        view: NDArray[Any] = np.ndarray(
             self.shape,
             kind,
             flat,

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from synq.cache import write_cached
 from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint
 from synq.float_network import MAX_VALUES, FloatNetwork
 from synq.learn.augment import Augmentation
-from synq.learn.checkpoint import load_checkpoint, save_checkpoint
+from synq.learn.checkpoint import checkpoint_bytes, load_cached
 from synq.learn.data.dataset import Dataset
 from synq.progress import Progress
 
@@ -193,11 +194,11 @@ def trained_network(
     path = cache_dir / "networks" / f"{key}.safetensors"
     if path.exists():
         try:
-            return load_checkpoint(path), True
+            return load_cached(path, described)[0], True
         except SynqError as error:
             _log.warning("%s; training the network again", error)
     network = train(recipe, dataset, progress)
-    save_checkpoint(network, path, described)
+    write_cached(path, checkpoint_bytes(network, described))
     return network, False
 
 

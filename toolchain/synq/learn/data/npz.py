@@ -117,7 +117,7 @@ def _warn_of_another_scale(path: Path, inputs: list[NDArray[Any]], largest: floa
     ):
         _log.warning(
             "%s: the inputs are whole numbers up to %d given as floats, and taken as such; for a "
-            "network that was trained on them divided by 255 or 256 give integers",
+            "network that was trained on them divided by 255 or 256 give them as integers",
             *(path, largest),
         )
 
