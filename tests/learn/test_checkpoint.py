@@ -255,7 +255,7 @@ BAD_TENSORS: dict[str, tuple[Tensors, str]] = {
     ),
     "running statistics": (
         {"fc.weight": torch.ones(3, 4), "bn.running_mean": torch.ones(3)},
-        "'bn.running_mean' .* only fully connected",
+        "'bn.running_mean' belongs to a BatchNorm, which is not folded yet",
     ),
     "stray bias": (
         {"fc1.weight": torch.ones(3, 4), "fc2.bias": torch.ones(3)},
@@ -439,8 +439,8 @@ def test_an_npz_is_not_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:
-    assert "no such file" in refusal(tmp_path / "none.pt")
-    assert "is a folder" in refusal(tmp_path)
+    assert "cannot be read (No such file" in refusal(tmp_path / "none.pt")
+    assert "cannot be read (Is a directory)" in refusal(tmp_path)
     assert "not a regular file" in refusal(Path("/dev/zero"))
 
 
@@ -448,17 +448,17 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
 def test_an_unreadable_file(tmp_path: Path) -> None:
     (tmp_path / "net").write_bytes(b"x")
     (tmp_path / "net").chmod(0)
-    assert "cannot be read: Permission denied" in refusal(tmp_path / "net")
+    assert "cannot be read (Permission denied)" in refusal(tmp_path / "net")
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "net").open("wb") as stream:
+        stream.write(b"PK\x03\x04")
         stream.truncate(checkpoint.MAX_FILE_BYTES + 1)  # sparse: takes no room
     assert "larger than 2 GiB" in refusal(tmp_path / "net")
 
 
-def test_a_zip_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "MAX_FILE_BYTES", 1 << 30)
+def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "net", "w") as archive:
         archive.writestr("net/data.pkl", b"x")
         info = zipfile.ZipInfo("net/data/0")
@@ -467,4 +467,4 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             for _ in range(65):
                 member.write(bytes(16 << 20))
     assert (tmp_path / "net").stat().st_size < 2 << 20
-    assert "unpacks to more than 1 GiB" in refusal(tmp_path / "net")
+    assert "it unpacks from 1.01 MiB to 1.02 GiB, more than 100 times" in refusal(tmp_path / "net")

@@ -34,10 +34,12 @@ from synq.quantize import Quantization, Ranges, level_values, nearest_index, qua
 
 _log = logging.getLogger("synq")
 
-FINETUNE_VERSION = 6  # raise it whenever the same settings would give other weights
+FINETUNE_VERSION = 7  # raise it whenever the same settings would give other weights
 
 _ALIVE = 0.002  # the least share of samples in which a living input is not zero
-_STEPS_BETWEEN_PRUNING = 50  # choosing the smallest weights takes longer than a training step
+# Choosing the smallest weights takes longer than a training step, and small sets have few steps.
+_STEPS_BETWEEN_PRUNING = 50
+_LEAST_PRUNINGS = 20
 
 
 def finetuned_network(
@@ -161,12 +163,14 @@ def finetune(
         }
         optimizer = _optimizer([weights, scales], settings)
         schedule = learning_rates(recipe, optimizer, samples.steps)
-        step = 0
+        between = min(_STEPS_BETWEEN_PRUNING, max(1, samples.steps // _LEAST_PRUNINGS))
+        step, pruned = 0, 0.0
         for epoch in range(1, recipe.epochs + 1):
             loss_sum, correct, batches = 0.0, 0, 0
             for inputs, labels in ahead(samples.epoch()):
-                if settings.sparsity and step % _STEPS_BETWEEN_PRUNING == 0:
-                    model.prune(settings.sparsity * _ramp(2 * step / samples.steps))
+                if settings.sparsity and step % between == 0:
+                    pruned = settings.sparsity * _ramp(2 * step / samples.steps)
+                    model.prune(pruned)
                 outputs = model.logits(inputs, recipe.dropout, generator)
                 loss = cross_entropy(outputs, labels)
                 optimizer.zero_grad()
@@ -184,6 +188,8 @@ def finetune(
                 )
             accuracy = 100 * correct / (batches * samples.batch_size)
             task.update(epoch, f"loss {loss_sum / batches:.3f}, accuracy {accuracy:.1f} %")
+        if pruned < settings.sparsity:  # so few steps that the ramp was not climbed
+            model.prune(settings.sparsity)
         return model.result()
 
 
