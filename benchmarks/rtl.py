@@ -28,7 +28,8 @@ from synq.board import load_board
 from synq.cache import default_cache_dir
 from synq.device import load_device
 from synq.float_network import FloatNetwork
-from synq.learn.data import Dataset, load_mnist, with_input_bits
+from synq.learn.data.dataset import Dataset, with_input_bits
+from synq.learn.data.mnist import load_mnist
 from synq.learn.finetune import finetuned_network
 from synq.learn.train import FINETUNING, RECIPES, trained_network
 from synq.network import QuantizedNetwork
