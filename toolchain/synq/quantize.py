@@ -10,7 +10,6 @@ import json
 import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,14 +17,12 @@ from numpy.typing import NDArray
 
 from synq.device import Branch, Device
 from synq.errors import SynqError, UsageError
-from synq.files import read_bounded
 from synq.fixedpoint import FixedPoint, Overflow, Rounding, requantize
 from synq.float_network import FloatNetwork
 from synq.network import QuantizedNetwork, SynapseArray, array_unit
 
 _MAX_LEVELS = 256  # codes are stored as 8-bit unsigned integers
 _CALIBRATION_SAMPLES = 10_000
-_MAX_RANGES_BYTES = 1 << 20
 
 
 class Method(StrEnum):
@@ -141,22 +138,21 @@ class Ranges:
         return json.dumps({"scales": self.scales, "activations": formats})
 
     @staticmethod
-    def from_json(path: Path) -> "Ranges":
+    def from_json(text: str) -> "Ranges":
         """Read what `to_json` gave.
 
         Raises:
-            SynqError: the file is missing or damaged.
+            SynqError: it is damaged.
         """
-        content = read_bounded(path, _MAX_RANGES_BYTES)
         try:
-            match json.loads(content):
+            match json.loads(text):
                 case {"scales": [*scales], "activations": None}:
                     return Ranges(tuple(scales), None)
                 case {"scales": [*scales], "activations": [*formats]}:
                     return Ranges(tuple(scales), tuple(map(FixedPoint.from_dict, formats)))
-            raise ValueError("it holds no scales and activations")
+            raise ValueError("they are not scales and activations")
         except (SynqError, ValueError, RecursionError) as error:
-            raise SynqError(f"{path} is damaged: {error}") from None
+            raise SynqError(f"the ranges of a network are damaged: {error}") from None
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:
