@@ -82,8 +82,9 @@ def verify(project: Path, progress: Progress) -> Verification:
 
 
 def _flows(project: Path, manifest: dict[str, Any]) -> tuple[Flow, ...]:
-    named = manifest.get("flows")
-    flows = tuple(flow for flow in Flow if isinstance(named, list) and flow.value in named)
+    given = manifest.get("flows")
+    named = given if isinstance(given, list) else []
+    flows = tuple(flow for flow in Flow if flow.value in named)
     if not flows or len(flows) != len(named):
         raise SynqError(f"{project}: the manifest names no flow: export it again with this synq")
     return flows
@@ -116,7 +117,7 @@ def read_vectors(
     """
     parts = read_npz(path, _VECTORS, _MAX_VECTOR_BYTES)
     inputs, labels = parts["inputs"], parts["labels"]
-    if (inputs.dtype, labels.dtype) != (np.uint8, np.int64):
+    if inputs.dtype != np.uint8 or labels.dtype != np.int64:
         raise SynqError(f"{path}: inputs must be uint8 and labels int64: export the project again")
     if inputs.shape != (len(labels), network.sizes[0]) or not len(labels):
         raise SynqError(
