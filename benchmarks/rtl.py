@@ -185,7 +185,7 @@ def measure(name: str, contender: Contender, n_images: int, scratch: Path) -> Ro
             sys.exit(f"{name}: {difference}")
 
     begin = time.perf_counter()
-    used = yosys.synthesize(place, scratch / "yosys").total
+    used = yosys.synthesize(render_rtl(network, design), scratch / "yosys").total
     synthesized = time.perf_counter()
     counts = {resource: getattr(used, resource) for resource in _RESOURCES}
     have = load_board(BOARD).resources
