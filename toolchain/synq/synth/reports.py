@@ -43,7 +43,7 @@ _COSIM_HEAD = re.compile(rb"^\+ *RTL *\+ *Status *\+", re.MULTILINE)
 # How a file begins that can only be a report, though it ends before it says which.
 _COSIM_BEGIN = b"Simulation tool   :"
 _VIVADO_BEGIN = (b"Copyright 1986-", b"| Tool Version")
-_PROFILE = re.compile(rb"(<\?[^>]*>\s*)?<profile\b")
+_PROFILE = re.compile(rb"\s*(<\?[^>]*>\s*)?<profile\b")
 _JSON_BEGIN = (b'"synq":', b'"creator": "Yosys')
 _SHORTEST = 200  # bytes; a .rpt with less has no table
 _SUFFIXES = (".xml", ".rpt", ".json")
@@ -193,9 +193,16 @@ def _head_of(path: Path) -> tuple[bytes, bool]:
 def _may_be_report(head: bytes, whole: bool) -> bool:
     """Whether a file holds a report, whole or cut off, of a kind that synq reads or not."""
     try:
-        return _kind(head, whole) is not None
+        kind = _kind(head, whole)
     except SynqError:
         return True  # whoever reads it says what is wrong
+    if kind is Kind.HLS_CSYNTH:  # the tools leave much XML
+        return b"<profile" in head and (b"<UserAssignments" in head or _is_cut_profile(head, whole))
+    return kind is not None
+
+
+def _is_cut_profile(head: bytes, whole: bool) -> bool:
+    return whole and not head.rstrip().endswith(b"</profile>") and bool(_PROFILE.match(head))
 
 
 def _read(path: Path) -> bytes:
@@ -235,18 +242,10 @@ def _kind(head: bytes, whole: bool) -> Kind | None:
     """
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith(b"<"):
-        return _xml_kind(text, whole)
+        return Kind.HLS_CSYNTH  # or other XML, as its parser says
     if text.startswith(b"{"):
         return _json_kind(text, whole)
     return _text_kind(text, whole)
-
-
-def _xml_kind(text: bytes, whole: bool) -> Kind | None:
-    if b"<UserAssignments" in text and b"<profile" in text:
-        return Kind.HLS_CSYNTH
-    if whole and _PROFILE.match(text) and not text.rstrip().endswith(b"</profile>"):
-        raise SynqError("is cut off: run C synthesis again")
-    return None
 
 
 def _json_kind(text: bytes, whole: bool) -> Kind | None:
