@@ -228,9 +228,7 @@ def test_yosys_maps_the_core_as_intended(tmp_path: Path) -> None:
     )
     network = QuantizedNetwork((first, second), (second.input_format,))
     design = RtlDesign((RtlArray(2, 1), RtlArray(0, 1, lanes=1)))
-    files = render_rtl(network, design)
-    simulate.write_rtl(files, tmp_path / "rtl")
-    synthesis = yosys.synthesize(tmp_path / "rtl", tmp_path / "yosys")
+    synthesis = yosys.synthesize(render_rtl(network, design), tmp_path / "yosys")
     wide = plan_layers(network, design)[0].total_bits
     lanes = 2 * 16 * (wide + 4 * -(-wide // 8))
     assert synthesis.total.dsp == 16 + 5

@@ -52,8 +52,7 @@ def network_of(*sizes: int, seed: int = 0, bias: bool = False) -> QuantizedNetwo
 )
 def test_resources_are_those_of_yosys(design: RtlDesign, tmp_path: Path) -> None:
     network = network_of(100, 12, 6)
-    simulate.write_rtl(render_rtl(network, design), tmp_path / "rtl")
-    used = yosys.synthesize(tmp_path / "rtl", tmp_path / "yosys").total
+    used = yosys.synthesize(render_rtl(network, design), tmp_path / "yosys").total
     estimated = estimate_design(network, design).resources
     assert estimated.lut == pytest.approx(used.lut, rel=0.15)
     assert estimated.lutram == pytest.approx(used.lutram, rel=0.15)

@@ -206,8 +206,7 @@ def test_a_synapse_of_one_value_costs_a_look_up_table() -> None:
 def test_yosys_maps_a_counter_to_three_tables(tmp_path: Path) -> None:
     network = small_network()
     design = RtlDesign((UNROLLED, UNROLLED), 128, wide_result(5))
-    simulate.write_rtl(render_rtl(network, design), tmp_path / "rtl")
-    synthesis = yosys.synthesize(tmp_path / "rtl", tmp_path / "yosys")
+    synthesis = yosys.synthesize(render_rtl(network, design), tmp_path / "yosys")
     neurons = unroll(network.arrays[0], network.activations[0], 2)
     luts = sum(neuron.luts for neuron in neurons)
     layer = synthesis.layers["synq_layer_0"]
