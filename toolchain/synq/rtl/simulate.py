@@ -16,7 +16,7 @@ from synq.errors import NoToolError, SynqError
 from synq.network import QuantizedNetwork, Stages, Trace, first_difference
 from synq.resources import folder
 from synq.rtl.design import RtlDesign
-from synq.rtl.placement import plan_layers
+from synq.rtl.placement import place_arrays
 from synq.rtl.verilog import TOP, render_rtl
 from synq.stream import beats_per_result, pack_results, transfer_ends, unpack_results
 
@@ -372,7 +372,7 @@ def _stages(
     network: QuantizedNetwork, design: RtlDesign, folders: list[Path], counts: list[int]
 ) -> Stages:
     """The monitored sums and activations of every layer."""
-    layers = plan_layers(network, design)
+    layers = place_arrays(network, design)
     stages: Stages = []
     for index, layer in enumerate(layers):
         n_out = layer.array.n_out
