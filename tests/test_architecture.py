@@ -12,6 +12,9 @@ PACKAGE = Path(synq.__file__).parent
 # The lower floors first: a room imports only from rooms before it, and from itself.
 ROOMS = (
     "errors",
+    "files",
+    "archive",
+    "npz",
     "progress",
     "resources",
     "cache",

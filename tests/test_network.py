@@ -433,7 +433,13 @@ TRACE = traced()
 
 def test_equal_traces_do_not_differ() -> None:
     assert first_difference(TRACE, copied(TRACE), "C simulation") is None
-    require_equal(TRACE, copied(TRACE), "C simulation")
+    assert require_equal(TRACE, copied(TRACE), "C simulation") == TRACE.table().size == 6 * 12
+
+
+def test_nothing_compared_is_not_equal() -> None:
+    nothing = TRACE.head(0)
+    with pytest.raises(SynqError, match="RTL has computed no image"):
+        require_equal(nothing, copied(nothing), "RTL")
 
 
 @MANY
@@ -453,7 +459,8 @@ def test_corrupted_integers_are_found_and_named(data: st.DataObject) -> None:
     expected = TRACE.stages()[stage][1][image, neuron]
     assert first_difference(TRACE, got, "RTL") == (
         f"RTL differs from the integer reference at image {image}, {name}, neuron {neuron}: "
-        f"expected {expected}, got {wrong[image, neuron]}"
+        f"expected {expected}, got {wrong[image, neuron]} "
+        f"({len(places)} of 72 integers differ)"
     )
     with pytest.raises(SynqError, match=f"not bit-exact: RTL differs .* image {image}, {name}"):
         require_equal(TRACE, got, "RTL")
@@ -465,6 +472,8 @@ def test_stages_that_cannot_be_compared() -> None:
         first_difference(TRACE, got[:-1], "RTL")
     with pytest.raises(ValueError, match="other stages"):
         first_difference(TRACE, got[::-1], "RTL")
+    with pytest.raises(ValueError, match=r"RTL reports array_0 as float64, not int64"):
+        first_difference(TRACE, [(name, values * 1.0) for name, values in got], "RTL")
     got[1] = ("activation_0", got[1][1][:-1])
     with pytest.raises(ValueError, match=r"RTL reports activation_0 as \(5, 4\), not \(6, 4\)"):
         first_difference(TRACE, got, "RTL")

@@ -410,7 +410,7 @@ def test_percentile_zero_cannot_normalize() -> None:
     weights = np.zeros((4, 4), dtype=np.float32)
     weights[0, 0] = 1
     network = FloatNetwork((weights,), (None,))
-    with pytest.raises(SynqError, match="use a higher --percentile"):
+    with pytest.raises(SynqError, match="use a higher percentile"):
         inputs = np.ones((1, 4), dtype=np.uint8)
         quantize_network(network, Quantization(5, percentile=50), PCMO, BYTE, inputs)
 

@@ -2,9 +2,18 @@
 
 
 class SynqError(Exception):
-    """A failure the user can understand and mend; the command line exits with 1."""
+    """A failure the user can understand and mend; the command line exits with 1.
+
+    Attributes:
+        settings: the parameters that it is about, as `table_width`; the command line names their
+            options.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str, settings: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.settings = settings
 
 
 class UsageError(SynqError):

@@ -15,13 +15,13 @@ from synq.hls.design import HlsDesign
 from synq.learn.data import Dataset
 from synq.learn.prepare import Prepared, Source, Stopwatch, prepare
 from synq.network import QuantizedNetwork
-from synq.plan import Flow, Plan, check_hls, make_plan
+from synq.plan import Plan, check_hls, make_plan
 from synq.progress import Progress
 from synq.project.manifest import write_manifest
 from synq.project.output import check_replaceable, staged, write_files
 from synq.project.tables import render_tables
 from synq.quantize import Quantization
-from synq.request import Request
+from synq.request import Flow, Request
 from synq.rtl.back_end import RtlSimulation, make_rtl
 from synq.rtl.design import RtlDesign
 from synq.rtl.simulate import find_verilator

@@ -148,7 +148,10 @@ class SynapseArray:
         elif bound < _FLOAT64_EXACT:
             real = np.float64
         else:
-            raise SynqError("the accumulator needs more than 53 bits: use a smaller --table-width")
+            raise SynqError(
+                "the accumulator needs more than 53 bits: use a smaller table width",
+                settings=("table_width",),
+            )
         sums = inputs.astype(real) @ self.weights[: self.n_in].astype(real)
         exact: NDArray[np.int64] = sums.astype(np.int64)
         if self.bias_input is not None:
@@ -339,6 +342,26 @@ def array_unit(array: SynapseArray) -> float:
     return array.scale / full_scale
 
 
+def require_equal(
+    expected: Trace, got: Sequence[tuple[str, NDArray[np.int64]]], got_name: str
+) -> int:
+    """Refuse stages that differ anywhere from the integer reference; see `first_difference`.
+
+    Returns:
+        How many integers were compared.
+
+    Raises:
+        SynqError: they do, says where first and how many; or there are none to compare.
+    """
+    difference = first_difference(expected, got, got_name)
+    if difference is not None:
+        raise SynqError(f"not bit-exact: {difference}")
+    compared = sum(values.size for _, values in got)
+    if not compared:
+        raise SynqError(f"{got_name} has computed no image: there is nothing to compare")
+    return compared
+
+
 def first_difference(
     expected: Trace, got: Sequence[tuple[str, NDArray[np.int64]]], got_name: str
 ) -> str | None:
@@ -350,37 +373,32 @@ def first_difference(
         got_name: what to call that implementation.
 
     Raises:
-        ValueError: `got` lacks a stage or has another shape.
+        ValueError: `got` lacks a stage or has another shape or type.
     """
     differing: list[tuple[int, int, str]] = []
+    mismatches = compared = 0
     stages = expected.stages()
     if [name for name, _ in stages] != [name for name, _ in got]:
         raise ValueError(f"{got_name} reports other stages than the reference")
     for order, ((name, want), (_, have)) in enumerate(zip(stages, got, strict=True)):
         if want.shape != have.shape:
             raise ValueError(f"{got_name} reports {name} as {have.shape}, not {want.shape}")
+        if have.dtype != np.int64:  # integers beside floats are compared rounded
+            raise ValueError(f"{got_name} reports {name} as {have.dtype}, not int64")
+        compared += want.size
         wrong = np.argwhere(want != have)
         if len(wrong):
+            mismatches += len(wrong)
             image, neuron = (int(i) for i in wrong[0])
             where = f"image {image}, {name}, neuron {neuron}"
             values = f"expected {want[image, neuron]}, got {have[image, neuron]}"
             differing.append((image, order, f"{where}: {values}"))
     if not differing:
         return None
-    return f"{got_name} differs from the integer reference at {min(differing)[2]}"
-
-
-def require_equal(
-    expected: Trace, got: Sequence[tuple[str, NDArray[np.int64]]], got_name: str
-) -> None:
-    """Refuse stages that differ anywhere from the integer reference; see `first_difference`.
-
-    Raises:
-        SynqError: they do; says where first.
-    """
-    difference = first_difference(expected, got, got_name)
-    if difference is not None:
-        raise SynqError(f"not bit-exact: {difference}")
+    return (
+        f"{got_name} differs from the integer reference at {min(differing)[2]} "
+        f"({mismatches:,} of {compared:,} integers differ)"
+    )
 
 
 Stages = list[tuple[str, NDArray[np.int64]]]

@@ -83,12 +83,14 @@ class Quantization:
         if self.count is Count.MAGNITUDE and 2 * self.levels - 1 > _MAX_LEVELS:
             raise UsageError(
                 f"levels must be at most {(_MAX_LEVELS + 1) // 2} when counted over the magnitude "
-                f"(they are mirrored for negative weights), got {self.levels}"
+                f"(they are mirrored for negative weights), got {self.levels}",
+                settings=("levels", "count"),
             )
         if self.method is Method.SAMPLING and self.branch is Branch.UNION:
             raise UsageError(
                 "branch union has no single curve to sample: choose branch ltp or ltd, or another "
-                "method"
+                "method",
+                settings=("method", "branch"),
             )
 
     @property
@@ -131,7 +133,10 @@ class Ranges:
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise UsageError(f"{name} must be between {low:g} and {high:g}, got {value:g}")
+        raise UsageError(
+            f"{name} must be between {low:g} and {high:g}, got {value:g}",
+            settings=(name.replace(" ", "_"),),
+        )
 
 
 def uniform_levels(levels: int, count: Count) -> NDArray[np.float64]:
@@ -209,7 +214,8 @@ def encode(
     if len(codebook) > _MAX_LEVELS:
         raise UsageError(
             f"device {device.name} gives {len(codebook)} distinct values, at most {_MAX_LEVELS} "
-            "fit a code: use a smaller --table-width or another --method"
+            "fit a code: use a smaller table width or another method",
+            settings=("table_width", "method"),
         )
     codes = code_of_level[nearest_index(weights, levels)]
     return codes.astype(np.uint8), codebook
@@ -288,13 +294,15 @@ def _quantize_layer(
     if scale == 0:
         raise SynqError(
             f"percentile {choice.percentile:g} of a layer's weights is 0: it cannot normalize the "
-            "layer; use a higher --percentile"
+            "layer; use a higher percentile",
+            settings=("percentile",),
         )
     codes, codebook = encode(rows / scale, choice, device)
     if not codebook[codes[: len(weight)]].any():
         raise SynqError(
-            "every weight of a layer becomes 0, next to a much larger bias: use more --levels or a "
-            "lower --percentile"
+            "every weight of a layer becomes 0, next to a much larger bias: use more levels or a "
+            "lower percentile",
+            settings=("levels", "percentile"),
         )
     return SynapseArray(codes, codebook, choice.table_format, input_format, bias_input, scale)
 

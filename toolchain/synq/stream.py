@@ -47,18 +47,19 @@ def check_logits(network: QuantizedNetwork) -> None:
     if width > LOGIT_BITS:
         raise SynqError(
             f"the outputs have {width} bits, the stream carries at most {LOGIT_BITS}: "
-            "use a smaller --table-width or --activation-bits"
+            "use a smaller table width or fewer activation bits",
+            settings=("table_width", "activation_bits"),
         )
 
 
-def pixels_per_beat(bits: int) -> int:
+def pixels_per_beat(bits: int, beat_bits: int = BEAT_BITS) -> int:
     """Pixels of `bits` bits in one input beat; none straddles two beats."""
-    return BEAT_BITS // bits
+    return beat_bits // bits
 
 
-def beats_per_image(n_in: int, bits: int) -> int:
+def beats_per_image(n_in: int, bits: int, beat_bits: int = BEAT_BITS) -> int:
     """Input beats of one image of `n_in` pixels of `bits` bits."""
-    return -(-n_in // pixels_per_beat(bits))
+    return -(-n_in // pixels_per_beat(bits, beat_bits))
 
 
 def beats_per_result(n_out: int) -> int:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from synq.errors import SynqError
 from synq.hls import axis, csim
 from synq.network import QuantizedNetwork, Trace, require_equal
-from synq.plan import Flow
 from synq.progress import Progress
 from synq.project.manifest import changed_files, read_manifest
+from synq.request import Flow
 from synq.rtl.back_end import read_design, simulate_rtl
 
 

@@ -18,6 +18,7 @@ unrolled array: the look-up tables and flip-flops it is designed from, an image 
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from math import ceil
 
 import numpy as np
@@ -33,8 +34,8 @@ from synq.stream import BEAT_BITS
 
 _SHORTEST_SRL = 3
 _DEEP = 32  # words of a LUT used as memory
-
-
+# Yosys' LUT4, LUTRAM and FF of one design on ECP5 over its 7-series', which the rest counts
+_ECP5 = (2.63, 2.07, 1.11)
 _TOP = Resources(lut=3, ff=1)  # the top module itself
 _CONTROL_OF_UNROLLED = 50
 
@@ -50,6 +51,16 @@ def estimate_design(network: QuantizedNetwork, design: RtlDesign) -> Estimate:
     wide = design.result_bits > BEAT_BITS and len(unrolled) == len(placed)
     cycles = worst_case_of_wide_answers(unrolled) if wide else worst_case(placed)
     return Estimate(sum(map(estimate_array, placed), _TOP), *cycles)
+
+
+def for_family(estimate: Estimate, family: str) -> Estimate:
+    """An estimate, which counts look-up tables of six inputs, for those of the board's family."""
+    if family != "ecp5":
+        return estimate
+    used = estimate.resources
+    counts = (used.lut, used.lutram, used.ff)
+    lut, lutram, ff = (round(n * factor) for n, factor in zip(counts, _ECP5, strict=True))
+    return replace(estimate, resources=replace(used, lut=lut, lutram=lutram, ff=ff))
 
 
 def estimate_array(placed: PlacedArray) -> Resources:

@@ -38,7 +38,10 @@ def rtl_designs(
         SynqError: no design can be built.
     """
     if request.datapath is Datapath.BANK:
-        raise UsageError("datapath bank needs flow hls; flow rtl has decode, buckets, unrolled")
+        raise UsageError(
+            "datapath bank needs flow hls; flow rtl has decode, buckets and unrolled",
+            settings=("datapath", "flow"),
+        )
     if request.datapath is Datapath.UNROLLED or (
         not (request.fixes_rows or request.datapath or request.event_driven)
         and _synapse_bits(network) <= BUDGET * available.lut
@@ -76,7 +79,8 @@ def rtl_designs(
         raise SynqError(
             "no Verilog design can be built as asked: an event-driven array takes at most as many "
             "rows a cycle as inputs arrive in one, level buckets hold at most "
-            f"{MOST_BUCKETS} values; use fewer rows or levels, or wider beats"
+            f"{MOST_BUCKETS} values; use fewer rows or levels, or wider beats",
+            settings=("rows", "levels", "beat_bits"),
         )
 
 
