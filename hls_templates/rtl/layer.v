@@ -2,6 +2,7 @@
 @% set rows, memory, synapses = layer.rows, layer.memory, layer.synapses %@
 @% set requantization = layer.requantization %@
 // Array @{layer.index}@: @{layer.title}@.
+`default_nettype none
 (* keep_hierarchy = 1 *)
 module synq_layer_@{layer.index}@ (
     input wire clk,
@@ -53,7 +54,7 @@ module synq_layer_@{layer.index}@ (
         .ROTATE(@{rows.rotate}@), .WORDS(@{rows.words}@), .FIRST_WORDS(@{rows.first_words}@), .SKIP(@{rows.skip}@),
         .BLOCK(@{rows.block}@),
 @% endif %@
-        .GROUP(@{rows.group}@), .ADDRESS(@{memory.address}@), .BIAS(@{rows.bias}@), .BIAS_BANK(@{rows.bias_bank}@),
+        .FETCH(@{pipeline.FETCH}@), .GROUP(@{rows.group}@), .ADDRESS(@{memory.address}@), .BIAS(@{rows.bias}@), .BIAS_BANK(@{rows.bias_bank}@),
         .BIAS_WORD(@{rows.bias_word}@), .BIAS_INPUT(@{rows.bias_input}@)
     ) rows (
         .clk(clk), .reset(reset), .room(room), .closing(closing), .put(put), .put_last(put_last),
@@ -66,7 +67,7 @@ module synq_layer_@{layer.index}@ (
 @% for bank in range(rows.banks) %@
     synq_rom #(
         .WIDTH(@{memory.width}@), .DEPTH(@{memory.depth}@), .ADDRESS(@{memory.address}@), .BLOCK(@{memory.block}@),
-        .FILE("@{memory.files[bank]}@")
+        .READ(@{pipeline.READ}@), .FILE("@{memory.files[bank]}@")
     ) codes_@{bank}@ (
         .clk(clk), .address(address[@{bank * memory.address}@+:@{memory.address}@]),
         .word(codes[@{bank * memory.width}@+:@{memory.width}@])
@@ -83,12 +84,13 @@ module synq_layer_@{layer.index}@ (
         .N_OUT(@{sums.values}@), .X_BITS(@{arriving.bits}@), .BANKS(@{synapses.bucket_rows}@),
 @% if synapses.decoded_rows %@
         .DECODED(@{synapses.decoded_rows}@), .VALUE_BITS(@{synapses.value_bits}@), .VALUES(@{synapses.values}@),
-        .IMAGES(@{synapses.images}@),
+        .IMAGES(@{synapses.images}@), .WEIGH(@{pipeline.WEIGH}@),
 @% else %@
         .VALUE_BITS(@{synapses.value_bits}@), .VALUES(@{synapses.values}@), .GROUPS(@{sums.lanes}@),
 @% endif %@
         .LEVELS(@{synapses.levels}@), .WORDS(@{rows.words}@), .ADDRESS(@{memory.address}@), .TOTAL_BITS(@{synapses.total_bits}@),
-        .CODE_BITS(@{synapses.code_bits}@), .INDEX_BITS(@{synapses.index_bits}@), .ACC_BITS(@{sums.bits}@)
+        .CODE_BITS(@{synapses.code_bits}@), .INDEX_BITS(@{synapses.index_bits}@), .ACC_BITS(@{sums.bits}@),
+        .FETCH(@{pipeline.FETCH}@), .READ(@{pipeline.READ}@)
     ) array (
         .clk(clk), .reset(reset), .ready(ready), .start(start), .advance(advance), .hold(hold),
         .empty(empty), .tag(tag), .x(x), .row(row), .address(address), .codes(codes),
@@ -141,3 +143,4 @@ module synq_layer_@{layer.index}@ (
 @% endif %@
 `endif
 endmodule
+`default_nettype wire

@@ -2,19 +2,28 @@
 // Array @{layer.index}@: @{arriving.values}@ inputs, @{sums.values}@ outputs, unrolled: an image a cycle.
 @% if layer.flows_in or layer.flows_out %@
 //
-// Nothing waits between unrolled arrays, so `ready` says something else there: that an image has left
-// the last of them. The first one admits as many as the last one can hold.
+// Nothing waits between unrolled arrays: the first one admits as many images as the last one can hold,
+// which tells by `left` that one has gone.
 @% endif %@
+`default_nettype none
 (* keep_hierarchy = 1 *)
 module synq_layer_@{layer.index}@ (
     input wire clk,
     input wire reset,
     input wire in_valid,
+@% if layer.flows_in %@
+    output wire in_left,
+@% else %@
     output wire in_ready,
+@% endif %@
     input wire [@{arriving.beat_bits - 1}@:0] in_data,
     input wire in_last,
     output wire out_valid,
+@% if layer.flows_out %@
+    input wire out_left,
+@% else %@
     input wire out_ready,
+@% endif %@
     output wire [@{layer.out_bits - 1}@:0] out_data,
     output wire out_last
 );
@@ -24,7 +33,7 @@ module synq_layer_@{layer.index}@ (
     wire [@{layer.depth}@:0] valid, tag;
     assign valid[0] = in_valid;
     assign tag[0] = in_last;
-    assign in_ready = left;
+    assign in_left = left;
 @% else %@
     wire room, closing, put, put_last, put_tag;
     wire [@{arriving.index_bits - 1}@:0] put_index;
@@ -98,7 +107,7 @@ module synq_layer_@{layer.index}@ (
     assign out_valid = valid[@{layer.depth}@];
     assign out_data = values;
     assign out_last = tag[@{layer.depth}@];
-    assign left = out_ready;
+    assign left = out_left;
 @% elif layer.wide %@
     synq_answer #(
         .N_OUT(@{sums.values}@), .ACC_BITS(@{sums.bits}@), .INDEX(@{layer.class_index}@), .LEVELS(@{layer.class_levels}@),
@@ -162,3 +171,4 @@ module synq_layer_@{layer.index}@ (
 @% endif %@
 `endif
 endmodule
+`default_nettype wire

@@ -1,4 +1,5 @@
 // Output @{neuron.number}@ of array @{neuron.index}@, a pipeline. See synq_counters, synq_adder and synq_table.
+`default_nettype none
 module @{neuron.name}@ (
     input wire clk,
 @% if neuron.n_inputs %@
@@ -27,3 +28,4 @@ module @{neuron.name}@ (
     assign value = @{neuron.sum}@;
 @% endif %@
 endmodule
+`default_nettype wire

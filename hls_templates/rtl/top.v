@@ -1,4 +1,4 @@
-@% set n_layers = top.widths | length - 1 %@
+@% set n_layers = top.joints | length - 1 %@
 // A quantized network between two AXI4-Streams; `reset_n` as ARESETN.
 //
 // Input: an image is its pixels of @{top.pixels.bits}@ bits, @{top.pixels.lanes}@ a beat, the first in the lowest bits. TLAST on
@@ -10,6 +10,7 @@
 // Output of an image: one beat, the logits as 32-bit integers, padded to 64 bits, above them the class
 // in 64 bits; with TLAST if the image's last input beat had it.
 @% endif %@
+`default_nettype none
 module synq_top (
     input wire clk,
     input wire reset_n,
@@ -33,8 +34,8 @@ module synq_top (
     wire unused = &{1'b0, s_axis_tkeep};
 @% endif %@
 
-@% for width in top.widths %@
-    wire valid_@{loop.index0}@, ready_@{loop.index0}@, last_@{loop.index0}@;
+@% for width, answer in top.joints %@
+    wire valid_@{loop.index0}@, @{answer}@_@{loop.index0}@, last_@{loop.index0}@;
     wire [@{width - 1}@:0] data_@{loop.index0}@;
 @% endfor %@
     assign valid_0 = s_axis_tvalid & ~reset;
@@ -48,9 +49,13 @@ module synq_top (
 
 @% for index in range(n_layers) %@
     synq_layer_@{index}@ layer_@{index}@ (
-        .clk(clk), .reset(reset), .in_valid(valid_@{index}@), .in_ready(ready_@{index}@), .in_data(data_@{index}@),
-        .in_last(last_@{index}@), .out_valid(valid_@{index + 1}@), .out_ready(ready_@{index + 1}@),
-        .out_data(data_@{index + 1}@), .out_last(last_@{index + 1}@)
+@% for side, joint in (("in", index), ("out", index + 1)) %@
+@% set answer = top.joints[joint][1] %@
+        .@{side}@_valid(valid_@{joint}@), .@{side}@_@{answer}@(@{answer}@_@{joint}@),
+        .@{side}@_data(data_@{joint}@), .@{side}@_last(last_@{joint}@),
+@% endfor %@
+        .clk(clk), .reset(reset)
     );
 @% endfor %@
 endmodule
+`default_nettype wire

@@ -263,19 +263,23 @@ class Top:
         pixels: an image as it arrives.
         beat_bits: of the input stream.
         result_bits: of the output stream.
-        widths: bits between the layers, those of the first one's inputs first.
+        joints: of what is before, between and behind the layers: bits of a beat, and what the
+            receiver answers: that it is `ready`, or, inside a pipeline, that an image has `left`.
     """
 
     pixels: Packing
     beat_bits: int
     result_bits: int
-    widths: tuple[int, ...]
+    joints: tuple[tuple[int, str], ...]
 
 
 def top_parameters(placed: list[PlacedArray], design: RtlDesign) -> Top:
     """The top module's."""
-    widths = (*(each.arriving.beat_bits for each in placed), design.result_bits)
-    return Top(placed[0].arriving, design.beat_bits, design.result_bits, widths)
+    widths = [*(each.arriving.beat_bits for each in placed), design.result_bits]
+    joints = tuple(
+        (width, "left" if design.flows(index) else "ready") for index, width in enumerate(widths)
+    )
+    return Top(placed[0].arriving, design.beat_bits, design.result_bits, joints)
 
 
 def banked_parameters(placed: BankedArray) -> BankedLayer:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from synq.network import QuantizedNetwork
 from synq.resources import folder
+from synq.rtl import pipeline
 from synq.rtl.design import RtlDesign
 from synq.rtl.parameters import banked_parameters, top_parameters, unrolled_parameters
 from synq.rtl.placement import BankedArray, UnrolledArray, place_arrays
@@ -57,7 +58,8 @@ def render_rtl(network: QuantizedNetwork, design: RtlDesign) -> dict[str, bytes]
 
     def render(template: str, **parameters: Any) -> bytes:
         text = (templates / template).read_text("ascii")
-        return environment.from_string(text).render(parameters).encode("ascii")
+        rendered = environment.from_string(text).render(parameters, pipeline=pipeline)
+        return rendered.encode("ascii")
 
     for each in placed:
         name = f"synq_layer_{each.index}.v"
