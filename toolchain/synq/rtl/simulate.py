@@ -171,13 +171,15 @@ def build(
     scratch.mkdir(parents=True, exist_ok=True)
     driver = scratch / "driver.cpp"
     driver.write_bytes((folder("hls_templates") / "rtl" / "driver.cpp").read_bytes())
+    monitor = scratch / "synq_monitor.v"
+    monitor.write_bytes((folder("hls_templates") / "rtl" / "sim" / "synq_monitor.v").read_bytes())
     jobs = str(os.cpu_count() or 1)
     tool.run(
         [
             *["--cc", "--exe", "--build", "-j", jobs, "-O3", "-Wno-fatal", "-DSYNQ_MONITOR"],
             *["--x-assign", "unique", "--x-initial", "unique", "--top-module", TOP],
             *["-CFLAGS", f"{optimize} -DBEAT_BITS={beat_bits}", "--Mdir", str(scratch / "build")],
-            *["-o", "driver", str(driver), *_sources(place)],
+            *["-o", "driver", str(driver), str(monitor), *_sources(place)],
         ],
         place,
     )
@@ -344,7 +346,7 @@ def run_icarus(
         "SEED": traffic.seed,
     }
     flags = [f"-D{name}={value}" for name, value in macros.items()]
-    sources = [name for name in _sources(scratch) if name != "synq_monitor.v"]
+    sources = _sources(scratch)
     build_command = [compiler, "-g2005-sv", "-o", "bench.vvp", "-s", "synq_bench", *flags, *sources]
     for command in (build_command, [runner, "-n", "bench.vvp"]):
         process = subprocess.run(command, cwd=scratch, capture_output=True, text=True)
