@@ -15,11 +15,17 @@ from numpy.typing import NDArray
 
 from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint, requantize, signed_width
+from synq.npz import Member, read_npz
 
 # Products of integers in floating point are exact while no partial sum needs more bits than the
 # significand has (IEEE 754): then BLAS may add in any order.
 _FLOAT32_EXACT = 1 << 24
 _FLOAT64_EXACT = 1 << 53
+
+_MAX_BYTES = 1 << 30  # of a network in a file
+_HEADER = Member("u", "the bytes of a text", (1, 1))
+_CODES = Member("u", "codes as bytes: (n_rows, n_out)", (2, 2))
+_CODEBOOK = Member("i", "raw integers: (effective_levels,)", (1, 1))
 
 
 @dataclass(frozen=True, eq=False)  # comparing arrays is ambiguous; compare digests
@@ -308,25 +314,32 @@ class QuantizedNetwork:
             SynqError: the file is missing, damaged or not such a network.
         """
         try:
-            with np.load(path, allow_pickle=False) as parts:
-                header = json.loads(parts["header"].tobytes())
-                arrays = tuple(
-                    SynapseArray(
-                        codes=parts[f"codes_{index}"],
-                        codebook=parts[f"codebook_{index}"],
-                        table_format=FixedPoint.from_dict(fields["table_format"]),
-                        input_format=FixedPoint.from_dict(fields["input_format"]),
-                        bias_input=fields["bias_input"],
-                        scale=float(fields["scale"]),
-                    )
-                    for index, fields in enumerate(header["arrays"])
+            header = json.loads(read_npz(path, {"header": _HEADER}, _MAX_BYTES)["header"].tobytes())
+            layers = range(len(header["arrays"]))
+            parts = read_npz(
+                path,
+                {f"codes_{index}": _CODES for index in layers}
+                | {f"codebook_{index}": _CODEBOOK for index in layers},
+                _MAX_BYTES,
+            )
+            arrays = tuple(
+                SynapseArray(
+                    codes=parts[f"codes_{index}"],
+                    codebook=parts[f"codebook_{index}"],
+                    table_format=FixedPoint.from_dict(fields["table_format"]),
+                    input_format=FixedPoint.from_dict(fields["input_format"]),
+                    bias_input=fields["bias_input"],
+                    scale=float(fields["scale"]),
                 )
+                for index, fields in enumerate(header["arrays"])
+            )
             activations = tuple(FixedPoint.from_dict(fields) for fields in header["activations"])
             return QuantizedNetwork(arrays, activations)
-        except FileNotFoundError:
-            raise SynqError(f"{path} is missing: export the project again") from None
         except Exception as error:
-            raise SynqError(f"{path} is not a quantized network: {error}") from error
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise SynqError(f"{path} is missing: export the project again") from None
+            what = str(error).removeprefix(f"{path}: ")
+            raise SynqError(f"{path} is not a quantized network: {what}") from error
 
 
 def array_unit(array: SynapseArray) -> float:
