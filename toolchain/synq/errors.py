@@ -7,12 +7,17 @@ class SynqError(Exception):
     """A failure the user can understand and mend; the command line exits with 1.
 
     Its message is one line, whatever the names and paths in it hold.
+
+    Attributes:
+        settings: the parameters that it is about, as `table_width`; the command line names their
+            options.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, settings: tuple[str, ...] = ()) -> None:
         super().__init__(one_line(message))
+        self.settings = settings
 
 
 class UsageError(SynqError):

@@ -51,7 +51,9 @@ def _explain(name: str, error: BaseException) -> NoReturn:
         case SystemExit():
             raise error
         case SynqError():
-            _fail(name, str(error), error.exit_code)
+            from synq.cli.app import options_of
+
+            _fail(name, f"{error}{options_of(error, name)}", error.exit_code)
         case BrokenPipeError():  # the reader of our output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)

@@ -79,12 +79,7 @@ def finetuned_network(
 
 def _written(network: FloatNetwork, ranges: Ranges, key: str) -> bytes:
     """One file of the weights and the ranges, which are worth nothing without each other."""
-    text = json.dumps(
-        {
-            "scales": ranges.scales,
-            "activations": [form.to_dict() for form in ranges.activations or ()],
-        }
-    )
+    text = ranges.to_json()
     described = {"key": key, "ranges": text, "seal": _seal(network, text, key)}
     return checkpoint_bytes(network, described)
 
@@ -99,9 +94,7 @@ def _read(path: Path, key: str) -> tuple[FloatNetwork, Ranges]:
     text = described.get("ranges")
     if not isinstance(text, str) or described.get("seal") != _seal(network, text, key):
         raise SynqError(f"{path}: is damaged")
-    ranges = json.loads(text)
-    formats = tuple(FixedPoint.from_dict(form) for form in ranges["activations"])
-    return network, Ranges(tuple(ranges["scales"]), formats)
+    return network, Ranges.from_json(text)
 
 
 def _seal(network: FloatNetwork, ranges: str, key: str) -> str:

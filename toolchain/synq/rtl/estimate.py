@@ -17,7 +17,7 @@ unrolled array: the look-up tables and flip-flops it is designed from, an image 
     and a queue of 32 answers; not compared with Yosys here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
@@ -31,6 +31,8 @@ from synq.rtl.verilog import BLOCK_BITS
 
 _SHORTEST_SRL = 3
 _DEEP = 32  # words of a LUT used as memory
+# Yosys' LUT4, LUTRAM and FF of one design on ECP5 over its 7-series', which the rest counts
+_ECP5 = (2.63, 2.07, 1.11)
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,16 @@ def estimate_layers(layers: list[PlacedArray]) -> RtlEstimate:
     whole = sum(shares, Resources(lut=3, ff=1))
     latency, interval = worst_case(layers)
     return RtlEstimate(Estimate(whole, latency, interval), shares)
+
+
+def for_family(estimate: Estimate, family: str) -> Estimate:
+    """An estimate, which counts look-up tables of six inputs, for those of the board's family."""
+    if family != "ecp5":
+        return estimate
+    used = estimate.resources
+    counts = (used.lut, used.lutram, used.ff)
+    lut, lutram, ff = (round(n * factor) for n, factor in zip(counts, _ECP5, strict=True))
+    return replace(estimate, resources=replace(used, lut=lut, lutram=lutram, ff=ff))
 
 
 def estimate_layer(layer: PlacedArray, out_lanes: int) -> Resources:
