@@ -61,6 +61,11 @@ class Dataset:
     test_labels: NDArray[np.int64]
     digest: str
 
+    @property
+    def is_mnist(self) -> bool:
+        """Whether it is MNIST, to the last byte; a user's file may have that name too."""
+        return self.digest == _digest(BYTE_FORMAT, [file.sha256 for file in MNIST_FILES])
+
 
 def load_mnist(data_dir: Path | None, cache_dir: Path, progress: Progress) -> Dataset:
     """MNIST: 60,000 training and 10,000 test images of 28x28 pixels, value = byte / 256.
