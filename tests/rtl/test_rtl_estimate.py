@@ -13,7 +13,6 @@ from synq.errors import UsageError
 from synq.network import QuantizedNetwork
 from synq.plan import event_cycles, make_plan
 from synq.request import BUDGET, Datapath, Flow, Request
-from synq.rtl import simulate
 from synq.rtl.cycles import count_cycles
 from synq.rtl.design import RtlArray, RtlDesign
 from synq.rtl.estimate import estimate_design

@@ -43,7 +43,9 @@ def _run(name: str) -> NoReturn:
         if interrupts.happened:
             interrupts.ignore()
             kept = isinstance(error, SynqError) and error.exit_code == 130  # it says what
-            _fail(name, str(error) if kept else "interrupted; nothing was written", 130)
+            with suppress(SystemExit):
+                _fail(name, str(error) if kept else "interrupted; nothing was written", 130)
+            os._exit(130)  # all is tidied up; the interpreter's own end takes longer than the rest
         _explain(name, error)
     _leave(0)
 
