@@ -19,6 +19,7 @@ ROOMS = (
     "resources",
     "cache",
     "process",
+    "scratch",
     "definition",
     "fixedpoint",
     "network",

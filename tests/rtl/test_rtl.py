@@ -19,6 +19,7 @@ from synq.rtl.simulate import Traffic
 from synq.rtl.verilog import render_rtl
 from synq.stream import beats_per_result, unpack_results
 from synq.synth import yosys
+from verilog import difference
 
 
 def random_design(random: np.random.Generator, network: QuantizedNetwork) -> RtlDesign:
@@ -54,7 +55,7 @@ def test_random_networks_are_exact(
     ):
         scratch = tmp_path / str(number)
         run = simulate.run(executable, place, network, design, given, scratch, traffic, parts=1)
-        assert run.difference(expected) is None, (design, traffic)
+        assert difference(run, expected) is None, (design, traffic)
 
 
 @pytest.mark.parametrize("seed", range(100, 112))
@@ -103,9 +104,9 @@ def test_a_flipped_bit_of_a_memory_is_found(built: Built, tmp_path: Path) -> Non
         run = simulate.run(
             built.executable, tmp_path, built.network, built.design, given, tmp_path / "run"
         )
-        difference = run.difference(expected)
-        assert difference is not None
-        assert f"array_{name[6]}, neuron 0" in difference
+        found = difference(run, expected)
+        assert found is not None
+        assert f"array_{name[6]}, neuron 0" in found
 
 
 def test_an_image_that_ends_early_has_zeros_for_the_rest(built: Built, tmp_path: Path) -> None:

@@ -22,9 +22,10 @@ from synq.project.output import check_replaceable, staged, write_files
 from synq.project.tables import render_tables
 from synq.quantize import Quantization
 from synq.request import Flow, Request
-from synq.rtl.back_end import RtlSimulation, make_rtl
+from synq.rtl.back_end import RtlSimulation, simulate_rtl
 from synq.rtl.design import RtlDesign
 from synq.rtl.simulate import find_verilator
+from synq.rtl.verilog import render_rtl
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,13 @@ def export(
         if Flow.RTL in plans:
             rtl_core = plans[Flow.RTL].chosen.core
             assert isinstance(rtl_core, RtlDesign)
-            rtl = make_rtl(prepared, rtl_core, project_dir, scratch, watch, progress)
+            with watch.stage("verilog"):
+                files = render_rtl(network, rtl_core)
+                write_files(project_dir / "rtl", files)
+            with watch.stage("verilator"), progress.task("Compile and run the Verilog") as task:
+                inputs, expected = prepared.dataset.test_inputs, prepared.expected
+                place = scratch / "verilator"
+                rtl = simulate_rtl(files, network, rtl_core, inputs, expected, place, task)
             accuracy["rtl"] = _percent(rtl.classes == labels)
         prepared = Prepared(**{**vars(prepared), "accuracy": accuracy})
         write_manifest(project_dir, _manifest(source, choice, target, board, prepared, plans))

@@ -1,6 +1,5 @@
 """Recheck a project folder: its files, its network, and its simulations, bit by bit."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from synq.progress import Progress
 from synq.project.manifest import changed_files, read_manifest
 from synq.request import Flow
 from synq.rtl.back_end import read_design, simulate_rtl
+from synq.scratch import scratch_folder
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,19 @@ def verify(project: Path, progress: Progress) -> Verification:
     network = QuantizedNetwork.from_npz(project / "network.npz")
     inputs, labels = _read_vectors(project / "vectors.npz", network)
     expected = network.run(inputs)
-    with tempfile.TemporaryDirectory(prefix="synq-") as folder:
-        scratch = Path(folder)
+    with scratch_folder() as scratch:
         if Flow.HLS in flows:
             with progress.task("Compile and run the C simulation"):
                 _verify_hls(project / "hls", network, inputs, expected, scratch)
         if Flow.RTL in flows:
             design = read_design(manifest)
             with progress.task("Compile and run the Verilog") as task:
-                simulate_rtl(
-                    project / "rtl", network, design, inputs, expected, scratch / "rtl", task
-                )
+                files = {
+                    name.removeprefix("rtl/"): (project / name).read_bytes()
+                    for name in manifest["files"]
+                    if name.startswith("rtl/")
+                }
+                simulate_rtl(files, network, design, inputs, expected, scratch / "verilog", task)
     accuracy = round(expected.accuracy(labels), 4)
     stated = manifest.get("accuracy", {})
     for name in [{Flow.HLS: "csim", Flow.RTL: "rtl"}[flow] for flow in flows]:
