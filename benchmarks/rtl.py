@@ -6,9 +6,10 @@ are Verilator's. Resources are Yosys' for 7-series after technology mapping, aga
 nothing is placed, and it says nothing of the clock. da4ml's are its own estimate, published figures
 are marked as such. The network is recipe `accurate`, fine-tuned for each design's bits and zeros.
 
-    python benchmarks/rtl.py [--design NAME ...] [--da4ml PYTHON] [--plot FILE] [--json]
+    python benchmarks/rtl.py [--design NAME ...] [--da4ml PYTHON] [--plot FILE] [--small] [--json]
 
 `--da4ml` names the Python of an environment with da4ml (it needs another numpy than synq).
+`--small` takes a random network of 32-12-10 and two of the designs.
 """
 
 import argparse
@@ -26,7 +27,9 @@ import numpy as np
 from synq.board import load_board
 from synq.cache import default_cache_dir
 from synq.device import load_device
-from synq.learn.data import Dataset, load_mnist, with_input_bits
+from synq.float_network import FloatNetwork
+from synq.learn.data.dataset import Dataset, with_input_bits
+from synq.learn.data.mnist import load_mnist
 from synq.learn.finetune import finetuned_network
 from synq.learn.train import FINETUNING, RECIPES, trained_network
 from synq.network import QuantizedNetwork, first_difference
@@ -37,8 +40,27 @@ from synq.rtl.design import RtlArray, RtlDesign, wide_result
 from synq.rtl.verilog import render_rtl
 from synq.synth import yosys
 
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from samples import samples
+
 BOARD = "pynq-z2"
 _RESOURCES = ("lut", "lutram", "ff", "bram_18k", "dsp")
+
+
+@dataclass(frozen=True)
+class Network:
+    """How the network is fine-tuned: its levels, bits, and the share of its zeros."""
+
+    levels: int = 10
+    pixel_bits: int = 8
+    activation_bits: int = 8
+    sparsity: float = 0.0
+
+    @property
+    def quantization(self) -> Quantization:
+        return Quantization(
+            self.levels, input_bits=self.pixel_bits, activation_bits=self.activation_bits
+        )
 
 
 @dataclass(frozen=True)
@@ -46,15 +68,13 @@ class Contender:
     """A design and the network it is for."""
 
     design: RtlDesign
-    levels: int = 10
-    pixel_bits: int = 8
-    activation_bits: int = 8
-    sparsity: float = 0.0
+    network: Network = Network()
 
 
 _DECODED = RtlArray(0, 2, lanes=2)
 _LATER_EVENTS = RtlArray(3, 2, True, lanes=8)
 _UNROLLED = (RtlArray(0, 0, unrolled=True),) * 2
+_SPARSE = Network(levels=5, pixel_bits=1, activation_bits=4, sparsity=0.8)
 CONTENDERS = {
     "decode and multiply, 1 row": Contender(RtlDesign((RtlArray(0, 1), RtlArray(0, 1, lanes=2)))),
     "buckets, 1 row": Contender(RtlDesign((RtlArray(1, 0, buckets=8), RtlArray(0, 1, lanes=2)))),
@@ -64,19 +84,14 @@ CONTENDERS = {
         RtlDesign((RtlArray(7, 1, True), _LATER_EVENTS), 256)
     ),
     "events, 10 rows, 4-bit pixels, 128-bit stream": Contender(
-        RtlDesign((RtlArray(9, 1, True), _LATER_EVENTS), 128), pixel_bits=4
+        RtlDesign((RtlArray(9, 1, True), _LATER_EVENTS), 128), Network(pixel_bits=4)
     ),
-    "unrolled, 1-bit pixels": Contender(
-        RtlDesign(_UNROLLED), levels=5, pixel_bits=1, activation_bits=4, sparsity=0.8
-    ),
+    "unrolled, 1-bit pixels": Contender(RtlDesign(_UNROLLED), _SPARSE),
     "unrolled, 1-bit pixels, 832-bit stream": Contender(
-        RtlDesign(_UNROLLED, 832, wide_result(10)),
-        levels=5,
-        pixel_bits=1,
-        activation_bits=4,
-        sparsity=0.8,
+        RtlDesign(_UNROLLED, 832, wide_result(10)), _SPARSE
     ),
 }
+SMALL = ("buckets, 4 rows", "unrolled, 1-bit pixels")
 
 
 @dataclass(frozen=True)
@@ -122,6 +137,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000, help="test images to simulate")
     parser.add_argument("--da4ml", metavar="PYTHON", help="Python with da4ml")
     parser.add_argument("--plot", type=Path, help="file of the plot")
+    parser.add_argument("--small", action="store_true", help="a small network, two designs")
     options = parser.parse_args()
     rows: list[Row] = []
 
@@ -130,9 +146,11 @@ def main() -> None:
         if not options.json:
             print(line(row), flush=True)
 
-    for name in options.design or CONTENDERS:
+    for name in options.design or (SMALL if options.small else CONTENDERS):
+        network, dataset = (small if options.small else prepared)(CONTENDERS[name].network)
         with tempfile.TemporaryDirectory() as scratch:
-            show(measure(name, CONTENDERS[name], options.images, Path(scratch)))
+            design = CONTENDERS[name].design
+            show(measure(name, design, network, dataset, options.images, Path(scratch)))
     if options.da4ml:
         for row in da4ml(options.da4ml):
             show(row)
@@ -145,29 +163,50 @@ def main() -> None:
 
 
 @cache
-def prepared(
-    levels: int, pixels: int, activations: int, sparsity: float
-) -> tuple[QuantizedNetwork, Dataset]:
+def prepared(asked: Network) -> tuple[QuantizedNetwork, Dataset]:
     """The network fine-tuned so, and the data it takes."""
     store = default_cache_dir()
     dataset = load_mnist(None, store, SILENT)
     trained, _ = trained_network(RECIPES["accurate"], dataset, store, SILENT)
-    choice = Quantization(levels, input_bits=pixels, activation_bits=activations)
-    device, settings = load_device("pcmo"), FINETUNING.with_sparsity(sparsity)
+    choice, device = asked.quantization, load_device("pcmo")
+    settings = FINETUNING.with_sparsity(asked.sparsity)
     tuned, ranges, _ = finetuned_network(trained, dataset, choice, device, settings, store, SILENT)
-    dataset = with_input_bits(dataset, pixels)
+    dataset = with_input_bits(dataset, asked.pixel_bits)
     network = quantize_network(
         tuned, choice, device, dataset.input_format, dataset.train_inputs, ranges
     )
     return network, dataset
 
 
-def measure(name: str, contender: Contender, n_images: int, scratch: Path) -> Row:
-    """Simulate and synthesize one design."""
-    network, dataset = prepared(
-        contender.levels, contender.pixel_bits, contender.activation_bits, contender.sparsity
+def small(asked: Network) -> tuple[QuantizedNetwork, Dataset]:
+    """A random network of so many zeros, and the samples it takes."""
+    with tempfile.TemporaryDirectory() as folder:
+        random, dataset = samples(Path(folder))
+    thinned = tuple(
+        np.where(np.abs(weight) < np.quantile(np.abs(weight), asked.sparsity), 0, weight)
+        for weight in random.weights
     )
-    inputs, design = dataset.test_inputs[:n_images], contender.design
+    dataset = with_input_bits(dataset, asked.pixel_bits)
+    network = quantize_network(
+        FloatNetwork(thinned, random.biases),
+        asked.quantization,
+        load_device("pcmo"),
+        dataset.input_format,
+        dataset.train_inputs,
+    )
+    return network, dataset
+
+
+def measure(
+    name: str,
+    design: RtlDesign,
+    network: QuantizedNetwork,
+    dataset: Dataset,
+    n_images: int,
+    scratch: Path,
+) -> Row:
+    """Simulate and synthesize one design."""
+    inputs = dataset.test_inputs[:n_images]
     expected = network.run(inputs)
     place = scratch / "rtl"
     simulate.write_rtl(render_rtl(network, design), place)
@@ -217,7 +256,7 @@ print(json.dumps([cost, time.perf_counter() - start]))
 def da4ml(python: str) -> list[Row]:
     """da4ml's own estimate for the sparse network: its first array outputs by outputs, as far as
     its solver goes, and its second."""
-    network, _ = prepared(5, 1, 4, 0.8)
+    network, _ = prepared(_SPARSE)
     rows = []
     for index, counts in ((0, (8, 16)), (1, (10,))):
         array = network.arrays[index]
@@ -266,7 +305,9 @@ def plot(rows: list[Row], file: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(9, 5))
-    for number, row in enumerate(row for row in rows if row.lut and row.accuracy):
+    for number, row in enumerate(rows):
+        if row.cycles_mean is None or row.lut is None or row.accuracy is None:
+            continue
         published = row.source == "published"
         axes.scatter(
             row.cycles_mean,

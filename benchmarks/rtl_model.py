@@ -3,9 +3,9 @@
 Networks are random, with codebooks as differential pairs have them. Resources are Yosys' after
 technology mapping for 7-series. Cycles are not measured here: tests compare them with Verilator.
 
-    python benchmarks/rtl_model.py [--design N ...] [--large] [--json]
+    python benchmarks/rtl_model.py [--design N ...] [--large] [--small] [--json]
 
-`--large` adds the full-size designs, a minute or more each.
+`--large` adds the full-size designs, a minute or more each; `--small` is the first two designs.
 """
 
 import argparse
@@ -198,10 +198,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON list")
     parser.add_argument("--large", action="store_true", help="the full-size designs, too")
     parser.add_argument("--design", action="append", type=int, help="only this number of the grid")
+    parser.add_argument("--small", action="store_true", help="the first two designs")
     options = parser.parse_args()
-    cases = CASES + (LARGE if options.large else [])
+    count = 2 if options.small else len(CASES) + (len(LARGE) if options.large else 0)
     rows = []
-    for number in options.design or range(len(cases)):
+    for number in options.design or range(count):
         with tempfile.TemporaryDirectory() as scratch:
             rows.append(compare((CASES + LARGE)[number], Path(scratch)))
         if not options.json:

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from synq.fixedpoint import FixedPoint, Overflow, Rounding
 from synq.network import QuantizedNetwork, SynapseArray
@@ -45,7 +46,7 @@ def synapse_array(
     )
 
 
-def raw_inputs(rng: np.random.Generator, n_samples: int, array: SynapseArray) -> np.ndarray:
+def raw_inputs(rng: np.random.Generator, n_samples: int, array: SynapseArray) -> NDArray[np.int64]:
     """Raw integers over all of the array's input format, both ends included."""
     shape = (n_samples, array.n_in)
     inputs = rng.integers(0, array.input_format.max_raw + 1, shape, dtype=np.int64)
@@ -115,11 +116,11 @@ def assigned(value: Fraction, target: FixedPoint) -> int:
         Rounding.RND: math.floor(steps + Fraction(1, 2)),
         Rounding.RND_CONV: round(steps),  # Python's own: ties to even
     }[target.rounding]
-    low = -(2 ** (target.width - 1)) if target.signed else 0
-    high = low + 2**target.width - 1
+    low = -(1 << (target.width - 1)) if target.signed else 0
+    high = low + (1 << target.width) - 1
     if target.overflow is Overflow.SAT:
         return min(max(rounded, low), high)
-    return (rounded - low) % 2**target.width + low
+    return (rounded - low) % (1 << target.width) + low
 
 
 def symmetric(random: np.random.Generator, array: SynapseArray) -> SynapseArray:
@@ -161,7 +162,7 @@ def random_network(random: np.random.Generator, max_size: int = 24) -> Quantized
     return QuantizedNetwork(tuple(arrays), tuple(activations))
 
 
-def images(random: np.random.Generator, network: QuantizedNetwork, count: int) -> np.ndarray:
+def images(random: np.random.Generator, network: QuantizedNetwork, count: int) -> NDArray[np.int64]:
     """Images of all densities; all zero and all full among them."""
     top = network.input_format.max_raw
     given = random.integers(0, top + 1, (count, network.sizes[0]))

@@ -11,7 +11,7 @@ from synq.cache import default_cache_dir
 from synq.device import load_device
 from synq.errors import SynqError, UsageError
 from synq.hls.estimate import estimate, event_intervals
-from synq.learn.data import Dataset, with_input_bits
+from synq.learn.data.dataset import Dataset, with_input_bits
 from synq.learn.train import RECIPES, trained_network
 from synq.network import QuantizedNetwork
 from synq.plan import make_plan

@@ -20,7 +20,8 @@ import torch
 from synq.cache import default_cache_dir
 from synq.float_network import FloatNetwork
 from synq.learn.checkpoint import save_checkpoint
-from synq.learn.data import MNIST_FILES, Dataset
+from synq.learn.data.dataset import Dataset
+from synq.learn.data.idx import MNIST_FILES
 
 COMMANDS = [
     "export",

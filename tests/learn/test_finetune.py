@@ -11,7 +11,7 @@ from synq.device import Branch, load_device
 from synq.errors import UsageError
 from synq.float_network import FloatNetwork
 from synq.learn.augment import Augmentation
-from synq.learn.data import Dataset, with_input_bits
+from synq.learn.data.dataset import Dataset, with_input_bits
 from synq.learn.finetune import _Levels, _Model, finetune, finetuned_network
 from synq.learn.train import FINETUNING, RECIPES, FineTuning, train
 from synq.network import QuantizedNetwork

@@ -26,7 +26,8 @@ from synq.device import Branch, load_device
 from synq.errors import SynqError, UsageError
 from synq.float_network import FloatNetwork
 from synq.learn.checkpoint import save_checkpoint
-from synq.learn.data import Dataset, load_npz
+from synq.learn.data.dataset import Dataset
+from synq.learn.data.npz import load_npz
 from synq.learn.train import FINETUNING, RECIPES, trained_network
 from synq.progress import SILENT
 from synq.quantize import Method, Quantization, quantize_network

@@ -4,6 +4,7 @@ Everything that a member claims is checked against the archive's own size before
 Members are stored or deflated; whatever else zip has is refused.
 """
 
+import io
 import os
 import struct
 import zlib
@@ -154,6 +155,23 @@ class MemberReader:
                 return part
             if not self._ahead and not self._packed_left:
                 raise ArchiveError("it ends early")
+
+
+def stored_bytes(content: bytes, member: Member) -> memoryview:
+    """The bytes of a member that is not deflated, where they lie in the archive's `content`.
+
+    Raises:
+        ArchiveError: the member is deflated or damaged.
+    """
+    if member.deflated:
+        raise ArchiveError(f"member {member.name!r} is compressed")
+    stream = io.BytesIO(content)
+    MemberReader(stream, member)
+    start = stream.tell()
+    found = memoryview(content)[start : start + member.size]
+    if len(found) < member.size or zlib.crc32(found) != member.checksum:
+        raise ArchiveError(f"member {member.name!r} is damaged")
+    return found
 
 
 def _directory(stream: BinaryIO, archive_size: int) -> tuple[int, int, int]:

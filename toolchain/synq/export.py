@@ -12,7 +12,7 @@ from synq.board import Board, load_board
 from synq.hls import csim
 from synq.hls.back_end import HlsSettings, make_hls
 from synq.hls.design import HlsDesign
-from synq.learn.data import Dataset
+from synq.learn.data.dataset import Dataset
 from synq.learn.prepare import Prepared, Source, Stopwatch, prepare
 from synq.network import QuantizedNetwork
 from synq.plan import Plan, check_hls, make_plan

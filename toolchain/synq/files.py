@@ -19,7 +19,7 @@ def open_regular(path: Path) -> BinaryIO:
         # Opening a pipe waits for a writer, unless told not to.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        raise SynqError(f"{path}: cannot be read ({reason(error)})") from None
+        raise SynqError(f"{path}: cannot be read ({reason(error)})") from error
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
@@ -28,20 +28,30 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def read_bounded(path: Path, max_bytes: int) -> bytes:
-    """The contents of a file of at most `max_bytes`.
+def read_at_most(path: Path, size: int) -> bytes:
+    """The first `size` bytes of a file, or all of it.
 
     Raises:
-        SynqError: as `open_regular`, or it is larger, which is seen before it is read.
+        SynqError: as `open_regular`.
     """
     with open_regular(path) as stream:
-        if os.fstat(stream.fileno()).st_size > max_bytes:
-            raise SynqError(f"{path}: is larger than {in_words(max_bytes)}, the most that is read")
         try:
-            content = stream.read(max_bytes + 1)  # a file may grow, and /proc knows no sizes
+            return stream.read(size)
         except OSError as error:
-            raise SynqError(f"{path}: cannot be read ({reason(error)})") from None
-    if len(content) > max_bytes:
+            raise SynqError(f"{path}: cannot be read ({reason(error)})") from error
+
+
+def read_bounded(path: Path, max_bytes: int) -> bytes:
+    """The contents of a file of at most `max_bytes`; a larger one is not read.
+
+    Raises:
+        SynqError: as `open_regular`, or it is larger.
+    """
+    with open_regular(path) as stream:
+        stated = os.fstat(stream.fileno()).st_size
+    # It may grow meanwhile, and /proc states no sizes.
+    content = b"" if stated > max_bytes else read_at_most(path, max_bytes + 1)
+    if max(stated, len(content)) > max_bytes:
         raise SynqError(f"{path}: is larger than {in_words(max_bytes)}, the most that is read")
     return content
 

@@ -29,6 +29,20 @@ _NUMBERS = re.compile(r"[<>|=]?[?biufc][0-9]{0,2}")
 
 
 @dataclass(frozen=True)
+class _Header:
+    """What an npy file says of its array."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    fortran: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes of the values."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
 class Member:
     """What one array in an npz must be.
 
@@ -44,17 +58,11 @@ class Member:
     dimensions: tuple[int, int]
     required: bool = True
 
-
-@dataclass(frozen=True)
-class _Header:
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    fortran: bool
-
-    @property
-    def size(self) -> int:
-        """Bytes of the values."""
-        return math.prod(self.shape) * self.dtype.itemsize
+    def allows(self, header: _Header) -> bool:
+        """Whether an array is of the kinds and dimensions, and its numbers of at most 8 bytes."""
+        low, high = self.dimensions
+        kind = header.dtype
+        return kind.kind in self.kinds and kind.itemsize <= 8 and low <= len(header.shape) <= high
 
 
 def read_npz(path: Path, members: Mapping[str, Member], max_bytes: int) -> dict[str, NDArray[Any]]:
@@ -84,7 +92,13 @@ def read_npz(path: Path, members: Mapping[str, Member], max_bytes: int) -> dict[
             total = 0
             for name in names:
                 header = _header(MemberReader(stream, listed[f"{name}.npy"]))
-                _check(header, listed[f"{name}.npy"].size, members[name])
+                if not members[name].allows(header):
+                    raise SynqError(
+                        f"{path}: {name} is {header.dtype} of shape {header.shape}; "
+                        f"give {members[name].words}"
+                    )
+                if header.size > listed[f"{name}.npy"].size:
+                    raise ArchiveError(f"shape {header.shape} needs {header.size} bytes")
                 total += header.size
             if total > max_bytes:
                 raise SynqError(
@@ -112,16 +126,6 @@ def _check_complete(path: Path, found: list[str], members: Mapping[str, Member])
             )
 
 
-def _check(header: _Header, member_size: int, wanted: Member) -> None:
-    """Refuse an array that is not what it must be, or claims more than its member holds."""
-    low, high = wanted.dimensions
-    dtype = header.dtype
-    if dtype.kind not in wanted.kinds or dtype.itemsize > 8 or not low <= len(header.shape) <= high:
-        raise ArchiveError(f"it is {dtype} of shape {header.shape}; give {wanted.words}")
-    if header.size > member_size:
-        raise ArchiveError(f"it ends early: shape {header.shape} needs {header.size} bytes")
-
-
 def _header(reader: MemberReader) -> _Header:
     """What an npy file says of its array, and nothing but numbers in it."""
     magic = reader.read(8)
@@ -132,8 +136,10 @@ def _header(reader: MemberReader) -> _Header:
         raise ArchiveError("its npy header is too long")
     text = reader.read(length).decode("latin-1")
     match = _HEADER.fullmatch(text)
-    if match is None or not _NUMBERS.fullmatch(match["descr"]):
+    if match is None:
         raise ArchiveError("it is not an array of plain numbers")
+    if not _NUMBERS.fullmatch(match["descr"]):
+        raise ArchiveError(f"its values are of type {match['descr']!r}, not plain numbers")
     try:
         dtype = np.dtype(match["descr"])
         shape = tuple(int(side) for side in match["shape"].replace(" ", "").split(",") if side)

@@ -38,7 +38,8 @@ from synq.errors import SynqError, UsageError
 from synq.float_network import FloatNetwork
 from synq.hls.design import SIMPLEST
 from synq.hls.estimate import estimate
-from synq.learn.data import Dataset, with_input_bits
+from synq.learn.data.dataset import Dataset, with_input_bits
+from synq.learn.data.mnist import is_mnist
 from synq.learn.train import FineTuning
 from synq.network import QuantizedNetwork
 from synq.plan import make_plan
@@ -714,7 +715,7 @@ class Sweep:
     @cached_property
     def paper(self) -> list[tuple[str, float, float | None]]:
         """What the paper prints, its value and ours; empty for other data than MNIST."""
-        if self.dataset.name != "mnist":
+        if not is_mnist(self.dataset):
             return []
         proposed_at_10 = self._mean(Method.PROPOSED, 10)
         proposed_at_5, sampling_at_5 = (

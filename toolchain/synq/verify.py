@@ -10,11 +10,18 @@ from numpy.typing import NDArray
 from synq.errors import SynqError
 from synq.hls import axis, csim
 from synq.network import QuantizedNetwork, Trace, require_equal
+from synq.npz import Member, read_npz
 from synq.progress import Progress
 from synq.project.manifest import changed_files, read_manifest
 from synq.request import Flow
 from synq.rtl.back_end import read_design, simulate_rtl
 from synq.scratch import scratch_folder
+
+_MAX_VECTOR_BYTES = 8 << 30
+_VECTORS = {
+    "inputs": Member("u", "uint8: (samples, inputs)", (2, 2)),
+    "labels": Member("i", "int64: one a sample", (1, 1)),
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ def verify(project: Path, progress: Progress) -> Verification:
         raise SynqError(f"{project} is not as exported: {changed[0]}{more}")
     flows = _flows(project, manifest)
     network = QuantizedNetwork.from_npz(project / "network.npz")
-    inputs, labels = _read_vectors(project / "vectors.npz", network)
+    inputs, labels = read_vectors(project / "vectors.npz", network)
     expected = network.run(inputs)
     with scratch_folder() as scratch:
         if Flow.HLS in flows:
@@ -63,7 +70,9 @@ def verify(project: Path, progress: Progress) -> Verification:
                 }
                 simulate_rtl(files, network, design, inputs, expected, scratch / "verilog", task)
     accuracy = round(expected.accuracy(labels), 4)
-    stated = manifest.get("accuracy", {})
+    stated = manifest.get("accuracy")
+    if not isinstance(stated, dict):
+        raise SynqError(f"{project}: the manifest states no accuracy: export the project again")
     for name in [{Flow.HLS: "csim", Flow.RTL: "rtl"}[flow] for flow in flows]:
         if stated.get(name) != accuracy:
             raise SynqError(
@@ -73,11 +82,10 @@ def verify(project: Path, progress: Progress) -> Verification:
 
 
 def _flows(project: Path, manifest: dict[str, Any]) -> tuple[Flow, ...]:
-    try:
-        flows = tuple(Flow(name) for name in manifest["flows"])
-    except (KeyError, TypeError, ValueError):
-        flows = ()
-    if not flows:
+    given = manifest.get("flows")
+    named = given if isinstance(given, list) else []
+    flows = tuple(flow for flow in Flow if flow.value in named)
+    if not flows or len(flows) != len(named):
         raise SynqError(f"{project}: the manifest names no flow: export it again with this synq")
     return flows
 
@@ -99,15 +107,21 @@ def _verify_hls(
         raise SynqError(f"not bit-exact: {stream}")
 
 
-def _read_vectors(
+def read_vectors(
     path: Path, network: QuantizedNetwork
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    try:
-        with np.load(path, allow_pickle=False) as parts:
-            inputs: NDArray[Any] = parts["inputs"]
-            labels: NDArray[Any] = parts["labels"]
-    except Exception as error:
-        raise SynqError(f"{path} cannot be read: {error}") from None
-    if inputs.ndim != 2 or inputs.shape[1] != network.sizes[0] or len(labels) != len(inputs):
-        raise SynqError(f"{path} does not fit the network")
+    """The test inputs and labels of a project, (n_samples, n_in) and (n_samples,).
+
+    Raises:
+        SynqError: the file cannot be read, holds no sample, or is of another network.
+    """
+    parts = read_npz(path, _VECTORS, _MAX_VECTOR_BYTES)
+    inputs, labels = parts["inputs"], parts["labels"]
+    if inputs.dtype != np.uint8 or labels.dtype != np.int64:
+        raise SynqError(f"{path}: inputs must be uint8 and labels int64: export the project again")
+    if inputs.shape != (len(labels), network.sizes[0]) or not len(labels):
+        raise SynqError(
+            f"{path}: {inputs.shape} inputs and {labels.shape} labels are not those of a network "
+            f"of {network.sizes[0]} inputs: export the project again"
+        )
     return inputs, labels

@@ -219,7 +219,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _write(finished: "Sweep", folder: Path) -> None:
-    from synq.cache import atomic_write
+    from synq.files import atomic_write
     from synq.report.figures import render_figures
 
     files = {"table.csv": finished.to_csv(), "sweep.json": finished.to_json()}

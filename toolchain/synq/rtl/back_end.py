@@ -55,7 +55,7 @@ def read_design(manifest: Mapping[str, Any]) -> RtlDesign:
         settings = {name: described[name] for name in described if name != "estimate"}
         return _filled(RtlDesign, {**settings, "arrays": arrays})
     except (KeyError, TypeError, ValueError) as error:
-        raise SynqError(f"the manifest describes no Verilog design: {error}") from None
+        raise SynqError(f"the manifest describes no Verilog design: {str(error)[:200]}") from None
 
 
 def _table(given: object) -> dict[str, Any]:
