@@ -167,7 +167,9 @@ class _Compiler:
         """The compiler: its path and configuration, and the date of the part that compiles."""
         told = self._run(["-v", "-print-prog-name=cc1plus"])
         parts = [Path(self.command), *map(Path, told.splitlines()[-1:])]
-        dates = [f"{path.stat().st_size} {path.stat().st_mtime_ns}" for path in parts if path.exists()]
+        dates = [
+            f"{path.stat().st_size} {path.stat().st_mtime_ns}" for path in parts if path.exists()
+        ]
         environment = [f"{name}={os.environ.get(name)}" for name in _VARIABLES]
         return "\n".join([self.command, told, *dates, *environment])
 

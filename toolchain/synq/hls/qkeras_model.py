@@ -199,8 +199,7 @@ def model_stages(
     real = inputs.astype(np.float32) * np.float32(network.input_format.step)
     # Called, not `predict`ed, which would compile a graph first.
     batches = [
-        probe(real[first : first + _BATCH], training=False)
-        for first in range(0, len(real), _BATCH)
+        probe(real[first : first + _BATCH], training=False) for first in range(0, len(real), _BATCH)
     ]
     named = []
     for index, layer in enumerate(layers):
