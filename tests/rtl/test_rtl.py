@@ -12,8 +12,6 @@ from cores import Core, CoreBuilder
 from strategies import (
     images,
     paired_network,
-    random_design,
-    random_network,
     symmetric,
     synapse_array,
 )
@@ -22,7 +20,7 @@ from synq.errors import NoToolError, SynqError
 from synq.fixedpoint import FixedPoint
 from synq.network import QuantizedNetwork
 from synq.rtl import simulate
-from synq.rtl.design import RtlArray, RtlDesign
+from synq.rtl.design import RtlArray, RtlDesign, wide_result
 from synq.rtl.placement import BankedArray, place_arrays
 from synq.rtl.simulate import Traffic
 from synq.rtl.verilog import render_rtl
@@ -66,10 +64,9 @@ def test_an_image_that_ends_early_has_zeros_for_the_rest(core: Core, tmp_path: P
 
 
 def test_rendering_is_deterministic_and_names_no_place() -> None:
-    random = np.random.default_rng(5)
-    network = random_network(random)
-    design = random_design(random, network)
-    assert {array.unrolled for array in design.arrays} == {True, False}
+    network = paired_network(np.random.default_rng(5), (20, 6, 5, 4), bias=True)
+    unrolled = RtlArray(0, 0, unrolled=True)
+    design = RtlDesign((RtlArray(2, 1), unrolled, unrolled), result_bits=wide_result(4))
     files = render_rtl(network, design)
     assert files == render_rtl(network, design)
     for name, content in files.items():
