@@ -224,7 +224,7 @@ def measure(
             sys.exit(f"{name}: {difference}")
 
     begin = time.perf_counter()
-    used = yosys.synthesize(place, scratch / "yosys").total
+    used = yosys.synthesize(render_rtl(network, design), scratch / "yosys").total
     synthesized = time.perf_counter()
     counts = {resource: getattr(used, resource) for resource in _RESOURCES}
     have = load_board(BOARD).resources

@@ -163,7 +163,7 @@ def compare(case: Case, scratch: Path) -> Compared:
     estimate = estimate_design(network, case.design)
     simulate.write_rtl(render_rtl(network, case.design), scratch / "rtl")
     start = time.perf_counter()
-    used = asdict(yosys.synthesize(scratch / "rtl", scratch / "yosys").total)
+    used = asdict(yosys.synthesize(render_rtl(network, case.design), scratch / "yosys").total)
     guessed = {name: getattr(estimate.resources, name) for name in used}
     return Compared(
         design=_text(case),

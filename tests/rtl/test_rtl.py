@@ -14,7 +14,7 @@ from synq.fixedpoint import FixedPoint, Overflow
 from synq.network import QuantizedNetwork
 from synq.rtl import simulate
 from synq.rtl.design import RtlArray, RtlDesign
-from synq.rtl.placement import plan_layers
+from synq.rtl.placement import place_arrays
 from synq.rtl.simulate import Traffic
 from synq.rtl.verilog import render_rtl
 from synq.stream import beats_per_result, unpack_results
@@ -228,10 +228,8 @@ def test_yosys_maps_the_core_as_intended(tmp_path: Path) -> None:
     )
     network = QuantizedNetwork((first, second), (second.input_format,))
     design = RtlDesign((RtlArray(2, 1), RtlArray(0, 1, lanes=1)))
-    files = render_rtl(network, design)
-    simulate.write_rtl(files, tmp_path / "rtl")
-    synthesis = yosys.synthesize(tmp_path / "rtl", tmp_path / "yosys")
-    wide = plan_layers(network, design)[0].total_bits
+    synthesis = yosys.synthesize(render_rtl(network, design), tmp_path / "yosys")
+    wide = place_arrays(network, design)[0].total_bits
     lanes = 2 * 16 * (wide + 4 * -(-wide // 8))
     assert synthesis.total.dsp == 16 + 5
     assert synthesis.layers["synq_layer_0"].dsp == 16

@@ -8,6 +8,7 @@ import pytest
 
 from strategies import synapse_array
 from synq.board import load_board
+from synq.cost import block_rams
 from synq.errors import UsageError
 from synq.fixedpoint import FixedPoint, Overflow
 from synq.network import QuantizedNetwork, SynapseArray
@@ -16,8 +17,8 @@ from synq.request import BUDGET, Datapath, Flow, Request
 from synq.rtl import simulate
 from synq.rtl.cycles import count_cycles, worst_case
 from synq.rtl.design import RtlArray, RtlDesign
-from synq.rtl.estimate import block_rams, estimate_design
-from synq.rtl.placement import plan_layers
+from synq.rtl.estimate import estimate_design
+from synq.rtl.placement import place_arrays
 from synq.rtl.verilog import render_rtl
 from synq.synth import yosys
 
@@ -52,8 +53,7 @@ def network_of(*sizes: int, seed: int = 0, bias: bool = False) -> QuantizedNetwo
 )
 def test_resources_are_those_of_yosys(design: RtlDesign, tmp_path: Path) -> None:
     network = network_of(100, 12, 6)
-    simulate.write_rtl(render_rtl(network, design), tmp_path / "rtl")
-    used = yosys.synthesize(tmp_path / "rtl", tmp_path / "yosys").total
+    used = yosys.synthesize(render_rtl(network, design), tmp_path / "yosys").total
     estimated = estimate_design(network, design).resources
     assert estimated.lut == pytest.approx(used.lut, rel=0.15)
     assert estimated.lutram == pytest.approx(used.lutram, rel=0.15)
@@ -84,7 +84,7 @@ def test_cycles_are_those_of_verilator(bias: bool, design: RtlDesign, tmp_path: 
     run = simulate.run(executable, place, network, design, images, scratch, parts=1)
     np.testing.assert_array_equal(count_cycles(network, design, images).ends, run.ends)
     if not any(array.event_driven for array in design.arrays):
-        latency, interval = worst_case(plan_layers(network, design))
+        latency, interval = worst_case(place_arrays(network, design))
         assert (latency, interval) == (run.ends[0], run.intervals.max())
 
 
@@ -120,7 +120,7 @@ def test_events_take_fewer_cycles_than_the_worst_case(paper_network: QuantizedNe
 
 def test_requests_that_the_verilog_cannot_meet() -> None:
     network = network_of(90, 12, 6)
-    with pytest.raises(UsageError, match="--datapath bank needs --flow hls"):
+    with pytest.raises(UsageError, match="datapath bank needs flow hls"):
         make_plan(network, PYNQ, Request(datapath=Datapath.BANK), Flow.RTL)
     with pytest.raises(UsageError, match="--beat-bits must be a multiple of 64"):
         Request(beat_bits=100)

@@ -12,9 +12,9 @@ from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint, Overflow, Rounding
 from synq.network import QuantizedNetwork
 from synq.rtl import simulate
-from synq.rtl.cycles import of_wide_answers
+from synq.rtl.cycles import worst_case_of_wide_answers
 from synq.rtl.design import RtlArray, RtlDesign, wide_result
-from synq.rtl.placement import plan_layers
+from synq.rtl.placement import place_arrays
 from synq.rtl.simulate import Traffic
 from synq.rtl.unrolled import unroll
 from synq.rtl.verilog import render_rtl
@@ -121,8 +121,8 @@ def test_a_wide_stream_gets_an_answer_a_clock(wide: Built, tmp_path: Path) -> No
     given = images(np.random.default_rng(2), wide.network, 200)
     run = check(wide, given, tmp_path, Traffic())
     assert set(run.intervals.tolist()) == {1}
-    layers = plan_layers(wide.network, wide.design)
-    assert of_wide_answers(layers) == (run.ends[0], 1)
+    layers = place_arrays(wide.network, wide.design)
+    assert worst_case_of_wide_answers(layers) == (run.ends[0], 1)
     for seed, (gap, stall) in enumerate([(0.5, 0), (0, 0.5), (0.3, 0.3), (0.02, 0.9)]):
         check(wide, given, tmp_path / str(seed), Traffic(gap, stall, seed, images=3))
 
@@ -159,7 +159,7 @@ def test_an_image_that_ends_early_has_zeros_for_the_rest(narrow: Built, tmp_path
 
 def test_a_flipped_bit_is_found(wide: Built, verilator: simulate.Verilator, tmp_path: Path) -> None:
     shutil.copytree(wide.place, tmp_path / "rtl")
-    path = tmp_path / "rtl" / "synq_neurons_0.v"
+    path = tmp_path / "rtl" / "synq_neuron_0_0.v"
     path.write_text(path.read_text().replace("~x", "x", 1))
     executable = simulate.build(
         tmp_path / "rtl", tmp_path, wide.design.beat_bits, verilator, optimize="-O0"
@@ -206,8 +206,7 @@ def test_a_synapse_of_one_value_costs_a_look_up_table() -> None:
 def test_yosys_maps_a_counter_to_three_tables(tmp_path: Path) -> None:
     network = small_network()
     design = RtlDesign((UNROLLED, UNROLLED), 128, wide_result(5))
-    simulate.write_rtl(render_rtl(network, design), tmp_path / "rtl")
-    synthesis = yosys.synthesize(tmp_path / "rtl", tmp_path / "yosys")
+    synthesis = yosys.synthesize(render_rtl(network, design), tmp_path / "yosys")
     neurons = unroll(network.arrays[0], network.activations[0], 2)
     luts = sum(neuron.luts for neuron in neurons)
     layer = synthesis.layers["synq_layer_0"]

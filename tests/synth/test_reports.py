@@ -5,7 +5,6 @@ import random
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +17,15 @@ from hypothesis import strategies as st
 from synq.cost import Estimate, Resources
 from synq.errors import SynqError
 from synq.project.manifest import write_manifest
-from synq.synth.comparison import Reference, find_reference, over_budget, problems, ratios
+from synq.synth.comparison import (
+    Fault,
+    Problem,
+    Reference,
+    find_reference,
+    over_budget,
+    problems,
+    ratios,
+)
 from synq.synth.reports import MAX_BYTES, find_reports, read_report, read_reports
 from synq.synth.result import Clock, Kind, Report, Usage, count, normalize_part, number
 
@@ -212,8 +219,8 @@ def test_unset_is_none_not_zero(unset: str, tmp_path: Path) -> None:
     )
     assert report.interval_max is None
     assert (report.uram, report.dsp) == (None, None)
-    # a period is no count: -1 is a number, but no other value of these is
-    assert report.estimated_clock_ns == {"-1": -1.0, "4294967295": 4294967295.0}.get(unset)
+    # a period is no count, but longer than nothing
+    assert report.estimated_clock_ns == {"4294967295": 4294967295.0}.get(unset)
 
 
 def test_csynth_without_uram_and_availability(tmp_path: Path) -> None:
@@ -288,11 +295,29 @@ def test_failed_cosim_has_no_latency(tmp_path: Path) -> None:
     report = read_report(write(tmp_path, text))
     assert (report.cosim_status, report.latency_worst, report.interval_max) == ("fail", None, None)
     assert problems(report, NOTHING) == [
-        "Cosimulation failed: the RTL does not do what the C++ does"
+        Problem(Fault.WRONG, "Cosimulation failed: the RTL does not do what the C++ does")
     ]
 
 
-ULTRASCALE = """\
+def bordered(text: str) -> str:
+    """The text with borders around its tables, as Vivado draws them."""
+    lines: list[str] = []
+    columns = 0
+    for line in [*text.splitlines(), ""]:
+        inside = columns > 0 and line.startswith("|")
+        starts = not inside and line.startswith(("| Site", "| Instance", "|   Instance", "|   Ref"))
+        if columns and not inside:
+            lines.append("+-" * columns + "+")
+            columns = 0
+        if starts:
+            columns = line.count("|") - 1
+            lines += ["+-" * columns + "+", line, "+-" * columns + "+"]
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+ULTRASCALE = bordered("""\
 | Tool Version : Vivado v.2019.1 (lin64) Build 2552052 Fri May 24 14:47:09 MDT 2019
 | Command      : report_utilization -file util.rpt
 | Design       : top
@@ -301,16 +326,21 @@ ULTRASCALE = """\
 
 Utilization Design Information
 
+Table of Contents
+-----------------
+1. CLB Logic
+3. BLOCKRAM
+4. ARITHMETIC
+9. Black Boxes
+13. SLR CLB Logic and Dedicated Block Utilization
+
 1. CLB Logic
 ------------
 
-+-------------------------+--------+-------+-----------+-------+
-|        Site Type        |  Used  | Fixed | Available | Util% |
-+-------------------------+--------+-------+-----------+-------+
+| Site Type               |  Used  | Fixed | Available | Util% |
 | CLB LUTs                |     39 |     0 |   1728000 | <0.01 |
 | CLB Registers           |  36742 |     0 |   3456000 |  1.06 |
 |   Register as Flip Flop |  36740 |     0 |   3456000 |  1.06 |
-+-------------------------+--------+-------+-----------+-------+
 
 3. BLOCKRAM
 -----------
@@ -330,7 +360,7 @@ Utilization Design Information
 9. Black Boxes
 --------------
 
-|          Ref Name            | Used |
+|   Ref Name                   | Used |
 | design_1_clock_generator_0_0 |    2 |
 | other                        |    1 |
 
@@ -339,7 +369,7 @@ Utilization Design Information
 
 | Site Type | SLR0 | SLR1 |
 | CLB LUTs  |   10 |   29 |
-"""
+""")
 
 
 def test_utilization_of_ultrascale(tmp_path: Path) -> None:
@@ -363,8 +393,7 @@ def test_utilization_without_tiles(tmp_path: Path) -> None:
     assert read_report(write(tmp_path, text)).bram_18k == Usage(3, 5_376)
 
 
-def test_utilization_by_hierarchy(tmp_path: Path) -> None:
-    text = """\
+HIERARCHY = bordered("""\
 | Tool Version : Vivado v.2024.2 (win64) Build 5239630
 | Command      : report_utilization -hierarchical
 | Device       : xck26-sfvc784-2LV-c
@@ -372,14 +401,21 @@ def test_utilization_by_hierarchy(tmp_path: Path) -> None:
 
 Utilization Design Information
 
+Table of Contents
+-----------------
+1. Utilization by Hierarchy
+
 1. Utilization by Hierarchy
 ---------------------------
 
 |   Instance   | Module | Total LUTs | LUTRAMs | SRLs | FFs | RAMB36 | RAMB18 | URAM | DSP Blocks |
 | bd_0_wrapper |  (top) |        238 |       6 |    2 | 145 |      1 |      1 |    0 |          1 |
 |   inst       |  inst  |         38 |       4 |    0 |  45 |      0 |      0 |    0 |          0 |
-"""
-    report = read_report(write(tmp_path, text))
+""")
+
+
+def test_utilization_by_hierarchy(tmp_path: Path) -> None:
+    report = read_report(write(tmp_path, HIERARCHY))
     assert report.part == "xck26-sfvc784-2lv-c"
     assert (report.lut, report.ff) == (Usage(238, None), Usage(145, None))
     assert report.lutram == Usage(8, None)
@@ -422,11 +458,12 @@ def test_timing_verdict(
     report = read_report(changed(tmp_path, TIMING, summary_row(*row), (MET, verdict)))
     assert report.timing_met is met
     assert report.wns_ns == float(row[0])
-    (text,) = problems(report, NOTHING) or [None]
-    assert (text is None) == (problem is None)
-    if text is not None and problem is not None:
-        assert text.startswith("Timing not met: ")
-        assert problem in text
+    (found,) = problems(report, NOTHING) or [None]
+    assert (found is None) == (problem is None)
+    if found is not None and problem is not None:
+        assert found.text.startswith("Timing not met: ")
+        assert problem in found.text
+        assert (found.fault is Fault.TOO_SLOW) == (float(row[0]) < 0)
 
 
 @pytest.mark.parametrize("unset", ["NA", "inf"])
@@ -592,21 +629,21 @@ HOSTILE: dict[str, tuple[str | bytes, str]] = {
     "prose": ("hello\n", "is not a report that synq reads"),
     "UTF-16": (OLD_HLS.read_text().encode("utf-16"), "is not a report that synq reads"),
     "text form": ("== Vitis HLS Report for 'top'\n", "give the csynth.xml beside it"),
-    "entities": (BOMB, "declares a DTD or entities"),
-    "outside": (OUTSIDE, "declares a DTD or entities"),
-    "root": ("<html><profile/></html>", "its root is <html>, not <profile>"),
+    "entities": (BOMB, "declares a DTD"),
+    "outside": (OUTSIDE, "declares a DTD"),
+    "root": ("<html><profile/></html>", "its root is <html>"),
     "not closed": ("<profile>", "is damaged or cut off"),
     "half": (OLD_HLS.read_bytes()[:4000], "is damaged or cut off"),
     "encoding": ('<?xml version="1.0" encoding="none"?><profile/>', "is damaged or cut off"),
     "no parts": ("<profile/>", "it has no <UserAssignments>"),
     "no numbers": (
         "<profile><UserAssignments><Part>x</Part></UserAssignments></profile>",
-        "holds no estimates",
+        "has no estimate of LUTs",
     ),
     "deep": ("<profile>" + "<a>" * 100_000, "is nested more than 64 deep"),
     "wide": ("<profile>" + "<a/>" * 1_100_000, "more than 1,000,000 elements"),
-    "utilization, cut": (PLACED.read_bytes()[:1200], "has no table of LUTs and registers"),
-    "timing, cut": (TIMING.read_bytes()[:3000], "has no Design Timing Summary"),
+    "utilization, cut": (PLACED.read_bytes()[:1200], "is cut off: it ends before its section"),
+    "timing, cut": (TIMING.read_bytes()[:3000], "is cut off: it ends before its section"),
     "cosim, cut": (COSIM.read_bytes()[:600], "has no row for Verilog or VHDL"),
 }
 
@@ -615,10 +652,8 @@ HOSTILE: dict[str, tuple[str | bytes, str]] = {
 def test_hostile_files(case: str, tmp_path: Path) -> None:
     content, message = HOSTILE[case]
     path = write(tmp_path, content)
-    start = time.monotonic()
     with pytest.raises(SynqError) as caught:
         read_report(path)
-    assert time.monotonic() - start < 30
     assert str(caught.value).startswith(f"{path} ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -628,7 +663,7 @@ def test_a_large_file_is_not_read(tmp_path: Path) -> None:
     path = write(tmp_path, "<profile>", "csynth.xml")
     with path.open("r+b") as file:
         file.truncate(100 << 20)
-    with pytest.raises(SynqError, match="has 100 MB, a report at most 64: not read"):
+    with pytest.raises(SynqError, match="has 100.0 MB, no such report has more than 16: not"):
         read_report(path)
     with path.open("r+b") as file:
         file.truncate(MAX_BYTES)  # the largest: zeros are no XML
@@ -640,12 +675,14 @@ def test_a_large_file_is_not_read(tmp_path: Path) -> None:
     "filler", [b"\n", b"|", b"| a\n", b"|" * 10_000 + b"\n", b" " * 15_000 + b"-\n", b"- " * 9_000]
 )
 @pytest.mark.parametrize("real", [PLACED, TIMING, COSIM], ids=lambda path: path.name)
-def test_long_files_take_linear_time(filler: bytes, real: Path, tmp_path: Path) -> None:
-    content = real.read_bytes()[:10_000]
-    path = write(tmp_path, content + filler * (1_000_000 // len(filler)))
-    start = time.monotonic()
-    read_report(path)
-    assert time.monotonic() - start < 30
+def test_long_files_are_read_to_their_end(filler: bytes, real: Path, tmp_path: Path) -> None:
+    """In time linear in their length: otherwise these take hours."""
+    path = write(tmp_path, real.read_bytes() + filler * (1_000_000 // len(filler)))
+    if real == PLACED and filler in (b"| a\n", b"|" * 10_000 + b"\n"):  # rows of a table
+        with pytest.raises(SynqError, match="it ends before its last table does"):
+            read_report(path)
+    else:
+        assert read_report(path) == read_report(real)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
@@ -692,7 +729,7 @@ def test_damaged_reports_never_crash(real: Path, tmp_path: Path) -> None:
         except SynqError as error:
             assert "\n" not in str(error)
         else:
-            assert json.loads(json.dumps(problems(report, NOTHING))) is not None
+            assert all("\n" not in problem.text for problem in problems(report, NOTHING))
 
 
 # ---- Folders ------------------------------------------------------------------------------------
@@ -812,7 +849,7 @@ def test_over_the_part(tmp_path: Path) -> None:
     report = read_report(changed(tmp_path, SYNTHESIZED, ("|  110 |", "|  221 |")))
     assert over_budget(report, NOTHING) == ["dsp"]
     assert problems(report, NOTHING) == [
-        "Over budget: 221 DSP of the part's 220, 100.5 %",
+        Problem(Fault.TOO_LARGE, "Over budget: 221 DSP of the part's 220, 100.5 %"),
     ]
 
 

@@ -153,7 +153,8 @@ class MemberReader:
                 self._ahead = self._inflate.unconsumed_tail
             if part:
                 return part
-            if not self._ahead and not self._packed_left:
+            ended = self._inflate is not None and self._inflate.eof  # whatever lies behind
+            if ended or (not self._ahead and not self._packed_left):
                 raise ArchiveError("it ends early")
 
 

@@ -1,12 +1,18 @@
 """Boards: which part is on one and how much logic it has. One declarative TOML file each."""
 
+import logging
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
 from synq.cost import Resources
 from synq.definition import Identifier, Line, Range, definition_names, load_definition
 
-_WITHOUT_HLS = ("ecp5",)
+_log = logging.getLogger("synq")
+
+# As Vivado names them; automotive and defence grade parts with a letter before it.
+_AMD = re.compile(r"[aq]?(artix|kintex|spartan|versal|virtex|zynq)\w*")
+_OTHERS = ("ecp5",)
 
 
 @dataclass(frozen=True)
@@ -37,17 +43,27 @@ class Board:
     @property
     def has_hls(self) -> bool:
         """Whether AMD's HLS tools know the part."""
-        return self.family not in _WITHOUT_HLS
+        return _AMD.fullmatch(self.family) is not None
 
 
 def load_board(name: str) -> Board:
     """The board `name` of `board_names()`, or the one in a user's own `.toml` file.
 
+    Of a family that nothing is known of it warns: estimates are made for six-input look-up tables.
+
     Raises:
         UsageError: no board has this name; names the nearest.
         SynqError: the file cannot be read or is not a board; names file and field.
     """
-    return load_definition(name, "boards", Board)
+    board = load_definition(name, "boards", Board)
+    if not board.has_hls and board.family not in _OTHERS:
+        _log.warning(
+            "synq knows nothing of the family %s of %s: estimates are those of AMD's, and no tool "
+            "that it runs may know the part",
+            board.family,
+            board.name,
+        )
+    return board
 
 
 def board_names() -> list[str]:

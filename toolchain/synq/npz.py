@@ -82,9 +82,7 @@ def read_npz(path: Path, members: Mapping[str, Member], max_bytes: int) -> dict[
         try:
             listed = archive.members(stream)
         except (ArchiveError, OSError) as error:
-            raise SynqError(
-                f"{path}: not an npz file ({reason(error)}); write it with numpy.savez_compressed"
-            ) from None
+            raise SynqError(f"{path}: not an npz file ({reason(error)})") from None
         names = [name for name in members if f"{name}.npy" in listed]
         _check_complete(path, names, members)
         name = ""

@@ -11,8 +11,8 @@ from rich.markup import escape
 from synq.cli import console, options
 
 if TYPE_CHECKING:
-    from synq.synth.comparison import Reference
-    from synq.synth.result import LayerUsage, Report
+    from synq.synth.comparison import Problem, Reference
+    from synq.synth.result import LayerResources, Report
 
 _NOT_GOOD = 4  # exit code: over budget, timing not met, or cosimulation failed
 _KINDS = {
@@ -73,6 +73,7 @@ def report_json(file: Path, report: "Report", reference: "Reference") -> dict[st
     from synq.synth import comparison
 
     content: dict[str, Any] = {"file": str(file), **asdict(report)}
+    content["layers"] = [{"name": each.name, **asdict(each.resources)} for each in report.layers]
     for name in RESOURCES:
         usage = report.usage(name)
         content[name] = usage and {
@@ -88,7 +89,7 @@ def report_json(file: Path, report: "Report", reference: "Reference") -> dict[st
         "over_budget": comparison.over_budget(report, reference),
         "estimate": estimate and asdict(estimate),
         "ratio_to_estimate": estimate and comparison.ratios(report, estimate),
-        "problems": comparison.problems(report, reference),
+        "problems": [problem.text for problem in comparison.problems(report, reference)],
     }
 
 
@@ -101,14 +102,14 @@ def _print(read: "list[tuple[Path, Report, Reference]]") -> None:
         for problem in comparison.problems(report, reference)
     ]
     for file, problem in found:
-        console.say(f"[bold red]{escape(problem)}[/] ({console.quoted(file)})")
+        console.say(f"[bold red]{escape(problem.text)}[/] ({console.quoted(file)})")
     if not found:
         count = "1 report" if len(read) == 1 else f"{len(read)} reports"
         console.say(f"[bold green]Nothing over budget, no timing missed[/] in {count}")
     print()
     for file, report, reference in read:
         print_report(file, report, reference)
-    _print_next(bool(found), read)
+    _print_next([problem for _, problem in found], read)
 
 
 def print_report(file: Path, report: "Report", reference: "Reference") -> None:
@@ -173,9 +174,9 @@ def _layers(report: "Report") -> tuple[list[str], list[list[str]]]:
 
     names = [name for name in RESOURCES if name != "uram" and report.usage(name) is not None]
 
-    def cell(layer: "LayerUsage", name: str) -> str:
+    def cell(layer: "LayerResources", name: str) -> str:
         usage = report.usage(name)
-        used: int = getattr(layer.used, name)
+        used: int = getattr(layer.resources, name)
         share = percent(used, usage.used if usage else None)
         return f"{used:,}" if share is None else f"{used:,} ({share:.0f})"
 
@@ -211,10 +212,11 @@ def _lines(report: "Report", reference: "Reference") -> list[str]:
     if report.kind == "vivado_timing":
         slacks = {"setup": report.wns_ns, "hold": report.whs_ns, "pulse width": report.wpws_ns}
         known = [f"{name} {ns:.3f} ns" for name, ns in slacks.items() if ns is not None]
-        lines.append(f"Worst slack: {', '.join(known) or 'none, there are no timing constraints'}")
+        none = "no timed path" if report.clocks else "there are no timing constraints"
+        lines.append(f"Worst slack: {', '.join(known) or f'none, {none}'}")
     met = {True: "[green]met[/]", False: "[bold red]not met[/]", None: "not known"}
     if report.kind in ("hls_csynth", "vivado_timing", "nextpnr"):
-        final = report.stage == "routed"
+        final = report.stage == "routed" or report.timing_met is None
         lines.append(f"Timing: {met[report.timing_met]}{'' if final else ' (an estimate)'}")
     if report.kind == "hls_cosim":
         status = {"pass": "[green]pass[/]", "fail": "[bold red]fail[/]", None: "not run"}
@@ -232,11 +234,31 @@ def _lines(report: "Report", reference: "Reference") -> list[str]:
     return lines
 
 
-def _print_next(bad: bool, read: "list[tuple[Path, Report, Reference]]") -> None:
-    if bad:
+# What mends a problem, by its fault: what to run or read, and what for.
+_NEXT = {
+    "too large": [
+        ("synq boards", "a larger board, for synq export --board"),
+        ("synq export --help", "fewer levels or bits; --target area or fewer --rows"),
+    ],
+    "too slow": [
+        ("synq export --help", "a --board file of your own, with a larger clock_ns"),
+    ],
+    "too fast": [
+        ("the report's details", "the paths: hold and pulse width are not the period's doing"),
+    ],
+    "wrong": [
+        ("synq verify PROJECT", "whether the project is as exported and its C simulation right"),
+        ("flow/logs/cosim.log", "what the simulator says; if the project is right, report it"),
+    ],
+}
+
+
+def _print_next(found: "list[Problem]", read: "list[tuple[Path, Report, Reference]]") -> None:
+    if found:
         console.say("Next steps:")
-        console.say("  synq boards            a larger board, for synq export --board")
-        console.say("  synq export --help     fewer levels or bits; clock_ns of your own board")
+        steps = [step for fault in {each.fault: None for each in found} for step in _NEXT[fault]]
+        for what, purpose in steps:
+            console.say(f"  {what:<22}{purpose}")
     elif all(reference.board is None for _, _, reference in read):
         console.say("--board NAME compares with a board's resources (see synq boards).")
 

@@ -85,7 +85,8 @@ def synth(
                 raise UsageError(f"{option} is about AMD's tools: leave it out with --tool yosys")
         _open(folder, timeout, as_json)
         return
-    from synq.synth.run import Remote, run_stage
+    from synq.synth.remote import Remote
+    from synq.synth.run import run_stage
 
     stage = stage or "csynth"
     if ssh is None and (keep or ssh_dir is not None):
@@ -157,7 +158,7 @@ def _open(project: Path, minutes: float, as_json: bool) -> None:
         print_report(*each)
     for _, report, reference in read:
         for problem in comparison.problems(report, reference):
-            console.say(f"[bold red]{escape(problem)}[/]")
+            console.say(f"[bold red]{escape(problem.text)}[/]")
     console.say("[bold]Next:[/]")
     console.say(f"  synq report {console.quoted(project)}")
 

@@ -4,6 +4,7 @@ They are made of data alone, so equal networks get equal bytes, and none of them
 the machine they are made on: the tools run in `flow/build` and reach the project by relative paths.
 """
 
+import logging
 import re
 import shlex
 import tomllib
@@ -15,7 +16,11 @@ from jinja2 import Environment, StrictUndefined
 from synq.board import Board
 from synq.resources import folder
 
+_log = logging.getLogger("synq")
+
 STAGES = ("csim", "csynth", "cosim", "impl", "bitstream")
+OUTPUTS = ("flow/build", "flow/logs", "flow/reports")
+"""What the tools leave beside the flow's own files."""
 BITSTREAM = "synq"  # driver/synq.bit and driver/synq.hwh
 _TEST_DATA = "hls/tb_data"
 # The newest standard that Vivado HLS's front end takes; hls4ml builds with it under Vitis too.
@@ -57,6 +62,27 @@ class ProcessingSystem:
     settings: tuple[tuple[str, str], ...]
 
 
+_ZYNQ_ULTRASCALE_PLUS = ProcessingSystem(
+    ip="xilinx.com:ip:zynq_ultra_ps_e",
+    document="PG201 (Zynq UltraScale+ MPSoC Processing System)",
+    clock="pl_clk0",
+    reset="pl_resetn0",
+    control_port="M_AXI_HPM0_FPD",
+    control_clock="ps/maxihpm0_fpd_aclk",
+    memory_port="S_AXI_HP0_FPD",
+    memory_clock="ps/saxihp0_fpd_aclk",
+    address_bits=40,
+    external=False,
+    clock_setting="PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ",
+    settings=(
+        ("PSU__FPGA_PL0_ENABLE", "1"),
+        ("PSU__USE__M_AXI_GP0", "1"),  # M_AXI_HPM0_FPD
+        ("PSU__USE__M_AXI_GP1", "0"),
+        ("PSU__USE__M_AXI_GP2", "0"),
+        ("PSU__USE__S_AXI_GP2", "1"),  # S_AXI_HP0_FPD
+        ("PSU__SAXIGP2__DATA_WIDTH", "64"),
+    ),
+)
 PROCESSING_SYSTEMS = {
     "zynq": ProcessingSystem(
         ip="xilinx.com:ip:processing_system7",
@@ -79,28 +105,10 @@ PROCESSING_SYSTEMS = {
             ("PCW_S_AXI_HP0_DATA_WIDTH", "64"),
         ),
     ),
-    "zynquplus": ProcessingSystem(
-        ip="xilinx.com:ip:zynq_ultra_ps_e",
-        document="PG201 (Zynq UltraScale+ MPSoC Processing System)",
-        clock="pl_clk0",
-        reset="pl_resetn0",
-        control_port="M_AXI_HPM0_FPD",
-        control_clock="ps/maxihpm0_fpd_aclk",
-        memory_port="S_AXI_HP0_FPD",
-        memory_clock="ps/saxihp0_fpd_aclk",
-        address_bits=40,
-        external=False,
-        clock_setting="PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ",
-        settings=(
-            ("PSU__FPGA_PL0_ENABLE", "1"),
-            ("PSU__USE__M_AXI_GP0", "1"),  # M_AXI_HPM0_FPD
-            ("PSU__USE__M_AXI_GP1", "0"),
-            ("PSU__USE__M_AXI_GP2", "0"),
-            ("PSU__USE__S_AXI_GP2", "1"),  # S_AXI_HP0_FPD
-            ("PSU__SAXIGP2__DATA_WIDTH", "64"),
-        ),
-    ),
+    "zynquplus": _ZYNQ_ULTRASCALE_PLUS,
+    "zynquplusRFSOC": _ZYNQ_ULTRASCALE_PLUS,  # the same block (DS889)
 }
+"""By Vivado's name of the family."""
 
 
 def render_flow(
@@ -108,7 +116,7 @@ def render_flow(
 ) -> dict[str, bytes]:
     """The flow's files, by their name in the project's folder `flow`.
 
-    There is no `system.tcl` for a board without a processing system (see `no_system`).
+    There is no `system.tcl` for a board without a processing system; a warning says so.
 
     Args:
         top: the top function, a C identifier.
@@ -124,6 +132,8 @@ def render_flow(
         if not _PROJECT_FILE.fullmatch(name):
             raise ValueError(f"a source must be a plain relative name, got {name!r}")
     system = PROCESSING_SYSTEMS.get(board.family)
+    if system is None:
+        _log.warning("%s", no_system(board.name, board.family))
     stages = STAGES if system else STAGES[:-1]
     names = (*_TEMPLATES, "system.tcl") if system else _TEMPLATES
     environment = Environment(
@@ -150,8 +160,9 @@ def render_flow(
 def no_system(board: str, family: str) -> str:
     """Why a board gets no bitstream, in one line."""
     return (
-        f"{board} ({family}) has no processing system that synq knows to feed the accelerator: "
-        "no bitstream, the stage impl places and routes the accelerator by itself"
+        f"{board} ({family}) has no processing system that synq knows to feed the accelerator "
+        f"(families {', '.join(PROCESSING_SYSTEMS)} have): no driver and no bitstream, the stage "
+        "impl places and routes the accelerator by itself"
     )
 
 

@@ -1,6 +1,7 @@
 """Hold a report against a board's budget and against the estimate made before synthesis."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -122,22 +123,46 @@ def ratios(report: Report, estimate: Estimate) -> dict[str, float | None]:
     }
 
 
-def problems(report: Report, reference: Reference) -> list[str]:
-    """What keeps the design from working, in a sentence each; empty if nothing does."""
+class Fault(StrEnum):
+    """What is wrong with a design, by what mends it."""
+
+    TOO_LARGE = "too large"
+    TOO_SLOW = "too slow"
+    TOO_FAST = "too fast"  # signals arrive before they are waited for, or clock pulses are short
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What keeps a design from working, in a sentence."""
+
+    fault: Fault
+    text: str
+
+
+def problems(report: Report, reference: Reference) -> list[Problem]:
+    """What keeps the design from working; empty if nothing does."""
     found = []
     where = f"board {reference.board.name}" if reference.board else "part"
     for resource in over_budget(report, reference):
         usage, budget = report.usage(resource), reference.budget(report, resource)
         assert usage is not None and budget is not None
         share = f", {100 * usage.used / budget:.1f} %" if budget else ""
-        found.append(
-            f"Over budget: {usage.used:,} {LABELS[resource]} of the {where}'s {budget:,}{share}"
-        )
+        text = f"Over budget: {usage.used:,} {LABELS[resource]} of the {where}'s {budget:,}{share}"
+        found.append(Problem(Fault.TOO_LARGE, text))
     if report.timing_met is False:
-        found.append(f"Timing not met: {_why_late(report)}")
+        found.append(Problem(_late(report), f"Timing not met: {_why_late(report)}"))
     if report.cosim_status == "fail":
-        found.append("Cosimulation failed: the RTL does not do what the C++ does")
+        text = "Cosimulation failed: the RTL does not do what the C++ does"
+        found.append(Problem(Fault.WRONG, text))
     return found
+
+
+def _late(report: Report) -> Fault:
+    """Whether a slower clock would help: only setup depends on its period alone."""
+    others = [slack for slack in (report.whs_ns, report.wpws_ns) if slack is not None]
+    setup = report.wns_ns is None or report.wns_ns < 0
+    return Fault.TOO_SLOW if setup or min(others, default=0.0) >= 0 else Fault.TOO_FAST
 
 
 def _why_late(report: Report) -> str:
@@ -153,4 +178,7 @@ def _why_late(report: Report) -> str:
     }
     late = [f"{name} {ns:.3f} ns" for name, ns in slacks.items() if ns is not None and ns < 0]
     ends = report.failing_endpoints
-    return ", ".join([*late, *([f"{ends:,} failing endpoints"] if ends else [])]) or "says Vivado"
+    return (
+        ", ".join([*late, *([f"{ends:,} failing endpoints"] if ends else [])])
+        or "so its verdict says"
+    )

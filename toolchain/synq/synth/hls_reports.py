@@ -3,23 +3,25 @@
 Formats as in UG902 (Vivado HLS, to 2020.1) and UG1399 (Vitis HLS); they hardly differ. The resource
 DSP48E became DSP with Vitis HLS, URAM came with 2019, and a top-level csynth.xml of 2022 and later
 also holds the hierarchy.
+
+A csynth.xml ends with its root, </profile>; the table of a cosimulation with the line it began
+with. What ends before is cut off.
 """
 
-from collections.abc import Iterable, Iterator
-
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import DefusedXMLParser, ParseError
+from collections.abc import Iterable
+from xml.parsers.expat import ExpatError, ParserCreate
 
 from synq.errors import SynqError
-from synq.synth.result import Kind, Report, Usage, Usages, count, known, normalize_part, number
+from synq.synth.result import Kind, Report, Usage, count, known, normalize_part, number, period
 
 _MAX_DEPTH = 64  # a report has 10 at most
 _MAX_ELEMENTS = 1_000_000  # a report of 10,000 ports has 120,000
 _MAX_TEXT = 1000  # characters of a value
-_CHUNK = 1 << 16
 
 _LATENCY = "PerformanceEstimates/SummaryOfOverallLatency"
 _DSP = ("DSP", "DSP48E", "DSP48E1", "DSP48E2", "DSP58")
+_EVERY = {"LUTs": ("LUT",), "FFs": ("FF",), "block RAM": ("BRAM_18K",), "DSPs": _DSP}
+"""What every release estimates: a report without one is not whole."""
 _WANTED = frozenset(
     [
         "ReportVersion/Version",
@@ -61,20 +63,13 @@ def parse_csynth(content: bytes) -> Report:
         throughput = values.get(f"{_LATENCY}/DataflowPipelineThroughput/range/{end}")
         return count(values.get(f"{_LATENCY}/Interval-{end}", throughput))
 
-    target = number(values.get("UserAssignments/TargetClockPeriod"))
-    estimated = number(
+    target = period(values.get("UserAssignments/TargetClockPeriod"))
+    estimated = period(
         values.get("PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod")
     )
-    resources = Usages(
-        lut=usage("LUT"),
-        lutram=None,
-        ff=usage("FF"),
-        bram_18k=usage("BRAM_18K"),
-        dsp=usage(*_DSP),
-        uram=usage("URAM"),
-    )
-    if estimated is None and not any(resources.values()):
-        raise SynqError("holds no estimates: run C synthesis again")
+    for name, tags in _EVERY.items():
+        if not any(f"AreaEstimates/Resources/{tag}" in values for tag in tags):
+            raise SynqError(f"has no estimate of {name}: run C synthesis again")
     return Report(
         kind=Kind.HLS_CSYNTH,
         tool_version=known(values.get("ReportVersion/Version")),
@@ -89,16 +84,17 @@ def parse_csynth(content: bytes) -> Report:
         latency_worst=count(values.get(f"{_LATENCY}/Worst-caseLatency")),
         interval_min=interval("min"),
         interval_max=interval("max"),
-        **resources,
+        lut=usage("LUT"),
+        ff=usage("FF"),
+        bram_18k=usage("BRAM_18K"),
+        dsp=usage(*_DSP),
+        uram=usage("URAM"),
         timing_met=None if target is None or estimated is None else estimated <= target,
     )
 
 
 class _Collector:
-    """What the XML parser calls: keeps the wanted texts, and a tree of nothing else.
-
-    Memory is constant and time linear, whatever the file.
-    """
+    """Keeps the wanted values, and nothing else of a file that may be built to harm."""
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
@@ -107,9 +103,9 @@ class _Collector:
         self._elements = 0
         self._text: list[str] | None = None
 
-    def start(self, tag: str, _attributes: dict[str, str]) -> None:
+    def start(self, tag: str, _attributes: list[str]) -> None:
         if not self._path and tag != "profile":
-            raise SynqError(f"is not an HLS report: its root is <{tag[:40]}>, not <profile>")
+            raise SynqError(f"is not an HLS synthesis report: its root is <{known(tag)}>")
         self._path.append(tag)
         self._elements += 1
         if len(self._path) > _MAX_DEPTH:
@@ -133,21 +129,24 @@ class _Collector:
             self._text = None
         self._path.pop()
 
-    def close(self) -> None:
-        pass
+    def doctype(self, *_arguments: object) -> None:
+        raise SynqError("declares a DTD, which no report does: not read")
 
 
 def _read_xml(content: bytes) -> tuple[dict[str, str], bool]:
     collector = _Collector()
+    parser = ParserCreate()
+    parser.ordered_attributes = True  # a list, not a dictionary of what nobody asks for
+    parser.buffer_text = True
+    parser.StartDoctypeDeclHandler = collector.doctype  # so there are no entities either
+    parser.StartElementHandler = collector.start
+    parser.CharacterDataHandler = collector.data
+    parser.EndElementHandler = collector.end
     try:
-        parser = DefusedXMLParser(target=collector, forbid_dtd=True)
-        for start in range(0, len(content), _CHUNK):
-            parser.feed(content[start : start + _CHUNK])
-        parser.close()
-    except DefusedXmlException:
-        raise SynqError("declares a DTD or entities, which no report does: not read") from None
+        # All at once: expat reads a token that has not ended from its start with every piece.
+        parser.Parse(content, True)
     # ValueError, LookupError: an encoding that it claims and Python does not have
-    except (ParseError, ValueError, LookupError) as error:
+    except (ExpatError, ValueError, LookupError) as error:
         reason = " ".join(str(error).split())
         raise SynqError(f"is damaged or cut off ({reason}): run C synthesis again") from None
     if not any(path.startswith("UserAssignments/") for path in collector.values):
@@ -156,11 +155,7 @@ def _read_xml(content: bytes) -> tuple[dict[str, str], bool]:
 
 
 _LANGUAGES = {"verilog", "vhdl", "systemc"}
-
-
-def is_cosim(line: str) -> bool:
-    """Whether a line is the head of the table of a cosimulation report."""
-    return [cell.strip() for cell in line[:60].split("+")[1:3]] == ["RTL", "Status"]
+_COSIM_STATUS = {"pass": "pass", "fail": "fail", "na": None}
 
 
 def parse_cosim(lines: Iterable[str]) -> Report:
@@ -170,13 +165,29 @@ def parse_cosim(lines: Iterable[str]) -> Report:
     the cycles of the whole simulation. It names neither the version nor the part.
 
     Raises:
-        SynqError: there is no row.
+        SynqError: there is no row, or the table does not end.
     """
-    rows = list(_rows(lines))
-    statuses = {status for status, _ in rows}
+    rows: list[tuple[str | None, list[int | None]]] = []
+    border, ended = "", False
+    for line in lines:
+        if line.startswith("+") and set(line) <= {"+", "-"}:
+            ended = ended or (bool(rows) and line == border)
+            border = border or line
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if len(cells) >= 2 and cells[0].lower() in _LANGUAGES:
+            if (status := cells[1].lower()) not in _COSIM_STATUS:
+                raise SynqError(f"is damaged: {known(cells[1])} is no status of a cosimulation")
+            numbers = [count(cell) for cell in cells[2:8]]
+            rows.append((_COSIM_STATUS[status], numbers + [None] * (6 - len(numbers))))
+            ended = False
+            if len(rows) > len(_LANGUAGES):
+                raise SynqError("is damaged: it has a language twice")
     if not rows:
-        raise SynqError("has no row for Verilog or VHDL: run cosimulation again")
-    run = [numbers for status, numbers in rows if status in ("pass", "fail")]
+        raise SynqError("has no row for Verilog or VHDL: cut off, run cosimulation again")
+    if not ended:
+        raise SynqError("is cut off: its table does not end; run cosimulation again")
+    statuses = {status for status, _ in rows}
+    run = [numbers for status, numbers in rows if status is not None]
 
     def column(position: int, choose: int) -> int | None:
         found = sorted(n for numbers in run if (n := numbers[position]) is not None)
@@ -191,11 +202,3 @@ def parse_cosim(lines: Iterable[str]) -> Report:
         interval_max=column(5, -1),
         cosim_status="fail" if "fail" in statuses else "pass" if "pass" in statuses else None,
     )
-
-
-def _rows(lines: Iterable[str]) -> Iterator[tuple[str, list[int | None]]]:
-    for line in lines:
-        cells = [cell.strip() for cell in line.split("|")[1:-1]]
-        if len(cells) >= 2 and cells[0].lower() in _LANGUAGES:
-            numbers = [count(cell) for cell in cells[2:8]]
-            yield cells[1].lower(), numbers + [None] * (6 - len(numbers))

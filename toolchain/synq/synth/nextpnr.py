@@ -5,12 +5,11 @@ vendor's tools: real, if not the vendor's sign-off.
 """
 
 import importlib.util
-import json
-import math
 import re
 import shutil
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,21 @@ from synq.errors import NoToolError, SynqError
 from synq.process import TimeUpError, stream
 from synq.rtl.verilog import TOP
 from synq.synth import result
-from synq.synth.result import Clock, Kind, Report, Usage
-from synq.synth.yosys import NETLIST, SHELL, read_json
+from synq.synth.result import Clock, Kind, OtherReportError, Report, Usage
+from synq.synth.tool_json import Facts, count, number, read_json
+from synq.synth.yosys import NETLIST, SHELL
 
-REPORT = "report.json"
+LOG = "nextpnr.log"
+_REPORT = "report.json"
 _SEED = 1
 # LFE5U-85F-6BG381C: device, speed grade, package and pins, temperature (FPGA-DS-02012, ordering)
 _PART = re.compile(r"lfe5u-(12|25|45|85)f-([678])(bg|mg|tg)(256|285|381|554|756|144)[ci]")
 _PACKAGES = {"bg": "CABGA", "mg": "CSFBGA", "tg": "TQFP"}
 _VERSION = re.compile(r"nextpnr-(\d[\w.+-]*)")
 _NO_MARGIN = 0.0005  # MHz; a report has them to a float's precision
+_EVERY = ("TRELLIS_COMB", "TRELLIS_FF", "DP16KD", "MULT18X18D")  # counted, even if there is none
+# What is counted in the reports of other families alone.
+_OTHERS = {"ICESTORM_LC": "iCE40", "SLICE_LUTX": "himbaechel's 7-series", "OXIDE_COMB": "Nexus"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def place_and_route(
     scratch: Path,
     part: str,
     clock_ns: float,
-    seconds: float = math.inf,
+    seconds: float = float("inf"),
     listen: Callable[[str], None] | None = None,
 ) -> Routed:
     """Place and route the netlist that `yosys.synthesize` left in `scratch`.
@@ -70,7 +74,7 @@ def place_and_route(
 
     Args:
         clock_ns: the period asked for.
-        seconds: time limit.
+        seconds: time limit of all of it.
         listen: gets what nextpnr prints, line by line, as it comes.
 
     Raises:
@@ -78,11 +82,12 @@ def place_and_route(
         TimeUpError: its time was up.
         SynqError: it failed, as with a design that does not fit.
     """
+    end = time.monotonic() + seconds
     options = device_options(part)
     command = find_nextpnr()
-    (scratch / REPORT).unlink(missing_ok=True)
+    (scratch / _REPORT).unlink(missing_ok=True)
     version, error = "unknown", ""
-    with (scratch / "nextpnr.log").open("w") as log:
+    with (scratch / LOG).open("w") as log:
 
         def hear(line: str) -> None:
             nonlocal version, error
@@ -95,17 +100,18 @@ def place_and_route(
 
         code = stream([*command, "--version"], seconds, hear, {"cwd": scratch})
         arguments = [
-            *["--json", NETLIST, "--top", SHELL, "--report", REPORT, "--seed", str(_SEED)],
+            *["--json", NETLIST, "--top", SHELL, "--report", _REPORT, "--seed", str(_SEED)],
             *["--freq", f"{1000 / clock_ns:.6f}", "--timing-allow-fail"],
             "--lpf-allow-unconstrained",
         ]
         if code is not None:
-            code = stream([*command, *options, *arguments], seconds, hear, {"cwd": scratch})
+            left = max(0.0, end - time.monotonic())
+            code = stream([*command, *options, *arguments], left, hear, {"cwd": scratch})
     if code is None:
         raise TimeUpError("nextpnr took too long and was ended")
-    if code != 0 or not (scratch / REPORT).exists():
+    if code != 0 or not (scratch / _REPORT).exists():
         raise SynqError(f"nextpnr stopped with code {code}: {error[:300] or 'it named no error'}")
-    return Routed(version, (scratch / REPORT).read_text())
+    return Routed(version, (scratch / _REPORT).read_text())
 
 
 def find_nextpnr() -> list[str]:
@@ -128,43 +134,39 @@ def find_nextpnr() -> list[str]:
     )
 
 
-def with_facts(report: str, facts: dict[str, Any]) -> str:
-    """The report as written, and what is known beside it: `tool_version`, `part`."""
-    return json.dumps({"synq": facts, **json.loads(report)}, indent=1) + "\n"
-
-
 def parse_report(text: str) -> Report:
     """The report of `nextpnr-ecp5 --report`.
 
     Resources are of the whole device's design, the registers of `SHELL` included.
 
     Raises:
+        OtherReportError: it is of another family.
         SynqError: it is no such text.
     """
     content = read_json(text, "a report of nextpnr")
-    facts = content.get("synq")
-    facts = facts if isinstance(facts, dict) else {}
+    facts = Facts.of(content)
     try:
         utilization = {
-            str(name): Usage(_count(each["used"]), _count(each["available"]))
+            str(name): Usage(count(each["used"]), count(each["available"]))
             for name, each in content["utilization"].items()
         }
         clocks = tuple(
-            _clock(str(name), _number(each["achieved"]), _number(each["constraint"]))
+            _clock(str(name), _frequency(each["achieved"]), _frequency(each["constraint"]))
             for name, each in content["fmax"].items()
         )
-        critical = _critical_path(content["critical_paths"])
-        missing = [name for name in ("TRELLIS_COMB", "TRELLIS_FF") if name not in utilization]
+        _check_family(utilization)
+        missing = [name for name in _EVERY if name not in utilization]
         if missing:
-            raise ValueError(f"it has no {missing[0]}: not of an ECP5")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"it has no {missing[0]}")
+        critical = _critical_path(content["critical_paths"])
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise SynqError(f"not a report of nextpnr: {error!r}") from None
     worst = min(clocks, key=lambda clock: clock.wns_ns or 0.0, default=None)
     memory = utilization.get("TRELLIS_RAMW")
     return Report(
         kind=Kind.NEXTPNR,
-        tool_version=_text(facts, "tool_version"),
-        part=result.normalize_part(_text(facts, "part")),
+        tool_version=facts.text("tool_version"),
+        part=result.normalize_part(facts.text("part")),
         top=TOP,
         stage="routed",
         target_clock_ns=worst.period_ns if worst else None,
@@ -173,11 +175,21 @@ def parse_report(text: str) -> Report:
         # each write port serves a memory of four look-up tables
         lutram=Usage(4 * memory.used, 4 * (memory.available or 0)) if memory else None,
         ff=utilization["TRELLIS_FF"],
-        bram_18k=utilization.get("DP16KD"),
-        dsp=utilization.get("MULT18X18D"),
+        bram_18k=utilization["DP16KD"],
+        dsp=utilization["MULT18X18D"],
         wns_ns=worst.wns_ns if worst else None,
         clocks=clocks,
         timing_met=min(clock.wns_ns or 0.0 for clock in clocks) >= 0 if clocks else None,
+    )
+
+
+def _check_family(counted: Collection[str]) -> None:
+    if "TRELLIS_COMB" in counted or not counted:
+        return
+    found = next((family for name, family in _OTHERS.items() if name in counted), None)
+    what = found or f"a part with {result.known(next(iter(counted)))}"
+    raise OtherReportError(
+        f"is nextpnr's report of another family: {what} is not read, only ECP5 is"
     )
 
 
@@ -195,7 +207,7 @@ def _critical_path(paths: list[dict[str, Any]]) -> str | None:
     for each in paths:
         if each["from"] != each["to"] or not each["path"]:
             continue
-        steps = [(str(step["type"]), float(step["delay"])) for step in each["path"]]
+        steps = [(str(step["type"]), number(step["delay"], -1e6, 1e6)) for step in each["path"]]
         total = sum(delay for _, delay in steps)
         routing = sum(delay for kind, delay in steps if kind == "routing")
         first, last = each["path"][0]["from"]["cell"], each["path"][-1]["to"]["cell"]
@@ -209,18 +221,6 @@ def _short(cell: str) -> str:
     return re.split(r"_(?:TRELLIS_FF|LUT4|CCU2C|PFUMX|L6MUX21|DP16KD|MULT18X18D)", cell)[0][:80]
 
 
-def _text(facts: dict[str, Any], name: str) -> str | None:
-    value = facts.get(name)
-    return result.known(value) if isinstance(value, str) else None
-
-
-def _count(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 10**12:
-        raise ValueError(f"{value!r} is no count")
-    return value
-
-
-def _number(value: Any) -> float:
-    if type(value) not in (int, float) or not 1e-3 <= value < 1e6:
-        raise ValueError(f"{value!r} is no frequency in MHz")
-    return float(value)
+def _frequency(value: Any) -> float:
+    """In MHz."""
+    return number(value, 1e-3, 1e6)

@@ -14,10 +14,13 @@ from synq.process import TimeUpError
 from synq.progress import Progress
 from synq.project.manifest import read_manifest
 from synq.synth import nextpnr, timing, yosys
-from synq.synth.run import InterruptedRunError
+from synq.synth.deadline import Deadline, InterruptedRunError
+from synq.synth.sources import check_sources
+from synq.synth.tool_json import with_facts
 
 _log = logging.getLogger("synq")
 _SHOWN = 72  # characters of a tool's line beside a progress bar
+_RTL = "rtl"
 _STATISTICS, _ROUTED = "yosys.json", "nextpnr.json"
 
 
@@ -52,14 +55,16 @@ def run_open(project: Path, minutes: float, progress: Progress) -> OpenRun:
         SynqError: the folder is no project with Verilog; the part is not known; a tool failed; the
             time is up.
     """
-    configuration = read_manifest(project).get("configuration")
-    place = project / "rtl"
-    if not place.is_dir():
-        raise SynqError(f"{project} has no Verilog: export it with --flow rtl")
-    try:
-        part, clock_ns = str(configuration["part"]), float(configuration["clock_ns"])  # type: ignore[index]
-    except (KeyError, TypeError, ValueError):
-        raise SynqError(f"{project} does not say its part and clock: export it again") from None
+    manifest = read_manifest(project)
+    if not (project / _RTL).is_dir():
+        raise SynqError(f"{project} has no Verilog: export it with the rtl flow")
+    part, clock_ns = _target(project, manifest.get("configuration"))
+    names = check_sources(project, manifest, [_RTL])
+    files = {
+        name.removeprefix(f"{_RTL}/"): (project / name).read_bytes()
+        for name in names
+        if name.endswith((".v", ".mem"))
+    }
     family = yosys.family_of(part)
     route = family is yosys.ECP5
     if route:
@@ -68,7 +73,7 @@ def run_open(project: Path, minutes: float, progress: Progress) -> OpenRun:
     yosys.find_yosys()
     reports, logs = project / "flow" / "reports", project / "flow" / "logs"
     start = time.monotonic()
-    left = _Clock(start + minutes * 60)
+    deadline = Deadline(minutes)
     made: list[Path] = []
     tools: list[str] = []
     stage = "Yosys"
@@ -76,24 +81,26 @@ def run_open(project: Path, minutes: float, progress: Progress) -> OpenRun:
         scratch = Path(folder)
         try:
             with _task(progress, f"Yosys for {part}", start) as show:
-                synthesis = yosys.synthesize(
-                    place, scratch, False, family, left.seconds(), show, netlist=True
+                statistics = yosys.synthesize(
+                    files, scratch, family, deadline.seconds(), show, netlist=True
                 )
                 facts: dict[str, Any] = {"part": part, "clock_ns": clock_ns}
                 if family is yosys.XC7:
                     show("longest path")
                     facts |= timing.facts(timing.analyse(scratch / yosys.FLAT_NETLIST))
-            tools.append(synthesis.tool)
-            statistics = (scratch / "stat.json").read_text()
-            made.append(_put(reports / _STATISTICS, yosys.with_facts(statistics, facts)))
+            tools.append(statistics.tool)
+            printed = (scratch / yosys.STATISTICS).read_text()
+            made.append(_put(reports / _STATISTICS, with_facts(printed, facts)))
             (reports / _ROUTED).unlink(missing_ok=True)  # of an earlier netlist
             if route:
                 stage = "nextpnr"
                 with _task(progress, f"nextpnr for {part}", start) as show:
-                    routed = nextpnr.place_and_route(scratch, part, clock_ns, left.seconds(), show)
+                    routed = nextpnr.place_and_route(
+                        scratch, part, clock_ns, deadline.seconds(), show
+                    )
                 tools.append(f"nextpnr {routed.version}")
                 known = {"tool_version": routed.version, "part": part}
-                made.append(_put(reports / _ROUTED, nextpnr.with_facts(routed.report, known)))
+                made.append(_put(reports / _ROUTED, with_facts(routed.report, known)))
         except KeyboardInterrupt:
             kept = _keep_logs(scratch, logs)
             raise InterruptedRunError(f"{stage} was interrupted{_see(kept)}") from None
@@ -101,7 +108,7 @@ def run_open(project: Path, minutes: float, progress: Progress) -> OpenRun:
             kept = _keep_logs(scratch, logs)
             raise SynqError(
                 f"{stage} was not done within {minutes:g} minutes and was ended{_see(kept)}; "
-                "give it more with --timeout"
+                "give it more time"
             ) from None
         except SynqError as error:
             raise type(error)(f"{error}{_see(_keep_logs(scratch, logs))}") from None
@@ -110,14 +117,15 @@ def run_open(project: Path, minutes: float, progress: Progress) -> OpenRun:
     return OpenRun(tuple(tools), tuple(made), tuple(kept), seconds)
 
 
-class _Clock:
-    """What is left of a time limit."""
-
-    def __init__(self, end: float) -> None:
-        self._end = end
-
-    def seconds(self) -> float:
-        return max(0.001, self._end - time.monotonic())
+def _target(project: Path, configuration: Any) -> tuple[str, float]:
+    """Part and clock period in ns, as the manifest has them."""
+    try:
+        part, clock_ns = configuration["part"], float(configuration["clock_ns"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        part, clock_ns = None, 0.0
+    if not isinstance(part, str) or not 0.5 <= clock_ns <= 1000:
+        raise SynqError(f"{project} does not say its part and clock: export it again")
+    return part, clock_ns
 
 
 @contextmanager
@@ -144,7 +152,7 @@ def _put(path: Path, content: str) -> Path:
 
 def _keep_logs(scratch: Path, logs: Path) -> list[Path]:
     """Copy the tools' logs to the project; those of this run that there are."""
-    found = [scratch / name for name in ("yosys.log", "nextpnr.log")]
+    found = [scratch / name for name in (yosys.LOG, nextpnr.LOG)]
     return [_put(logs / log.name, log.read_text()) for log in found if log.exists()]
 
 

@@ -1,6 +1,12 @@
-"""Find and read the reports of vendor tools, of Yosys and of nextpnr."""
+"""Find and read the reports of vendor tools, of Yosys and of nextpnr.
 
+A report that is cut off is refused: each parser says how a whole one ends. What a file is, its
+first bytes tell; a file that ends before they can is refused where it can only be a report.
+"""
+
+import logging
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -8,36 +14,57 @@ from itertools import islice
 from pathlib import Path
 
 from synq.errors import SynqError
-from synq.synth import hls_reports, nextpnr, vivado_reports, yosys
-from synq.synth.result import Kind, Report
+from synq.synth import hls_reports, nextpnr, vivado_timing, vivado_utilization, yosys_statistics
+from synq.synth.result import Kind, OtherReportError, Report
 
-MAX_BYTES = 64 << 20
-"""Larger files are refused before they are read; real reports have a few megabytes at most."""
+_log = logging.getLogger("synq")
 
-_HEAD = 1 << 16  # bytes that tell which report it is
-_MAX_LINES = 2_000_000
+MAX_BYTES = 16 << 20
+"""Larger files are refused before they are read: a timing summary of a full part has a megabyte or
+two, the csynth.xml of a top with 10,000 ports five."""
+
+_MAX_JSON = 4 << 20  # bytes; statistics have some 100 KB, a route without its nets in detail less
+_MAX_BELOW = 48 << 20  # bytes of all reports below a folder
+_HEAD = 1 << 14  # bytes that tell which report it is
+_MAX_LINES = 1_000_000
 _MAX_LINE = 20_000  # bytes; longer lines are skipped, no table is as wide
-_MAX_FILES = 100_000  # to look into below a folder
+_MAX_CANDIDATES = 10_000  # files to look into below a folder
+_MAX_FILES = 300_000  # to walk past there
+_SHOWN = 3  # files to name in a message
 _MARKS = {
     b"Timing Summary Report": Kind.VIVADO_TIMING,
     b"| Design Timing Summary": Kind.VIVADO_TIMING,
+    b": report_timing_summary": Kind.VIVADO_TIMING,
     b"Utilization Design Information": Kind.VIVADO_UTILIZATION,
-    b": report_utilization ": Kind.VIVADO_UTILIZATION,
+    b": report_utilization": Kind.VIVADO_UTILIZATION,
 }
+_ACCELERATOR = b"Accelerator Utilization"
+_COSIM_HEAD = re.compile(rb"^\+ *RTL *\+ *Status *\+", re.MULTILINE)
+# How a file begins that can only be a report, though it ends before it says which.
+_COSIM_BEGIN = b"Simulation tool   :"
+_VIVADO_BEGIN = (b"Copyright 1986-", b"| Tool Version")
+_PROFILE = re.compile(rb"\s*(<\?[^>]*>\s*)?<profile\b")
+_JSON_BEGIN = (b'"synq":', b'"creator": "Yosys')
+_SHORTEST = 200  # bytes; a .rpt with less has no table
 _SUFFIXES = (".xml", ".rpt", ".json")
 _JSON_MARKS = {
     b'"invocation": "stat ': Kind.YOSYS_STATISTICS,
     b'"critical_paths":': Kind.NEXTPNR,
 }
 _JSON_PARSERS: dict[Kind, Callable[[str], Report]] = {
-    Kind.YOSYS_STATISTICS: yosys.parse_report,
+    Kind.YOSYS_STATISTICS: yosys_statistics.parse_report,
     Kind.NEXTPNR: nextpnr.parse_report,
 }
 _PARSERS: dict[Kind, Callable[[Iterator[str]], Report]] = {
     Kind.HLS_COSIM: hls_reports.parse_cosim,
-    Kind.VIVADO_UTILIZATION: vivado_reports.parse_utilization,
-    Kind.VIVADO_TIMING: vivado_reports.parse_timing,
+    Kind.VIVADO_UTILIZATION: vivado_utilization.parse_utilization,
+    Kind.VIVADO_TIMING: vivado_timing.parse_timing,
 }
+_HLS_TEXT = "is the text form of an HLS report: give the csynth.xml beside it"
+_NOT_KNOWN = (
+    "is not a report that synq reads: HLS csynth.xml and cosim.rpt, Vivado report_utilization and "
+    "report_timing_summary, Yosys stat -json, nextpnr --report"
+)
 
 
 def read_reports(path: Path) -> list[tuple[Path, Report]]:
@@ -53,38 +80,67 @@ def read_report(path: Path) -> Report:
     """The report in a file, recognized by its contents.
 
     Raises:
-        SynqError: it cannot be read, is no report that synq knows, or is damaged.
+        OtherReportError: it is a report that synq does not read.
+        SynqError: it cannot be read, is no report that synq knows, is damaged, or is cut off.
     """
     try:
         content = _read(path)
-        if _is_xml(content):
-            return hls_reports.parse_csynth(content)
-        if (kind := _json_kind(content[:_HEAD])) is not None:
-            return _read_json(content, _JSON_PARSERS[kind])
-        kind = _kind(content[:_HEAD])
+        head = content[:_HEAD]
+        kind = _kind(head, len(content) <= _HEAD)
         if kind is None:
-            raise SynqError(_not_known(content[:_HEAD]))
+            raise OtherReportError(_HLS_TEXT if _is_hls_text(head) else _NOT_KNOWN)
+        if kind is Kind.HLS_CSYNTH:
+            return hls_reports.parse_csynth(content)
+        if kind in _JSON_PARSERS:
+            return _read_json(content, _JSON_PARSERS[kind])
         return _PARSERS[kind](_lines(content))
     except OSError as error:
         raise SynqError(f"{path}: cannot be read ({error.strerror})") from None
     except SynqError as error:
-        raise SynqError(f"{path} {error}") from None
+        raise type(error)(f"{path} {error}") from None
 
 
 def find_reports(folder: Path) -> list[tuple[Path, Report]]:
     """The reports in the .xml, .rpt and .json files below a folder, by kind and path.
 
     Of the functions that HLS reports on, only the top; of identical reports, the first. Hidden
-    folders hold the tools' own files and are left out.
+    folders hold the tools' own files and are left out. In a project's `flow/reports` every file
+    must be a report; elsewhere other files are passed over, and reports that synq does not read are
+    named in the log.
 
     Raises:
         SynqError: there is none, or one cannot be read; names the file.
     """
     # A project's flow gathers its reports; beside them the tools leave thousands of files.
     gathered = folder / "flow" / "reports"
+    within = gathered.is_dir()
     found: dict[Report, Path] = {}
-    for path in _candidates(gathered if gathered.is_dir() else folder):
-        found.setdefault(read_report(path), path)
+    skipped: list[Path] = []
+    size = 0
+    for path in _candidates(gathered if within else folder):
+        head, whole = _head_of(path)
+        if _is_hls_text(head):
+            continue  # its csynth.xml lies beside it
+        if not within and not _may_be_report(head, whole):
+            if not head.strip() or (path.suffix == ".rpt" and len(head) < _SHORTEST):
+                skipped.append(path)
+            continue
+        try:
+            size += path.stat().st_size
+            if size > _MAX_BELOW:
+                raise SynqError(
+                    f"{folder}: more than {_MAX_BELOW >> 20} MB of reports; give a folder further "
+                    "down, or the reports"
+                )
+            found.setdefault(read_report(path), path)
+        except OtherReportError:
+            if within:
+                raise
+            skipped.append(path)
+    if skipped:
+        more = f" and {len(skipped) - _SHOWN} more" if len(skipped) > _SHOWN else ""
+        names = ", ".join(str(path) for path in skipped[:_SHOWN])
+        _log.warning("skipped, empty or of a kind that synq does not read: %s%s", names, more)
     tops = {_group(path, report) for report, path in found.items() if report.is_top}
     chosen = [
         (path, report)
@@ -105,37 +161,48 @@ def _group(path: Path, report: Report) -> tuple[Path, Kind, str | None, str | No
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
-    """The files below a folder that hold a report, sorted."""
-    looked_into = 0
+    """The files below a folder that may hold a report, sorted."""
+    passed = candidates = 0
     for parent, folders, files in os.walk(folder, onerror=_refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
+        passed += len(files) + len(folders)
+        for name in sorted(files) if passed <= _MAX_FILES else ():
             path = Path(parent, name)
-            if path.suffix.lower() not in _SUFFIXES or not path.is_file():
-                continue
-            looked_into += 1
-            if looked_into > _MAX_FILES:
-                raise SynqError(
-                    f"{folder}: more than {_MAX_FILES:,} {', '.join(_SUFFIXES)} files; "
-                    "give a folder further down"
-                )
-            if _is_report(path):
-                yield path
+            if path.suffix.lower() in _SUFFIXES and path.is_file():
+                candidates += 1
+                if candidates <= _MAX_CANDIDATES:
+                    yield path
+        if passed > _MAX_FILES or candidates > _MAX_CANDIDATES:
+            raise SynqError(f"{folder}: too many files; give a folder further down, or the reports")
 
 
 def _refuse(error: OSError) -> None:
     raise SynqError(f"{error.filename}: cannot be read ({error.strerror})")
 
 
-def _is_report(path: Path) -> bool:
+def _head_of(path: Path) -> tuple[bytes, bool]:
+    """The first bytes of a file, and whether they are all."""
     try:
         with path.open("rb") as file:
-            head = file.read(_HEAD)
+            head = file.read(_HEAD + 1)
     except OSError as error:
         raise SynqError(f"{path}: cannot be read ({error.strerror})") from None
-    if _is_xml(head):
-        return b"<profile" in head and b"<UserAssignments" in head
-    return (_json_kind(head) or _kind(head)) is not None
+    return head[:_HEAD], len(head) <= _HEAD
+
+
+def _may_be_report(head: bytes, whole: bool) -> bool:
+    """Whether a file holds a report, whole or cut off, of a kind that synq reads or not."""
+    try:
+        kind = _kind(head, whole)
+    except SynqError:
+        return True  # whoever reads it says what is wrong
+    if kind is Kind.HLS_CSYNTH:  # the tools leave much XML
+        return b"<profile" in head and (b"<UserAssignments" in head or _is_cut_profile(head, whole))
+    return kind is not None
+
+
+def _is_cut_profile(head: bytes, whole: bool) -> bool:
+    return whole and not head.rstrip().endswith(b"</profile>") and bool(_PROFILE.match(head))
 
 
 def _read(path: Path) -> bytes:
@@ -150,41 +217,77 @@ def _read(path: Path) -> bytes:
         raise SynqError("is not a file")
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1) if status.st_size <= MAX_BYTES else b""
-    if max(status.st_size, len(content)) > MAX_BYTES:
-        raise SynqError(
-            f"has {status.st_size / (1 << 20):.0f} MB, a report at most {MAX_BYTES >> 20}: not read"
-        )
+    _check_size(max(status.st_size, len(content)), MAX_BYTES)
     if not content.strip():
         raise SynqError("is empty: run the tool again")
     return content
 
 
-def _is_xml(content: bytes) -> bool:
-    return content[:_HEAD].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
+def _check_size(size: int, most: int) -> None:
+    if size > most:
+        raise SynqError(
+            f"has {size / (1 << 20):.1f} MB, no such report has more than {most >> 20}: not read"
+        )
 
 
-def _json_kind(head: bytes) -> Kind | None:
-    if not head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+def _kind(head: bytes, whole: bool) -> Kind | None:
+    """Which report a file is, by its first bytes; None if it is none.
+
+    Args:
+        whole: whether these are all there are.
+
+    Raises:
+        OtherReportError: it is one that synq does not read.
+        SynqError: it can only be one that is cut off.
+    """
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith(b"<"):
+        return Kind.HLS_CSYNTH  # or other XML, as its parser says
+    if text.startswith(b"{"):
+        return _json_kind(text, whole)
+    return _text_kind(text, whole)
+
+
+def _json_kind(text: bytes, whole: bool) -> Kind | None:
+    for mark, kind in _JSON_MARKS.items():
+        if mark in text:
+            return kind
+    if whole and text[1:].lstrip().startswith(_JSON_BEGIN):
+        raise SynqError("is cut off: run synq synth again")
+    return None
+
+
+def _text_kind(text: bytes, whole: bool) -> Kind | None:
+    if b"\0" in text:
         return None
-    return next((kind for mark, kind in _JSON_MARKS.items() if mark in head), None)
+    if _ACCELERATOR in text:
+        raise OtherReportError(
+            "is a report of Vitis' report_accelerator_utilization, which synq does not read: give "
+            "report_utilization's"
+        )
+    for mark, kind in _MARKS.items():
+        if mark in text:
+            return kind
+    if _COSIM_HEAD.search(text):
+        return Kind.HLS_COSIM
+    begun = text.startswith(_VIVADO_BEGIN) and b"\n| Command" not in text
+    if whole and (begun or _COSIM_BEGIN in text):
+        raise SynqError("is cut off: run the tool again")
+    return None
+
+
+def _is_hls_text(head: bytes) -> bool:
+    return b"HLS Report for '" in head or b"Synthesis Summary Report of" in head
 
 
 def _read_json(content: bytes, parse: Callable[[str], Report]) -> Report:
+    _check_size(len(content), _MAX_JSON)
     try:
         return parse(content.decode("utf-8-sig", errors="replace"))
+    except OtherReportError:
+        raise
     except SynqError as error:
         raise SynqError(f"is damaged or cut off ({error}): run synq synth again") from None
-
-
-def _kind(head: bytes) -> Kind | None:
-    if b"\0" in head:
-        return None
-    for mark, kind in _MARKS.items():
-        if mark in head:
-            return kind
-    if any(hls_reports.is_cosim(line) for line in _lines(head)):
-        return Kind.HLS_COSIM
-    return None
 
 
 def _lines(content: bytes) -> Iterator[str]:
@@ -192,12 +295,3 @@ def _lines(content: bytes) -> Iterator[str]:
     for line in islice(BytesIO(content), _MAX_LINES):
         if len(line) <= _MAX_LINE:
             yield line.decode("utf-8", errors="replace").rstrip()
-
-
-def _not_known(head: bytes) -> str:
-    if b"HLS Report for '" in head or b"Synthesis Summary Report of" in head:
-        return "is the text form of an HLS report: give the csynth.xml beside it"
-    return (
-        "is not a report that synq reads: HLS csynth.xml and cosim.rpt, Vivado "
-        "report_utilization and report_timing_summary, Yosys stat -json, nextpnr --report"
-    )

@@ -3,9 +3,13 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypedDict
 
 from synq.cost import Resources
+from synq.errors import SynqError
+
+
+class OtherReportError(SynqError):
+    """A tool's report, whole as far as one can see, of a kind that synq does not read."""
 
 
 class Kind(StrEnum):
@@ -44,23 +48,12 @@ class Usage:
         return percent(self.used, self.available)
 
 
-class Usages(TypedDict):
-    """The resources of a report, as its parser hands them to `Report`."""
-
-    lut: Usage | None
-    lutram: Usage | None
-    ff: Usage | None
-    bram_18k: Usage | None
-    dsp: Usage | None
-    uram: Usage | None
-
-
 @dataclass(frozen=True)
-class LayerUsage:
-    """One layer's part of a design: and what it takes."""
+class LayerResources:
+    """What one layer takes of a design's resources."""
 
     name: str
-    used: Resources
+    resources: Resources
 
 
 @dataclass(frozen=True)
@@ -109,10 +102,10 @@ class Report:
         wpws_ns: worst pulse width slack in ns.
         failing_endpoints: those of setup, hold and pulse width together.
         clocks: of a timing summary, as it lists them.
-        timing_met: Vivado's verdict on all constraints; None if there are none. Of HLS:
-            the estimated period is not longer than the target. The uncertainty does not enter:
-            it is a margin for the scheduler, which warns on its own when it is used up, and
-            not part of what the user asked for.
+        timing_met: Vivado's verdict on all constraints; None if there are none, or no path that
+            they are about. Of HLS: the estimated period is not longer than the target. The
+            uncertainty does not enter: it is a margin for the scheduler, which warns on its own
+            when it is used up, and not part of what the user asked for.
         cosim_status: "pass" or "fail"; "fail" if any language failed.
     """
 
@@ -139,7 +132,7 @@ class Report:
     bram_18k: Usage | None = None
     dsp: Usage | None = None
     uram: Usage | None = None
-    layers: tuple[LayerUsage, ...] = ()
+    layers: tuple[LayerResources, ...] = ()
     black_boxes: int | None = None
     wns_ns: float | None = None
     tns_ns: float | None = None
@@ -194,6 +187,12 @@ def count(text: str | None) -> int | None:
     if value is None or value < 0 or value != int(value) or value == _UNSET:
         return None
     return int(value)
+
+
+def period(text: str | None) -> float | None:
+    """A clock period in ns, or None: it is longer than nothing."""
+    value = number(text)
+    return value if value is not None and value > 0 else None
 
 
 def known(text: str | None) -> str | None:

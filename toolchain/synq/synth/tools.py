@@ -85,13 +85,17 @@ def find_tool(kind: Kind, environment: Mapping[str, str] = os.environ) -> Path:
     )
 
 
-def identify(path: Path) -> Tool:
+def identify(path: Path, seconds: float) -> Tool:
     """Ask a tool for its version.
+
+    Args:
+        seconds: time limit; a tool that has more does not need it.
 
     Raises:
         SynqError: it cannot be run, or does not say; or the version is not one that synq's flow is
             for. Of a version that nobody has tried it only warns.
     """
+    seconds = min(seconds, _SECONDS_TO_ANSWER)
     option = "--version" if path.name == "vitis-run" else "-version"
     try:
         answer = subprocess.run(
@@ -101,19 +105,19 @@ def identify(path: Path) -> Tool:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=_SECONDS_TO_ANSWER,
+            timeout=seconds,
         ).stdout
     except OSError as error:
         raise SynqError(f"{path} cannot be run: {error.strerror}") from None
     except subprocess.TimeoutExpired:
         raise SynqError(
-            f"{path} {option} did not answer within {_SECONDS_TO_ANSWER} s: is its licence or "
+            f"{path} {option} did not answer within {seconds:.0f} s: is its licence or "
             "network drive at hand?"
         ) from None
     version = parse_version(answer)
     if version is None:
         said = " ".join(answer.split("\n", 1)[0].split()) or "nothing"
-        raise SynqError(f"{path} {option} does not say its version, it says: {said}")
+        raise SynqError(f"{path} {option} does not say its version, it says: {said[:200]}")
     tool = Tool(path, version)
     check_version(tool)
     return tool
