@@ -28,11 +28,10 @@ from synq.cache import default_cache_dir
 from synq.device import load_device
 from synq.float_network import FloatNetwork
 from synq.hls import csim
-from synq.hls.design import HlsDesign
 from synq.learn.data.dataset import Dataset
 from synq.learn.data.mnist import load_mnist
 from synq.learn.train import RECIPES, trained_network
-from synq.plan import make_plan
+from synq.plan import plan_hls
 from synq.progress import SILENT
 from synq.quantize import Quantization, quantize_network
 from synq.request import Request
@@ -90,8 +89,7 @@ def measure(scratch: Path, small: bool) -> dict[str, list[float]]:
 
     model = qkeras_model.build_model(network)
     board = load_board("pynq-z2")
-    core = make_plan(network, board, Request()).chosen.core
-    assert isinstance(core, HlsDesign)
+    core = plan_hls(network, board, Request()).chosen.core
     ours = project.convert(
         model, network, core.arrays, board, "Vitis", "io_parallel", scratch / "synq"
     )

@@ -15,6 +15,7 @@ from synq.project.flow import BITSTREAM
 MANIFEST = "manifest.json"
 _FORMAT = "synq-project-1"
 _MAX_BYTES = 16 << 20
+_MAX_NAME = 200  # characters of a file's name
 # What `synq synth` and flow/build.sh add to a project; anything else that is added is refused.
 _PRODUCT = re.compile(rf"flow/(build|logs|reports)(/.*)?|driver/{BITSTREAM}\.(bit|hwh)", re.DOTALL)
 
@@ -59,11 +60,12 @@ def read_files(root: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
     if not found:
         for name, digest in manifest["files"].items():
-            try:
-                contents[name] = (root / name).read_bytes()
+            try:  # of a link, what it points to is not the project's
+                link = (root / name).is_symlink()
+                contents[name] = b"" if link else (root / name).read_bytes()
             except OSError as error:
                 raise SynqError(f"{root / name} cannot be read ({reason(error)})") from None
-            if hashlib.sha256(contents[name]).hexdigest() != digest:
+            if link or hashlib.sha256(contents[name]).hexdigest() != digest:
                 found.append(f"{name} has changed")
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
@@ -173,4 +175,4 @@ def _names(root: Path) -> list[str]:
 
 def _stays_inside(name: str) -> bool:
     path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
+    return len(name) <= _MAX_NAME and not path.is_absolute() and ".." not in path.parts
