@@ -37,8 +37,6 @@ from samples import samples
 
 _HLS4ML = "hls4ml's own, not written anew: only what the simulations run is seen"
 _MANIFEST = "no digest of its own; how the network was trained is not computed again"
-    "it has no digest itself; what training and software accuracy were is not computed again"
-)
 
 
 @dataclass(frozen=True)
@@ -62,9 +60,7 @@ KINDS = {
     "tables, .mem": FileKind(r"tables/.*\.mem"),
     "tables, .coe": FileKind(r"tables/.*\.coe"),
     "tables, .npz": FileKind(r"tables/.*\.npz"),
-    "QKeras model": FileKind(
-        r"qkeras_model\.h5", "only its digest is checked"
-    ),
+    "QKeras model": FileKind(r"qkeras_model\.h5", "only its digest is checked"),
     "HLS codes and values": FileKind(r"hls/firmware/array_\d+\.h"),
     "HLS kernel": FileKind(r"hls/.*/nnet_synapse_array\.h", _HLS4ML),
     "HLS formats": FileKind(r"hls/firmware/(parameters|defines)\.h", _HLS4ML),
