@@ -230,15 +230,15 @@ def test_plan_counts_the_cycles_of_events(of_small: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--rows", "0"], ["--rows must be between 1 and 128, got 0"]),
+        (["--rows", "0"], ["rows must be between 1 and 128, got 0 (--rows)"]),
         (["--rows", "3", "--reuse-factor", "9"], ["exclude one another"]),
-        (["--target-fps", "-1"], ["--target-fps must be above 0"]),
+        (["--target-fps", "-1"], ["target fps must be above 0, got -1 (--target-fps)"]),
         (["--datapath", "abacus"], ["abacus"]),
         (["--flow", "vhdl"], ["--flow takes hls and rtl, got 'vhdl'"]),
         (["--flow", "rtl,rtl"], ["names a flow twice"]),
-        (["--flow", "rtl", "--datapath", "bank"], ["bank"]),
+        (["--flow", "rtl", "--datapath", "bank"], ["(--datapath, --flow)"]),
         (["--beat-bits", "128"], ["--beat-bits", "--flow rtl"]),
-        (["--flow", "rtl", "--beat-bits", "100"], ["multiple of 64"]),
+        (["--flow", "rtl", "--beat-bits", "100"], ["multiple of 64, got 100 (--beat-bits)"]),
     ],
 )
 def test_plan_refuses(arguments: list[str], words: list[str], of_small: list[str]) -> None:
@@ -358,11 +358,11 @@ USAGE: list[tuple[str, str]] = [
     ("--seed -1", "seed must be between 0 and"),
     ("--seed one", "'--seed': 'one' is not an integer"),
     ("--checkpoint net --seed 1", "with --checkpoint nothing is trained"),
-    ("--percentile 0", "between 50 and 100, got 0"),
+    ("--percentile 0", "between 50 and 100, got 0 (--percentile)"),
     ("--percentile nan", "between 50 and 100, got nan"),
     ("--percentile most", "'most' is not a number"),
     ("--table-width 1", "between 2 and 16, got 1"),
-    ("--table-width 40", "between 2 and 16, got 40"),
+    ("--table-width 40", "between 2 and 16, got 40 (--table-width)"),
 ]
 
 
@@ -409,7 +409,7 @@ def test_bad_checkpoints(case: str, small: Path, tmp_path: Path) -> None:
 
 def test_a_checkpoint_that_does_not_fit_mnist(small: Path, mnist: Dataset) -> None:
     result = run("synq-export", "--checkpoint", small / "net")
-    assert_refused(result, 1, "takes 20 inputs, mnist has 784; give its inputs with --data")
+    assert_refused(result, 1, "takes 20 inputs, mnist has 784; give its own data (--data)")
 
 
 @pytest.mark.parametrize(

@@ -76,9 +76,9 @@ class Quantization:
 
     def __post_init__(self) -> None:
         _check_range("levels", self.levels, 2, _MAX_LEVELS)
-        _check_range("table width", self.table_width, 2, 16)
-        _check_range("input bits", self.input_bits, 1, 8)
-        _check_range("activation bits", self.activation_bits, 1, 16)
+        _check_range("table_width", self.table_width, 2, 16)
+        _check_range("input_bits", self.input_bits, 1, 8)
+        _check_range("activation_bits", self.activation_bits, 1, 16)
         _check_range("percentile", self.percentile, 50.0, 100.0)
         if self.count is Count.MAGNITUDE and 2 * self.levels - 1 > _MAX_LEVELS:
             raise UsageError(
@@ -155,11 +155,11 @@ class Ranges:
             raise SynqError(f"the ranges of a network are damaged: {error}") from None
 
 
-def _check_range(name: str, value: float, low: float, high: float) -> None:
+def _check_range(setting: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
+        name = setting.replace("_", " ")
         raise UsageError(
-            f"{name} must be between {low:g} and {high:g}, got {value:g}",
-            settings=(name.replace(" ", "_"),),
+            f"{name} must be between {low:g} and {high:g}, got {value:g}", settings=(setting,)
         )
 
 

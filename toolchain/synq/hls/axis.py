@@ -159,7 +159,7 @@ def _split(records: NDArray[Any], n_parts: int) -> list[NDArray[Any]]:
 def require_exact(
     executable: Path,
     network: QuantizedNetwork,
-    inputs: NDArray[np.uint8],
+    inputs: NDArray[np.integer[Any]],
     expected: Trace,
     scratch: Path,
 ) -> int:
@@ -180,7 +180,7 @@ def require_exact(
 def stream_difference(
     executable: Path,
     network: QuantizedNetwork,
-    inputs: NDArray[np.uint8],
+    inputs: NDArray[np.integer[Any]],
     expected: Trace,
     scratch: Path,
 ) -> str | None:

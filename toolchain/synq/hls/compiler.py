@@ -155,7 +155,7 @@ class _Compiler:
         log = self._run(
             [*self.flags, "-MD", "-MF", str(listed), *ahead, "-c", "-o", str(path), unit.source]
         )
-        outside = [name for name in _dependencies(listed.read_text()) if os.path.isabs(name)]
+        outside = [name for name in _dependencies(listed.read_text()) if Path(name).is_absolute()]
         return Entry(path.read_bytes(), log, {name: digest_of(name) for name in outside})
 
     @cached_property

@@ -42,7 +42,7 @@ class ObjectCache:
     folder: Path
 
     def load(self, key: str) -> Entry | None:
-        """The entry of `key`, if there is one, it is whole, and nothing that it came from changed."""
+        """The entry of `key`, if there is one, whole, and nothing that it came from has changed."""
         path = self.folder / key
         try:
             magic, digest, rest = read_bounded(path, _MAX_ENTRY).split(b"\n", 2)

@@ -138,7 +138,8 @@ def build_model(network: QuantizedNetwork) -> tf.keras.Model:
         if max(-low, high) > _FLOAT32_EXACT:
             raise SynqError(
                 f"the sums of array {index} need {array.accumulator.width} bits, QKeras is exact "
-                "only up to 25: use a smaller --table-width or --activation-bits"
+                "only up to 25: use a smaller table width or fewer activation bits",
+                settings=("table_width", "activation_bits"),
             )
     signal = inputs = tf.keras.Input((network.sizes[0],), name="inputs")
     for index, array in enumerate(network.arrays):

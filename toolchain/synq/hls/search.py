@@ -83,6 +83,7 @@ def _array_plans(array: SynapseArray, available: Resources, request: Request) ->
         raise SynqError(
             f"no design of an array of {array.n_rows} x {array.n_out} can be built: "
             f"at most {MOST_ROWS} rows and {_MOST_LANES} lanes (rows x outputs) a cycle; "
-            "use fewer --rows, or a smaller network"
+            "use fewer rows, or a smaller network",
+            settings=("rows",),
         )
     return plans

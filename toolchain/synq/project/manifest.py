@@ -59,11 +59,12 @@ def read_files(root: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
     if not found:
         for name, digest in manifest["files"].items():
-            try:
-                contents[name] = (root / name).read_bytes()
+            try:  # of a link, what it points to is not the project's
+                link = (root / name).is_symlink()
+                contents[name] = b"" if link else (root / name).read_bytes()
             except OSError as error:
                 raise SynqError(f"{root / name} cannot be read ({reason(error)})") from None
-            if hashlib.sha256(contents[name]).hexdigest() != digest:
+            if link or hashlib.sha256(contents[name]).hexdigest() != digest:
                 found.append(f"{name} has changed")
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""

@@ -7,9 +7,10 @@
 | `array_N_codes.coe`, `array_N_codebook.coe` | Vivado block memory generator (PG058) |
 | `array_N.npz` | numpy: `codes`, `codebook` |
 
-In `.mem` and `.coe` one word holds all codes of an input row, output 0 in the lowest bits. The cores
-have tables of their own: the C++ kernel's are `hls/firmware/array_N.h`, laid out in banks and with a
-sign bit (`synq.hls.layout`), the Verilog's are beside it. All hold the same network.
+In `.mem` and `.coe` one word holds all codes of an input row, output 0 in the lowest bits.
+
+The cores have tables of their own, in their own folders: the C++ kernel's `hls/firmware/array_N.h`
+are laid out in banks and with a sign bit (`synq.hls.layout`). All hold the same network.
 """
 
 import io

@@ -92,8 +92,9 @@ def run_stage(
     manifest = read_manifest(project)
     if not (project / "hls").is_dir() and (project / "rtl").is_dir():
         raise SynqError(
-            f"{project} has no HLS project for AMD's tools: run synq synth --tool yosys, or export "
-            "both flows"
+            f"{project} has no HLS project for AMD's tools: synthesize its Verilog with Yosys, or "
+            "export both flows",
+            settings=("tool",),
         )
     if not (project / "flow" / "build.sh").is_file():
         raise SynqError(f"{project} has no flow/build.sh: export it again with this synq")
