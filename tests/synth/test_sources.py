@@ -70,7 +70,7 @@ def test_what_it_does_not_list_is_refused(
     if add is Path.mkdir:  # empty, it holds nothing that a tool could take
         check(project, "hls", "flow", "rtl")
         file(project / name / "x.v")
-    with pytest.raises(SynqError, match="which its manifest does not list|a link or no file") as e:
+    with pytest.raises(SynqError, match=r"manifest does not list|a link or no file") as e:
         check(project, "hls", "flow", "rtl")
     assert "\n" not in str(e.value) and Path(name).name in str(e.value)
 

@@ -43,7 +43,7 @@ class Remote:
         if not _HOST.fullmatch(self.host):
             raise UsageError(f"the host must be a host name or user@host, got {self.host!r}")
         if not self.folder or not self.folder.isprintable():
-            raise UsageError(f"the folder on the host must be its name, got {self.folder!r}")
+            raise UsageError(f"where the copy goes must be a folder's name, got {self.folder!r}")
 
 
 _PREPARE = """\
