@@ -29,7 +29,8 @@ from synq.device import load_device
 from synq.float_network import FloatNetwork
 from synq.hls import csim
 from synq.hls.design import HlsDesign
-from synq.learn.data import Dataset, load_mnist
+from synq.learn.data.dataset import Dataset
+from synq.learn.data.mnist import load_mnist
 from synq.learn.train import RECIPES, trained_network
 from synq.plan import make_plan
 from synq.progress import SILENT

@@ -28,10 +28,11 @@ from synq.board import load_board
 from synq.cache import default_cache_dir
 from synq.device import load_device
 from synq.float_network import FloatNetwork
-from synq.learn.data import Dataset, load_mnist, with_input_bits
+from synq.learn.data.dataset import Dataset, with_input_bits
+from synq.learn.data.mnist import load_mnist
 from synq.learn.finetune import finetuned_network
 from synq.learn.train import FINETUNING, RECIPES, trained_network
-from synq.network import QuantizedNetwork
+from synq.network import QuantizedNetwork, first_difference
 from synq.progress import SILENT
 from synq.quantize import Quantization, quantize_network
 from synq.rtl import simulate
@@ -219,7 +220,7 @@ def measure(
     other = simulate.run(executable, place, network, design, inputs, scratch / "random", traffic)
     ran = time.perf_counter()
     for each in (run, other):
-        if (difference := each.difference(expected)) is not None:
+        if difference := each.fault or first_difference(expected, each.stages, "the Verilog"):
             sys.exit(f"{name}: {difference}")
 
     begin = time.perf_counter()

@@ -5,7 +5,8 @@ from hypothesis import settings
 
 from synq.cache import default_cache_dir
 from synq.device import load_device
-from synq.learn.data import Dataset, load_mnist
+from synq.learn.data.dataset import Dataset
+from synq.learn.data.mnist import load_mnist
 from synq.learn.train import RECIPES, trained_network
 from synq.network import QuantizedNetwork
 from synq.progress import SILENT

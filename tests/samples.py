@@ -7,7 +7,8 @@ import numpy as np
 
 from synq.float_network import FloatNetwork
 from synq.learn.checkpoint import save_checkpoint
-from synq.learn.data import Dataset, load_npz
+from synq.learn.data.dataset import Dataset
+from synq.learn.data.npz import load_npz
 
 SIZES = (32, 12, 10)
 

@@ -12,10 +12,14 @@ PACKAGE = Path(synq.__file__).parent
 # The lower floors first: a room imports only from rooms before it, and from itself.
 ROOMS = (
     "errors",
+    "files",
+    "archive",
+    "npz",
     "progress",
     "resources",
     "cache",
     "process",
+    "scratch",
     "definition",
     "fixedpoint",
     "network",

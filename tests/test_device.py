@@ -196,3 +196,24 @@ def test_broken_file_is_one_line(tmp_path: Path, old: str, new: str, message: st
         load_device(str(file))
     assert str(caught.value).startswith(f"{file}: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a." * 50_000 + "a = 1", "is larger than 64 KiB, the most that is read"),
+        ("a." * 16_000 + "a = 1", "not valid TOML: a line is longer than 1000 characters"),
+        ("a = " + "[" * 900, "not valid TOML"),
+        ("a = " + "{a = " * 190, "not valid TOML"),
+        ("[" + "a." * 490 + "a]", "unknown field a; "),
+        ('"' + "x" * 990 + '" = 1', "unknown field 'x"),
+        ("a = 1e" + "9" * 900, "unknown field a; "),
+    ],
+)
+def test_hostile_files_are_one_short_line(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(SynqError) as caught:
+        load_device(str(file))
+    assert str(caught.value).startswith(f"{file}: {message}")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500

@@ -15,11 +15,10 @@ from synq.export import Export, Target, export
 from synq.learn.prepare import Source
 from synq.learn.train import RECIPES
 from synq.network import QuantizedNetwork
-from synq.plan import Flow
 from synq.progress import SILENT
 from synq.project.manifest import MANIFEST, changed_files, read_manifest, write_manifest
 from synq.quantize import Quantization
-from synq.request import Request
+from synq.request import Flow, Request
 from synq.verify import verify
 
 pytestmark = pytest.mark.xdist_group("export")  # one worker makes the projects once

@@ -1,6 +1,8 @@
 import hashlib
 import io
 import json
+import zipfile
+import zlib
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -178,13 +180,18 @@ INVALID = {
     "codebook not a vector": {"codebook": np.array([[1], [2], [3]])},
     "codebook below the table": {"codebook": np.array([-129, 0, 1])},
     "codebook above the table": {"codebook": np.array([0, 1, 128])},
+    # its differences wrap around int64
+    "codebook far below, in the middle": {"codebook": np.array([2**62, -(2**62) - 2**61, 0])},
+    "table without its one integer bit": {"table_format": FixedPoint(8, 2, signed=True)},
     "unsigned table": {"table_format": FixedPoint(8, 1, signed=False)},
     "signed input": {"input_format": FixedPoint(8, 1, signed=True)},
     "bias zero": {"bias_input": 0},
     "bias too large": {"bias_input": 256},
     "bias not an integer": {"bias_input": 1.5},
+    "bias a truth value": {"bias_input": True},
     "scale zero": {"scale": 0.0},
     "scale nan": {"scale": float("nan")},
+    "sums of too fine a step": {"input_format": FixedPoint(8, -990, signed=False)},
     "sums beyond int64": {"input_format": FixedPoint(60, 0, signed=False)},
 }
 
@@ -208,6 +215,42 @@ def test_invalid_array(change: dict[str, object]) -> None:
 def test_inputs_of_another_shape(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"inputs must be \(n_samples, 5\)"):
         two_layers().run(np.zeros(shape, dtype=np.uint8))
+
+
+# A format's inputs are those that accumulator_range speaks of: beyond, a sum can leave it.
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (np.array([[0, 1, 2, 3, 256]]), "inputs must be between 0 and 255, got 256"),
+        (np.array([[0, 255, 2, -1, 256]]), "inputs must be between 0 and 255, got -1"),
+        (np.array([[-128] * 5], dtype=np.int8), "inputs must be between 0 and 255, got -128"),
+        (np.full((2, 5), 2**64 - 1, dtype=np.uint64), f"0 and 255, got {2**64 - 1}"),
+        (np.full((1, 5), 0.5), "inputs must be integers of 0 to 255, got float64"),
+        (np.ones((1, 5), dtype=bool), "inputs must be integers of 0 to 255, got bool"),
+        (np.array([["1"] * 5]), "inputs must be integers of 0 to 255, got <U1"),
+    ],
+)
+def test_inputs_outside_their_format(inputs: np.ndarray, message: str) -> None:
+    network = two_layers()
+    for compute in (network.run, network.arrays[0].accumulate):
+        with pytest.raises(SynqError, match=message):
+            compute(inputs)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int64, np.uint64])
+def test_inputs_of_every_integer_type(dtype: type[np.integer]) -> None:
+    network = two_layers()
+    inputs = raw_inputs(np.random.default_rng(4), 20, network.arrays[0])
+    assert np.array_equal(network.run(inputs.astype(dtype)).table(), network.run(inputs).table())
+
+
+def test_no_samples() -> None:
+    network = two_layers()
+    trace = network.run(np.zeros((0, 5), dtype=np.uint8))
+    assert [values.shape for _, values in trace.stages()] == [(0, 4), (0, 4), (0, 3), (0, 1)]
+    assert all(values.dtype == np.int64 for _, values in trace.stages())
+    with pytest.raises(ValueError, match=r"\(0,\) labels for \(0,\) samples"):
+        trace.accuracy(np.zeros(0, dtype=np.int64))
 
 
 # ---- Networks -----------------------------------------------------------------------------------
@@ -403,16 +446,67 @@ def test_npz_that_contradicts_itself(tmp_path: Path, change: dict[str, np.ndarra
         QuantizedNetwork.from_npz(path)
 
 
-@pytest.mark.parametrize(("field", "value"), [("bias_input", 0.5), ("scale", float("nan"))])
-def test_npz_with_a_bad_header_value(tmp_path: Path, field: str, value: float) -> None:
+ARRAY = "arrays", 0
+HEADERS: list[tuple[tuple[object, ...], object]] = [
+    *(((*ARRAY, "bias_input"), value) for value in (0.5, True, "7", [7], 10**30, -1)),
+    *(((*ARRAY, "scale"), value) for value in (float("nan"), float("inf"), "1.5", 2, True, -1.0)),
+    *(((*ARRAY, "table_format"), value) for value in (None, [], {}, "AP_TRN")),
+    *(((*ARRAY, "input_format", "width"), value) for value in (8.0, "8", True, 64, 10**30)),
+    *(((*ARRAY, "input_format", "signed"), value) for value in (0, "x", None)),
+    *((ARRAY, value) for value in (None, [], {}, 7, "array")),
+    *((("arrays",), value) for value in (None, {}, 7, "arrays", [], [[]])),
+    *((("activations",), value) for value in (None, {}, [], [[]], [None], "x")),
+]
+
+
+@pytest.mark.parametrize(("place", "value"), HEADERS, ids=str)
+def test_npz_with_a_bad_header(tmp_path: Path, place: tuple[str | int, ...], value: object) -> None:
     with np.load(io.BytesIO(two_layers().to_npz())) as parts:
         changed = dict(parts)
-    header = json.loads(changed["header"].tobytes())
-    header["arrays"][0][field] = value
+    header = holder = json.loads(changed["header"].tobytes())
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = value
     changed["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     path = tmp_path / "network.npz"
     np.savez(path, **changed)
+    with pytest.raises(SynqError, match="not a quantized network") as caught:
+        QuantizedNetwork.from_npz(path)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 500 + len(str(path))
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"7", b"{}", b"[" * 100_000, b"{\xff}", b"9" * 9000])
+def test_npz_with_another_header(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "network.npz"
+    np.savez(path, header=np.frombuffer(text, dtype=np.uint8))
     with pytest.raises(SynqError, match="not a quantized network"):
+        QuantizedNetwork.from_npz(path)
+
+
+def test_npz_whose_data_end_within_their_member(tmp_path: Path) -> None:
+    """A deflate stream that says that it ends, and bytes behind it that nothing asks for."""
+    header = two_layers().to_npz()
+    with np.load(io.BytesIO(header)) as parts:
+        whole = dict(parts)
+    path = tmp_path / "network.npz"
+    np.savez_compressed(path, **whole)
+    content = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo("header.npy")
+    start = info.header_offset + 30 + len("header.npy")
+    start += int.from_bytes(content[info.header_offset + 28 :][:2], "little")
+    packer = zlib.compressobj(wbits=-15)
+    short = packer.compress(b"\x93NUMPY\x01\x00v\x00{") + packer.flush()
+    assert len(short) < info.compress_size
+    path.write_bytes(content[:start] + short + content[start + len(short) :])
+    with pytest.raises(SynqError, match="header cannot be read"):
+        QuantizedNetwork.from_npz(path)
+
+
+def test_npz_that_inflates_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "network.npz"
+    np.savez_compressed(path, header=np.zeros(10 << 20, dtype=np.uint8))
+    with pytest.raises(SynqError, match="the arrays hold 10 MiB, at most 1 MiB"):
         QuantizedNetwork.from_npz(path)
 
 
@@ -433,7 +527,13 @@ TRACE = traced()
 
 def test_equal_traces_do_not_differ() -> None:
     assert first_difference(TRACE, copied(TRACE), "C simulation") is None
-    require_equal(TRACE, copied(TRACE), "C simulation")
+    assert require_equal(TRACE, copied(TRACE), "C simulation") == TRACE.table().size == 6 * 12
+
+
+def test_nothing_compared_is_not_equal() -> None:
+    nothing = TRACE.head(0)
+    with pytest.raises(SynqError, match="RTL has computed no image"):
+        require_equal(nothing, copied(nothing), "RTL")
 
 
 @MANY
@@ -453,7 +553,8 @@ def test_corrupted_integers_are_found_and_named(data: st.DataObject) -> None:
     expected = TRACE.stages()[stage][1][image, neuron]
     assert first_difference(TRACE, got, "RTL") == (
         f"RTL differs from the integer reference at image {image}, {name}, neuron {neuron}: "
-        f"expected {expected}, got {wrong[image, neuron]}"
+        f"expected {expected}, got {wrong[image, neuron]} "
+        f"({len(places)} of 72 integers differ)"
     )
     with pytest.raises(SynqError, match=f"not bit-exact: RTL differs .* image {image}, {name}"):
         require_equal(TRACE, got, "RTL")
@@ -465,6 +566,8 @@ def test_stages_that_cannot_be_compared() -> None:
         first_difference(TRACE, got[:-1], "RTL")
     with pytest.raises(ValueError, match="other stages"):
         first_difference(TRACE, got[::-1], "RTL")
+    with pytest.raises(ValueError, match=r"RTL reports array_0 as float64, not int64"):
+        first_difference(TRACE, [(name, values * 1.0) for name, values in got], "RTL")
     got[1] = ("activation_0", got[1][1][:-1])
     with pytest.raises(ValueError, match=r"RTL reports activation_0 as \(5, 4\), not \(6, 4\)"):
         first_difference(TRACE, got, "RTL")

@@ -11,13 +11,13 @@ from synq.cache import default_cache_dir
 from synq.device import load_device
 from synq.errors import SynqError, UsageError
 from synq.hls.estimate import estimate, event_intervals
-from synq.learn.data import Dataset, with_input_bits
+from synq.learn.data.dataset import Dataset, with_input_bits
 from synq.learn.train import RECIPES, trained_network
 from synq.network import QuantizedNetwork
-from synq.plan import BUDGET, Flow, make_plan, stream_cycles
+from synq.plan import make_plan
 from synq.progress import SILENT
 from synq.quantize import Quantization, quantize_network
-from synq.request import Datapath, Request, Target
+from synq.request import BUDGET, Datapath, Flow, Request, Target
 
 PYNQ = load_board("pynq-z2")
 
@@ -84,7 +84,7 @@ def test_every_board_and_target(
 ) -> None:
     board = load_board(name)
     if flow is Flow.HLS and not board.has_hls:
-        with pytest.raises(UsageError, match=r"no HLS tool knows .*: use --flow rtl"):
+        with pytest.raises(UsageError, match=r"no HLS tool knows .*: use flow rtl"):
             make_plan(paper_network, board, Request(target), flow)
         return
     plan = make_plan(paper_network, board, Request(target), flow)
@@ -99,7 +99,7 @@ def test_every_board_and_target(
 def test_a_rate_is_reached_with_no_more_than_it_takes(
     fps: float, paper_network: QuantizedNetwork
 ) -> None:
-    plan = make_plan(paper_network, PYNQ, Request(fps=fps))
+    plan = make_plan(paper_network, PYNQ, Request(target_fps=fps))
     cycles = 1e9 / PYNQ.clock_ns / fps
     assert plan.chosen.estimate.interval <= cycles
     smaller = [each for each in plan.neighbours if each.share(PYNQ) < plan.chosen.share(PYNQ)]
@@ -108,7 +108,7 @@ def test_a_rate_is_reached_with_no_more_than_it_takes(
 
 def test_an_impossible_rate_says_what_is_possible(paper_network: QuantizedNetwork) -> None:
     with pytest.raises(SynqError, match=r"pynq-z2 reaches [\d,]+ images/s .* not 90,000,000"):
-        make_plan(paper_network, PYNQ, Request(fps=9e7))
+        make_plan(paper_network, PYNQ, Request(target_fps=9e7))
 
 
 def test_what_would_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,23 +135,16 @@ def test_overrides(paper_network: QuantizedNetwork) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"fps": 0.0}, "--target-fps must be above 0"),
-        ({"fps": float("nan")}, "--target-fps must be above 0"),
-        ({"rows": 0}, "--rows must be between 1 and 128"),
-        ({"rows": 129}, "--rows must be between 1 and 128"),
-        ({"reuse_factor": 0}, "--reuse-factor must be at least 1"),
+        ({"target_fps": 0.0}, "target fps must be above 0"),
+        ({"target_fps": float("nan")}, "target fps must be above 0"),
+        ({"rows": 0}, "rows must be between 1 and 128"),
+        ({"rows": 129}, "rows must be between 1 and 128"),
+        ({"reuse_factor": 0}, "reuse factor must be at least 1"),
     ],
 )
 def test_bad_requests(change: dict[str, float], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Request(**change)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(("bits", "beats"), [(8, 98), (4, 49), (3, 38), (1, 13)])
-def test_stream_cycles(bits: int, beats: int) -> None:
-    form = replace(BYTE, width=bits)
-    array = synapse_array(np.random.default_rng(0), 784, 2, input_format=form)
-    assert stream_cycles(QuantizedNetwork((array,), ())) == beats
 
 
 def test_event_lists_fit_an_ap_uint() -> None:

@@ -1,7 +1,7 @@
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise, product
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from strategies import BYTE, MANY, SOME, assigned, seeds
+from strategies import BYTE, MANY, SOME, assigned, seeds, unsigned_formats
 from synq.device import Branch, device_names, load_device
 from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint, Overflow, Rounding
@@ -410,7 +410,7 @@ def test_percentile_zero_cannot_normalize() -> None:
     weights = np.zeros((4, 4), dtype=np.float32)
     weights[0, 0] = 1
     network = FloatNetwork((weights,), (None,))
-    with pytest.raises(SynqError, match="use a higher --percentile"):
+    with pytest.raises(SynqError, match="use a higher percentile"):
         inputs = np.ones((1, 4), dtype=np.uint8)
         quantize_network(network, Quantization(5, percentile=50), PCMO, BYTE, inputs)
 
@@ -428,6 +428,15 @@ def test_inputs_must_fit_the_network() -> None:
         quantize_network(network, Quantization(5), PCMO, BYTE, inputs)
 
 
+def test_inputs_must_be_there_and_in_their_format() -> None:
+    network, _, _ = random_case(5, [9, 7, 3], True, Quantization(10))
+    with pytest.raises(SynqError, match="there are none"):
+        quantize_network(network, Quantization(10), PCMO, BYTE, np.zeros((0, 9), dtype=np.uint8))
+    with pytest.raises(SynqError, match="inputs must be between 0 and 15, got 16"):
+        inputs = np.full((1, 9), 16, dtype=np.uint8)
+        quantize_network(network, Quantization(10), PCMO, FixedPoint(4, 0, False), inputs)
+
+
 def test_ranges_take_the_place_of_the_rules() -> None:
     network, quantized, inputs = random_case(5, [9, 7, 3], True, Quantization(10))
     ranges = Ranges(
@@ -442,14 +451,69 @@ def test_ranges_take_the_place_of_the_rules() -> None:
     assert changed.activations == other.activations
 
 
-def test_ranges_survive_a_file(tmp_path: Path) -> None:
-    ranges = Ranges((0.1, 3.0), (FixedPoint(4, 3, signed=False),))
-    file = tmp_path / "ranges.json"
-    file.write_text(ranges.to_json())
-    assert Ranges.from_json(file) == ranges
-    file.write_text(ranges.to_json()[:-9])
-    with pytest.raises(SynqError, match="is damaged"):
-        Ranges.from_json(file)
+scales = st.floats(0, exclude_min=True, allow_infinity=False)
+
+
+@MANY
+@given(st.data())
+def test_ranges_survive_json(data: st.DataObject) -> None:
+    chosen = tuple(data.draw(st.lists(scales, min_size=1, max_size=5)))
+    formats = st.lists(unsigned_formats(), min_size=len(chosen) - 1, max_size=len(chosen) - 1)
+    ranges = Ranges(chosen, data.draw(st.none() | formats.map(tuple)))
+    assert Ranges.from_json(ranges.to_json()) == ranges
+
+
+FOUR_BITS = FixedPoint(4, 3, signed=False)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ((), ()),
+        ((1.0,), (FOUR_BITS,)),
+        ((1.0, 2.0), ()),
+        ((0.0, 2.0), (FOUR_BITS,)),
+        ((1.0, float("nan")), (FOUR_BITS,)),
+        ((1.0, float("inf")), None),
+        ((1, 2.0), (FOUR_BITS,)),
+        ((True, 2.0), (FOUR_BITS,)),
+        (("1.0", 2.0), (FOUR_BITS,)),
+        ((1.0, 2.0), (FixedPoint(4, 3, signed=True),)),
+    ],
+    ids=str,
+)
+def test_ranges_that_are_none(fields: tuple[Any, Any]) -> None:
+    with pytest.raises((ValueError, SynqError)):
+        Ranges(*fields)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        Ranges((0.1, 3.0), (FOUR_BITS,)).to_json()[:-9],
+        "",
+        "[]",
+        "null",
+        "{}",
+        '{"scales": [1.0]}',
+        '{"scales": "1", "activations": null}',
+        '{"scales": ["1.0"], "activations": []}',
+        '{"scales": [NaN], "activations": []}',
+        '{"scales": [1.0, 1.0], "activations": [8]}',
+        '{"scales": [1.0, 1.0], "activations": {"width": 8}}',
+        "[" * 100_000,
+    ],
+    ids=lambda text: text[:50],
+)
+def test_damaged_ranges(text: str) -> None:
+    with pytest.raises(SynqError, match=r"ranges of a network are damaged"):
+        Ranges.from_json(text)
+
+
+def test_ranges_of_another_network() -> None:
+    network, _, inputs = random_case(5, [9, 7, 3], True, Quantization(10))
+    with pytest.raises(SynqError, match="the ranges are of 1 layers, the network has 2"):
+        quantize_network(network, Quantization(10), PCMO, BYTE, inputs, Ranges((1.0,), ()))
 
 
 def test_same_network_same_bytes() -> None:

@@ -9,6 +9,7 @@
 // 1/65536. LIMIT: cycles without any transfer after which it gives up.
 #include "Vsynq_top.h"
 #include "verilated.h"
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -25,6 +26,11 @@ static uint32_t random16() {
     return static_cast<uint32_t>((state * 0x2545F4914F6CDD1Dull) >> 48);
 }
 
+static int fail(const char *what, const char *path) {
+    fprintf(stderr, "cannot %s %s: %s\n", what, path, strerror(errno));
+    return 2;
+}
+
 int main(int argc, char **argv) {
     if (argc < 8) {
         fprintf(stderr, "usage: driver BEATS RESULTS N_RESULTS SEED GAP STALL LIMIT\n");
@@ -37,19 +43,17 @@ int main(int argc, char **argv) {
     const long long limit = atoll(argv[7]);
     std::vector<unsigned char> beats;
     FILE *given = fopen(argv[1], "rb");
-    if (!given) {
-        fprintf(stderr, "cannot read %s\n", argv[1]);
-        return 2;
-    }
+    if (!given)
+        return fail("read", argv[1]);
     unsigned char buffer[65536];
     for (size_t got; (got = fread(buffer, 1, sizeof buffer, given)) > 0;)
         beats.insert(beats.end(), buffer, buffer + got);
+    if (ferror(given))
+        return fail("read", argv[1]);
     fclose(given);
     FILE *results = fopen(argv[2], "wb");
-    if (!results) {
-        fprintf(stderr, "cannot write %s\n", argv[2]);
-        return 2;
-    }
+    if (!results)
+        return fail("write", argv[2]);
 
     VerilatedContext context;
     context.commandArgs(argc, argv);
@@ -94,10 +98,9 @@ int main(int argc, char **argv) {
             for (size_t i = 0; i < data_bytes / 8; i++)
                 keep &= keeps[i];
             const unsigned char last = top.m_axis_tlast;
-            fwrite(&top.m_axis_tdata, data_bytes, 1, results);
-            fwrite(&keep, 1, 1, results);
-            fwrite(&last, 1, 1, results);
-            fwrite(&cycle, 8, 1, results);
+            if (fwrite(&top.m_axis_tdata, data_bytes, 1, results) != 1 || fwrite(&keep, 1, 1, results) != 1 ||
+                fwrite(&last, 1, 1, results) != 1 || fwrite(&cycle, 8, 1, results) != 1)
+                return fail("write", argv[2]);
             answered++;
         }
         clock();
@@ -113,7 +116,10 @@ int main(int argc, char **argv) {
             return 3;
         }
     }
-    fclose(results);
+    if (fclose(results) != 0)
+        return fail("write", argv[2]);
     top.final();
+    if (fflush(nullptr) != 0) // the files of the monitors, which Verilator has opened
+        return fail("write", "what the monitors saw");
     return 0;
 }

@@ -17,7 +17,7 @@ from synq.float_network import FloatNetwork
 from synq.hls import csim
 from synq.hls.design import SIMPLEST, ArrayPlan
 from synq.hls.layout import Layout
-from synq.learn.data import Dataset
+from synq.learn.data.dataset import Dataset
 from synq.network import QuantizedNetwork, first_difference
 from synq.plan import make_plan
 from synq.project.output import write_files

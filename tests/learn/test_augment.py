@@ -8,7 +8,7 @@ import torch
 
 from synq.errors import UsageError
 from synq.learn.augment import Augmentation
-from synq.learn.data import Dataset, with_input_bits
+from synq.learn.data.dataset import Dataset, with_input_bits
 from synq.learn.train import RECIPES, Samples
 
 NOTHING = Augmentation(shift=0, rotation=0, scaling=0, warp=0)

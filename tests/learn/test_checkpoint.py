@@ -168,7 +168,8 @@ def test_equal_networks_make_equal_files_in_any_process(tmp_path: Path) -> None:
     """safetensors itself writes metadata in an order that changes from process to process."""
     script = """if True:
         import sys, pathlib, numpy
-        from synq.checkpoint import FloatNetwork, save_checkpoint
+        from synq.float_network import FloatNetwork
+        from synq.learn.checkpoint import save_checkpoint
         metadata = dict.fromkeys("abcdefgh", "value")
         net = FloatNetwork((numpy.eye(3),), (numpy.ones(3),))
         save_checkpoint(net, pathlib.Path(sys.argv[1]), metadata)
@@ -180,7 +181,7 @@ def test_equal_networks_make_equal_files_in_any_process(tmp_path: Path) -> None:
 
 def test_reading_our_own_file_does_not_import_torch(tmp_path: Path) -> None:
     save_checkpoint(network(4, 3), tmp_path / "net", {})
-    script = "import sys, pathlib; from synq.checkpoint import load_checkpoint as load;"
+    script = "import sys, pathlib; from synq.learn.checkpoint import load_checkpoint as load;"
     script += "load(pathlib.Path(sys.argv[1])); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", script, tmp_path / "net"], check=True)
 
@@ -254,7 +255,7 @@ BAD_TENSORS: dict[str, tuple[Tensors, str]] = {
     ),
     "running statistics": (
         {"fc.weight": torch.ones(3, 4), "bn.running_mean": torch.ones(3)},
-        "'bn.running_mean' .* only fully connected",
+        "'bn.running_mean' belongs to a BatchNorm, which is not folded yet",
     ),
     "stray bias": (
         {"fc1.weight": torch.ones(3, 4), "fc2.bias": torch.ones(3)},
@@ -438,8 +439,8 @@ def test_an_npz_is_not_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:
-    assert "no such file" in refusal(tmp_path / "none.pt")
-    assert "is a folder" in refusal(tmp_path)
+    assert "cannot be read (No such file" in refusal(tmp_path / "none.pt")
+    assert "cannot be read (Is a directory)" in refusal(tmp_path)
     assert "not a regular file" in refusal(Path("/dev/zero"))
 
 
@@ -447,17 +448,17 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
 def test_an_unreadable_file(tmp_path: Path) -> None:
     (tmp_path / "net").write_bytes(b"x")
     (tmp_path / "net").chmod(0)
-    assert "cannot be read: Permission denied" in refusal(tmp_path / "net")
+    assert "cannot be read (Permission denied)" in refusal(tmp_path / "net")
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "net").open("wb") as stream:
+        stream.write(b"PK\x03\x04")
         stream.truncate(checkpoint.MAX_FILE_BYTES + 1)  # sparse: takes no room
     assert "larger than 2 GiB" in refusal(tmp_path / "net")
 
 
-def test_a_zip_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "MAX_FILE_BYTES", 1 << 30)
+def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "net", "w") as archive:
         archive.writestr("net/data.pkl", b"x")
         info = zipfile.ZipInfo("net/data/0")
@@ -466,4 +467,4 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             for _ in range(65):
                 member.write(bytes(16 << 20))
     assert (tmp_path / "net").stat().st_size < 2 << 20
-    assert "unpacks to more than 1 GiB" in refusal(tmp_path / "net")
+    assert "it unpacks from 1.01 MiB to 1.02 GiB, more than 100 times" in refusal(tmp_path / "net")

@@ -9,9 +9,10 @@ import torch
 
 from synq.device import Branch, load_device
 from synq.errors import UsageError
+from synq.fixedpoint import FixedPoint
 from synq.float_network import FloatNetwork
 from synq.learn.augment import Augmentation
-from synq.learn.data import Dataset, with_input_bits
+from synq.learn.data.dataset import Dataset, with_input_bits
 from synq.learn.finetune import _Levels, _Model, finetune, finetuned_network
 from synq.learn.train import FINETUNING, RECIPES, FineTuning, train
 from synq.network import QuantizedNetwork
@@ -134,7 +135,37 @@ def test_deterministic_and_cached(
     second, ranges_cached, cached = finetuned_network(*arguments)
     assert cached and (second.digest, ranges_cached) == (first.digest, ranges)
 
+    # One file, so that weights and ranges of two runs cannot be mixed; and another's is refused.
+    (path,) = (tmp_path / "finetuned").iterdir()
+    content = path.read_bytes()
     monkeypatch.undo()
-    next((tmp_path / "finetuned").glob("*.json")).write_text("{")
-    third, ranges_third, cached = finetuned_network(*arguments)
-    assert not cached and (third.digest, ranges_third) == (first.digest, ranges)
+    other = (trained, few, replace(choice, levels=7), PCMO, quick(), tmp_path, SILENT)
+    finetuned_network(*other)
+    (others,) = set((tmp_path / "finetuned").iterdir()) - {path}
+    for damaged in (content[:-4] + b"\0\0\0\1", content[:100], others.read_bytes()):
+        path.write_bytes(damaged)
+        third, ranges_third, cached = finetuned_network(*arguments)
+        assert not cached and (third.digest, ranges_third) == (first.digest, ranges)
+        assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("samples", [1, 3, 60, 700])
+def test_the_share_of_zeros_asked_for_is_delivered_on_small_data(samples: int) -> None:
+    random = np.random.default_rng(0)
+    few = Dataset(
+        "few",
+        FixedPoint(8, 0, signed=False),
+        random.integers(0, 256, (samples, 16), dtype=np.uint8),
+        random.integers(0, 4, samples),
+        random.integers(0, 256, (10, 16), dtype=np.uint8),
+        random.integers(0, 4, 10),
+        f"{samples} samples",
+    )
+    network = FloatNetwork(
+        (random.normal(size=(16, 12)), random.normal(size=(12, 4))), (None, None)
+    )
+    for epochs in (1, 40):
+        recipe = replace(FINETUNING.recipe, augmentation=None, epochs=epochs)
+        settings = replace(FINETUNING, recipe=recipe).with_sparsity(0.8)
+        _, quantized = tuned_and_quantized(network, few, Quantization(5), settings)
+        assert (quantized.arrays[0].weights == 0).mean() >= 0.8

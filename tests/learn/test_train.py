@@ -20,7 +20,7 @@ from synq.float_network import FloatNetwork
 from synq.learn import train as train_module
 from synq.learn.augment import Augmentation
 from synq.learn.checkpoint import load_checkpoint, save_checkpoint
-from synq.learn.data import Dataset
+from synq.learn.data.dataset import Dataset
 from synq.learn.train import RECIPES, Recipe, hold_out, train, trained_network
 from synq.progress import SILENT
 

@@ -25,7 +25,7 @@ from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint, quantize
 from synq.float_network import FloatNetwork
 from synq.hls import axis
-from synq.learn.data import BYTE_FORMAT, Dataset, with_input_bits
+from synq.learn.data.dataset import BYTE_FORMAT, Dataset, with_input_bits
 from synq.network import QuantizedNetwork
 from synq.project.driver import render_driver
 from synq.project.output import write_files

@@ -62,9 +62,20 @@ def test_nothing_is_there_before_the_end(tmp_path: Path) -> None:
     assert output.is_dir()
 
 
-@pytest.mark.parametrize("error", [RuntimeError, SynqError, KeyboardInterrupt, SystemExit])
-def test_a_failure_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
-    with pytest.raises(error), staged(tmp_path / "a" / "b" / "out", False) as (project, scratch):
+def test_what_a_killed_export_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".synq-1-abcdefgh" / "project").mkdir(parents=True)
+    make(tmp_path / "out")
+    assert names_in(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError(), SynqError("no"), KeyboardInterrupt(), SystemExit()]
+)
+def test_a_failure_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
+    with (
+        pytest.raises(type(error)),
+        staged(tmp_path / "a" / "b" / "out", False) as (project, scratch),
+    ):
         write_files(project, FILES)
         write_files(scratch, FILES)
         raise error
@@ -209,7 +220,9 @@ def test_files_of_others_are_kept_without_force(
 ) -> None:
     change(output)
     before = everything(output.parent)
-    with pytest.raises(UsageError, match=r"holds files that synq did not write .*--force"):
+    with pytest.raises(
+        UsageError, match=r"holds files that synq did not write .* let it be replaced"
+    ):
         make(output)
     assert everything(output.parent) == before
     make(output, force=True)

@@ -14,9 +14,13 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 from synq.errors import SynqError, UsageError, nearest_names
+from synq.files import read_bounded
 from synq.resources import folder
 
 Definition = TypeVar("Definition")
+
+_MAX_BYTES = 1 << 16  # a board takes 1 KiB
+_MAX_LINE = 1000
 
 
 def load_definition(name_or_path: str, folder_name: str, kind: type[Definition]) -> Definition:
@@ -54,11 +58,14 @@ def read_definition(file: Path | Traversable, kind: type[Definition]) -> Definit
     Raises:
         SynqError: the file cannot be read, is not TOML, or breaks a rule; says which field.
     """
+    content = read_bounded(file, _MAX_BYTES) if isinstance(file, Path) else file.read_bytes()
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SynqError(f"{file}: cannot be read ({error.strerror})") from None
-    # tomllib also lets ValueError (bad UTF-8, endless integers) and RecursionError through
+        text = content.decode()
+        # tomllib takes minutes for a key of many parts, a.a.a..., which stands in one line
+        if any(len(line) > _MAX_LINE for line in text.splitlines()):
+            raise ValueError(f"a line is longer than {_MAX_LINE} characters")
+        table = tomllib.loads(text)
+    # tomllib also lets ValueError (endless integers) and RecursionError through
     except (ValueError, RecursionError) as error:
         raise SynqError(f"{file}: not valid TOML: {error}") from None
     try:
@@ -161,4 +168,4 @@ def _key(name: str, hint: Any) -> str:
 
 def _shown_key(key: str) -> str:
     """A key as it is, or quoted where TOML quotes it, which also keeps the message on one line."""
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else reprlib.repr(key)
+    return key if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", key) else reprlib.repr(key)

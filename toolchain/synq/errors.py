@@ -1,16 +1,44 @@
 """Errors a user can act on: one line saying what is wrong, what is allowed, what to do."""
 
+_LONGEST = 2000  # characters of a message; a name in a damaged file may have millions
+
 
 class SynqError(Exception):
-    """A failure the user can understand and mend; the command line exits with 1."""
+    """A failure the user can understand and mend; the command line exits with 1.
+
+    Its message is one line, whatever the names and paths in it hold.
+
+    Attributes:
+        settings: the parameters that it is about, as `table_width`; the command line names their
+            options.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str, settings: tuple[str, ...] = ()) -> None:
+        super().__init__(one_line(message))
+        self.settings = settings
 
 
 class UsageError(SynqError):
     """An argument that cannot be right, whatever the machine; the command line exits with 2."""
 
     exit_code = 2
+
+
+def one_line(text: str) -> str:
+    r"""`text` with what would break a line, or could not be shown, escaped; its end is cut off.
+
+    >>> one_line("a\nb")
+    'a\\nb'
+    """
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}..."
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
 
 
 def nearest_names(given: str, valid: list[str]) -> str:

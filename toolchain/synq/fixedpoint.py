@@ -2,7 +2,7 @@
 
 A raw integer `n` in a format stands for the value `n * 2**-fraction`. Everything here is integer
 arithmetic on int64: nothing is rounded unless a `Rounding` says how (Vitis HLS user guide UG1399,
-"Arbitrary Precision Fixed-Point Data Types").
+"Arbitrary Precision Fixed-Point Data Types"), and nothing overflows but what an `Overflow` says.
 """
 
 from dataclasses import dataclass
@@ -28,12 +28,16 @@ class Overflow(Enum):
     SAT = "AP_SAT"  # clip to the nearest representable value
 
 
+_MOST_FRACTION = 1000  # a step must be a normal float64, which ends at 2**-1022 and 2**1023
+
+
 @dataclass(frozen=True)
 class FixedPoint:
     """A fixed-point format: `width` bits, `integer` of them (with the sign) above the point.
 
     Raises:
-        ValueError: the width is not 1..63, or a signed format has no bit beside its sign.
+        ValueError: the width is not 1..63, a signed format has no bit beside its sign, or the step
+            is beyond a float64.
     """
 
     width: int
@@ -46,6 +50,11 @@ class FixedPoint:
         low = 2 if self.signed else 1
         if not low <= self.width <= 63:
             raise ValueError(f"fixed-point width must be between {low} and 63, got {self.width}")
+        if abs(self.fraction) > _MOST_FRACTION:
+            raise ValueError(
+                f"fixed-point fraction must be between -{_MOST_FRACTION} and {_MOST_FRACTION}, "
+                f"got {self.fraction}"
+            )
 
     @property
     def fraction(self) -> int:
@@ -83,11 +92,20 @@ class FixedPoint:
         }
 
     @staticmethod
-    def from_dict(fields: dict[str, int | bool | str]) -> "FixedPoint":
+    def from_dict(fields: Any) -> "FixedPoint":
+        """The format that `to_dict` has described.
+
+        Raises:
+            ValueError: `fields` is not what `to_dict` gives.
+        """
+        if not isinstance(fields, dict) or {
+            name: type(value) for name, value in fields.items()
+        } != {"width": int, "integer": int, "signed": bool, "rounding": str, "overflow": str}:
+            raise ValueError(f"not a fixed-point format: {str(fields)[:200]}")
         return FixedPoint(
-            width=int(fields["width"]),
-            integer=int(fields["integer"]),
-            signed=bool(fields["signed"]),
+            width=fields["width"],
+            integer=fields["integer"],
+            signed=fields["signed"],
             rounding=Rounding(fields["rounding"]),
             overflow=Overflow(fields["overflow"]),
         )
@@ -102,38 +120,85 @@ def requantize(raw: NDArray[np.int64], fraction: int, target: FixedPoint) -> NDA
     """Assign raw integers with `fraction` fractional bits to `target`: what `ap_fixed =` does.
 
     Args:
-        raw: any shape, int64.
-        fraction: fractional bits of `raw`; may be negative.
+        raw: any shape, integers.
+        fraction: fractional bits of `raw`, any number; may be negative.
         target: the format assigned to, with its rounding and overflow.
 
     Returns:
         Raw integers in `target`, same shape, int64.
+
+    Raises:
+        ValueError: `raw` are no integers, or beyond int64.
     """
+    exact = as_int64(raw)
     shift = fraction - target.fraction
-    if shift <= 0:
-        rounded = raw << -shift
-    elif target.rounding is Rounding.TRN:
-        rounded = raw >> shift
-    elif target.rounding is Rounding.RND:
-        rounded = (raw + (1 << (shift - 1))) >> shift
-    else:  # ties to even: a tie's bias is one less where the kept part is even
-        odd = (raw >> shift) & 1
-        rounded = (raw + ((1 << (shift - 1)) - 1) + odd) >> shift
+    if shift < 0:
+        return _shift_left(exact, -shift, target)
+    rounded = exact if shift == 0 else _shift_right(exact, shift, target.rounding)
     if target.overflow is Overflow.SAT:
         return np.clip(rounded, target.min_raw, target.max_raw)
-    wrapped = rounded & ((1 << target.width) - 1)
-    if target.signed:
-        sign_bit = 1 << (target.width - 1)
-        wrapped = (wrapped ^ sign_bit) - sign_bit
-    return wrapped
+    return _wrap(rounded, target)
+
+
+def _shift_right(raw: NDArray[np.int64], shift: int, rounding: Rounding) -> NDArray[np.int64]:
+    """`raw / 2**shift`, rounded: the floor, and one more where the bits below it say so.
+
+    Below bit 63 all bits are the sign, so a longer shift is one by 63.
+    """
+    floor = raw >> min(shift, 63)
+    if rounding is Rounding.TRN:
+        return floor
+    half: NDArray[np.int64] = raw >> min(shift - 1, 63) & 1  # the bit below the point
+    if rounding is Rounding.RND:
+        return floor + half
+    below: NDArray[np.bool_] = raw & ((1 << min(shift - 1, 63)) - 1) != 0
+    return floor + (half & (below | floor))  # at a tie to even
+
+
+def _shift_left(raw: NDArray[np.int64], shift: int, target: FixedPoint) -> NDArray[np.int64]:
+    """`raw * 2**shift` in `target`; nothing is rounded."""
+    if target.overflow is Overflow.SAT:
+        least, most = -(-target.min_raw >> shift), target.max_raw >> shift  # that do not saturate
+        shifted = np.clip(raw, least, most) << min(shift, 63)
+        return np.where(raw > most, target.max_raw, np.where(raw < least, target.min_raw, shifted))
+    if shift > 63:  # beyond the highest bit of any target
+        return np.zeros_like(raw)
+    return _wrap((raw.view(np.uint64) << np.uint64(shift)).view(np.int64), target)
+
+
+def _wrap(raw: NDArray[np.int64], target: FixedPoint) -> NDArray[np.int64]:
+    """The lowest bits that `target` has."""
+    kept: NDArray[np.int64] = raw & ((1 << target.width) - 1)
+    sign_bit = 1 << (target.width - 1) if target.signed else 0
+    return (kept ^ sign_bit) - sign_bit
+
+
+def as_int64(raw: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """The same integers as int64.
+
+    Raises:
+        ValueError: they are no integers, or one is larger than an int64 holds.
+    """
+    if raw.dtype.kind not in "iu":
+        raise ValueError(f"raw values must be integers, got {raw.dtype}")
+    if raw.dtype == np.uint64 and raw.max(initial=0) > np.iinfo(np.int64).max:
+        raise ValueError(f"raw values must be below 2**63, got {raw.max()}")
+    return raw.astype(np.int64, copy=False)
 
 
 def quantize(values: NDArray[np.floating[Any]], target: FixedPoint) -> NDArray[np.int64]:
     """The raw integers of `target` nearest to real `values` (ties to even), clipped to its range.
 
     This is how real numbers enter the integer world, offline; the hardware never does it.
+
+    Raises:
+        ValueError: a value is NaN.
     """
-    scaled = np.rint(np.asarray(values, dtype=np.float64) * 2.0**target.fraction)
+    real = np.asarray(values, dtype=np.float64)
+    if np.isnan(real).any():
+        raise ValueError("NaN has no nearest integer")
+    with np.errstate(over="ignore"):  # to infinity, which is clipped
+        scaled = np.rint(real * 2.0**target.fraction)
     # float64 may round max_raw up to a power of two, out of the range: never convert from there
     below = scaled < target.max_raw
     raw = np.maximum(np.where(below, scaled, 0), target.min_raw).astype(np.int64)

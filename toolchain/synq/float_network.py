@@ -13,7 +13,7 @@ from synq.errors import SynqError
 MAX_VALUES = 100_000_000  # a thousand times the paper's network; a typo or an attack beyond it
 
 
-_ONLY_DENSE = "only fully connected ReLU networks are supported"
+ONLY_DENSE = "only fully connected ReLU networks are supported"
 
 
 @dataclass(frozen=True, eq=False)  # arrays do not compare to one bool: compare digests
@@ -38,7 +38,7 @@ class FloatNetwork:
         layers = range(1, len(self.weights) + 1)
         weights = tuple(_float32(array) for array in self.weights)
         biases = tuple(None if array is None else _float32(array) for array in self.biases)
-        _check_layers(
+        check_layers(
             weights,
             biases,
             [f"the weight of layer {layer}" for layer in layers],
@@ -96,7 +96,7 @@ def _float32(array: ArrayLike) -> NDArray[np.float32]:
     return copy
 
 
-def _check_layers(
+def check_layers(
     weights: Sequence[NDArray[np.float32]],
     biases: Sequence[NDArray[np.float32] | None],
     weight_names: Sequence[str],
@@ -114,7 +114,7 @@ def _check_layers(
         if layer and weights[layer - 1].shape[1] != weight.shape[0]:
             raise SynqError(
                 f"{name} takes {weight.shape[0]} inputs, but {weight_names[layer - 1]} before it "
-                f"gives {weights[layer - 1].shape[1]} outputs; {_ONLY_DENSE}"
+                f"gives {weights[layer - 1].shape[1]} outputs; {ONLY_DENSE}"
             )
         _check_finite(weight, name)
         if not weight.any():
@@ -134,6 +134,6 @@ def _check_finite(array: NDArray[np.float32], name: str) -> None:
         raise SynqError(f"{name} holds values that are NaN or infinite in float32")
 
 
-def _check_total(values: int) -> None:
+def check_total(values: int) -> None:
     if values > MAX_VALUES:
         raise SynqError(f"holds {values:,} values; at most {MAX_VALUES:,} are supported")

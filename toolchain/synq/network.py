@@ -15,11 +15,19 @@ from numpy.typing import NDArray
 
 from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint, requantize, signed_width
+from synq.npz import Member, read_npz
 
 # Products of integers in floating point are exact while no partial sum needs more bits than the
 # significand has (IEEE 754): then BLAS may add in any order.
 _FLOAT32_EXACT = 1 << 24
 _FLOAT64_EXACT = 1 << 53
+
+# What a file of a network may hold.
+_MAX_HEADER_BYTES = 1 << 20
+_MAX_BYTES = 128 << 20
+_HEADER = Member("u", "bytes", (1, 1))
+_CODES = Member("u", "a matrix of uint8", (2, 2))
+_CODEBOOK = Member("i", "a vector of int64", (1, 1))
 
 
 @dataclass(frozen=True, eq=False)  # comparing arrays is ambiguous; compare digests
@@ -55,23 +63,26 @@ class SynapseArray:
             raise ValueError("codes must be a uint8 matrix with at least one row and one column")
         if self.codebook.ndim != 1 or self.codebook.dtype != np.int64:
             raise ValueError("a codebook must be a vector of int64")
-        if not 1 <= len(self.codebook) <= 256 or np.any(np.diff(self.codebook) <= 0):
+        if not 1 <= len(self.codebook) <= 256 or np.any(self.codebook[1:] <= self.codebook[:-1]):
             raise ValueError("a codebook has 1 to 256 strictly ascending values")
         if self.codes.max() >= len(self.codebook):
             raise ValueError("a code points outside its codebook")
-        if not self.table_format.signed or self.input_format.signed:
-            raise ValueError("tables are signed, inputs unsigned")
+        if not self.table_format.signed or self.table_format.integer != 1:
+            raise ValueError("tables are signed, with one integer bit")
+        if self.input_format.signed:
+            raise ValueError("inputs are unsigned")
         low, high = self.table_format.min_raw, self.table_format.max_raw
         if self.codebook[0] < low or self.codebook[-1] > high:
             raise ValueError("a codebook value does not fit the table format")
         if self.bias_input is not None and not (
-            isinstance(self.bias_input, int) and 0 < self.bias_input <= self.input_format.max_raw
+            type(self.bias_input) is int and 0 < self.bias_input <= self.input_format.max_raw
         ):
             raise ValueError("the bias input does not fit the input format")
         if not 0 < self.scale < math.inf:
             raise ValueError("the scale must be positive and finite")
         if self.table_format.width + self.input_format.width + self.n_rows.bit_length() > 63:
             raise ValueError("the sums may need more than 63 bits")
+        FixedPoint(2, 2 - self._sum_fraction, signed=True)  # whether there is such a format
         for name in ("codes", "codebook"):  # copies, so that nobody else can change them
             copy = np.array(getattr(self, name), order="C")
             copy.setflags(write=False)
@@ -122,24 +133,28 @@ class SynapseArray:
     def accumulator(self) -> FixedPoint:
         """The narrowest format that provably holds every sum: nothing rounds, nothing overflows."""
         width = signed_width(*self.accumulator_range)
-        fraction = self.input_format.fraction + self.table_format.fraction
-        return FixedPoint(width, width - fraction, signed=True)
+        return FixedPoint(width, width - self._sum_fraction, signed=True)
+
+    @property
+    def _sum_fraction(self) -> int:
+        return self.input_format.fraction + self.table_format.fraction
 
     def accumulate(self, inputs: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
         """The exact sums for raw inputs.
 
         Args:
-            inputs: (n_samples, n_in) raw integers in `input_format`.
+            inputs: (n_samples, n_in) raw integers in `input_format`; n_samples may be 0.
 
         Returns:
             (n_samples, n_out) int64 raw integers in `accumulator`.
 
         Raises:
             ValueError: `inputs` has another number of columns.
-            SynqError: the sums need more than 53 bits.
+            SynqError: an input is outside its format, or the sums need more than 53 bits.
         """
         if inputs.ndim != 2 or inputs.shape[1] != self.n_in:
             raise ValueError(f"inputs must be (n_samples, {self.n_in}), got {inputs.shape}")
+        self._check_inputs(inputs)
         low, high = self.accumulator_range
         bound = max(-low, high)
         real: type[np.floating[Any]]
@@ -148,12 +163,27 @@ class SynapseArray:
         elif bound < _FLOAT64_EXACT:
             real = np.float64
         else:
-            raise SynqError("the accumulator needs more than 53 bits: use a smaller --table-width")
+            raise SynqError(
+                "the accumulator needs more than 53 bits: use a smaller table width",
+                settings=("table_width",),
+            )
         sums = inputs.astype(real) @ self.weights[: self.n_in].astype(real)
         exact: NDArray[np.int64] = sums.astype(np.int64)
         if self.bias_input is not None:
             exact += self.weights[-1] * self.bias_input
         return exact
+
+    def _check_inputs(self, inputs: NDArray[np.integer[Any]]) -> None:
+        """Refuse inputs that `accumulator_range` does not speak of."""
+        most = self.input_format.max_raw
+        if inputs.dtype.kind not in "iu":
+            raise SynqError(f"inputs must be integers of 0 to {most}, got {inputs.dtype}")
+        if inputs.size:
+            low, high = int(inputs.min()), int(inputs.max())
+            if low < 0 or high > most:
+                raise SynqError(
+                    f"inputs must be between 0 and {most}, got {low if low < 0 else high}"
+                )
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +202,13 @@ class Trace:
     classes: NDArray[np.int64]
 
     def accuracy(self, labels: NDArray[np.int64]) -> float:
-        """Percent of samples whose class is the label."""
+        """Percent of samples whose class is the label.
+
+        Raises:
+            ValueError: not one label a sample, or no sample.
+        """
+        if labels.shape != self.classes.shape or not labels.size:
+            raise ValueError(f"{labels.shape} labels for {self.classes.shape} samples")
         return float(np.mean(self.classes == labels) * 100)
 
     def stages(self) -> list[tuple[str, NDArray[np.int64]]]:
@@ -248,7 +284,10 @@ class QuantizedNetwork:
         """The integer reference: all sums and activations, exactly.
 
         Args:
-            inputs: (n_samples, n_in) raw integers in `input_format`.
+            inputs: (n_samples, n_in) raw integers in `input_format`; n_samples may be 0.
+
+        Raises:
+            ValueError, SynqError: as `SynapseArray.accumulate`.
         """
         accumulators: list[NDArray[np.int64]] = []
         activations: list[NDArray[np.int64]] = []
@@ -302,31 +341,60 @@ class QuantizedNetwork:
 
     @staticmethod
     def from_npz(path: Path) -> "QuantizedNetwork":
-        """Read what `to_npz` wrote; nothing in the file is executed.
+        """Read what `to_npz` wrote, within bounds; nothing in the file is executed.
 
         Raises:
             SynqError: the file is missing, damaged or not such a network.
         """
+        if not path.exists():
+            raise SynqError(f"{path} is missing: export the project again")
         try:
-            with np.load(path, allow_pickle=False) as parts:
-                header = json.loads(parts["header"].tobytes())
-                arrays = tuple(
-                    SynapseArray(
-                        codes=parts[f"codes_{index}"],
-                        codebook=parts[f"codebook_{index}"],
-                        table_format=FixedPoint.from_dict(fields["table_format"]),
-                        input_format=FixedPoint.from_dict(fields["input_format"]),
-                        bias_input=fields["bias_input"],
-                        scale=float(fields["scale"]),
-                    )
-                    for index, fields in enumerate(header["arrays"])
-                )
-            activations = tuple(FixedPoint.from_dict(fields) for fields in header["activations"])
-            return QuantizedNetwork(arrays, activations)
-        except FileNotFoundError:
-            raise SynqError(f"{path} is missing: export the project again") from None
-        except Exception as error:
-            raise SynqError(f"{path} is not a quantized network: {error}") from error
+            return _read(path)
+        except (SynqError, ValueError, RecursionError) as error:
+            reason = str(error).removeprefix(f"{path}: ")
+            raise SynqError(f"{path} is not a quantized network: {reason}") from None
+
+
+def _read(path: Path) -> QuantizedNetwork:
+    """The network in an `.npz`; see `QuantizedNetwork.from_npz`.
+
+    Raises:
+        SynqError, ValueError, RecursionError: the file cannot be read, or is no network.
+    """
+    text = read_npz(path, {"header": _HEADER}, _MAX_HEADER_BYTES)["header"].tobytes()
+    match json.loads(text):
+        case {"arrays": [*described], "activations": [*activations]}:
+            members: dict[str, Member] = {}
+            for index in range(len(described)):
+                members |= {f"codes_{index}": _CODES, f"codebook_{index}": _CODEBOOK}
+            parts = read_npz(path, members, _MAX_BYTES)
+            return QuantizedNetwork(
+                tuple(
+                    _array(fields, parts[f"codes_{index}"], parts[f"codebook_{index}"])
+                    for index, fields in enumerate(described)
+                ),
+                tuple(FixedPoint.from_dict(fields) for fields in activations),
+            )
+    raise ValueError("its header lists no arrays and activations")
+
+
+def _array(fields: Any, codes: NDArray[np.uint8], codebook: NDArray[np.int64]) -> SynapseArray:
+    match fields:
+        case {
+            "table_format": table_format,
+            "input_format": input_format,
+            "bias_input": int() | None as bias_input,
+            "scale": float(scale),
+        }:
+            return SynapseArray(
+                codes,
+                codebook,
+                FixedPoint.from_dict(table_format),
+                FixedPoint.from_dict(input_format),
+                bias_input,
+                scale,
+            )
+    raise ValueError(f"its header describes no array: {str(fields)[:200]}")
 
 
 def array_unit(array: SynapseArray) -> float:
@@ -337,6 +405,26 @@ def array_unit(array: SynapseArray) -> float:
     """
     full_scale = array.table_format.max_raw * array.table_format.step
     return array.scale / full_scale
+
+
+def require_equal(
+    expected: Trace, got: Sequence[tuple[str, NDArray[np.int64]]], got_name: str
+) -> int:
+    """Refuse stages that differ anywhere from the integer reference; see `first_difference`.
+
+    Returns:
+        How many integers were compared.
+
+    Raises:
+        SynqError: they do, says where first and how many; or there are none to compare.
+    """
+    difference = first_difference(expected, got, got_name)
+    if difference is not None:
+        raise SynqError(f"not bit-exact: {difference}")
+    compared = sum(values.size for _, values in got)
+    if not compared:
+        raise SynqError(f"{got_name} has computed no image: there is nothing to compare")
+    return compared
 
 
 def first_difference(
@@ -350,37 +438,32 @@ def first_difference(
         got_name: what to call that implementation.
 
     Raises:
-        ValueError: `got` lacks a stage or has another shape.
+        ValueError: `got` lacks a stage or has another shape or type.
     """
     differing: list[tuple[int, int, str]] = []
+    mismatches = compared = 0
     stages = expected.stages()
     if [name for name, _ in stages] != [name for name, _ in got]:
         raise ValueError(f"{got_name} reports other stages than the reference")
     for order, ((name, want), (_, have)) in enumerate(zip(stages, got, strict=True)):
         if want.shape != have.shape:
             raise ValueError(f"{got_name} reports {name} as {have.shape}, not {want.shape}")
+        if have.dtype != np.int64:  # integers beside floats are compared rounded
+            raise ValueError(f"{got_name} reports {name} as {have.dtype}, not int64")
+        compared += want.size
         wrong = np.argwhere(want != have)
         if len(wrong):
+            mismatches += len(wrong)
             image, neuron = (int(i) for i in wrong[0])
             where = f"image {image}, {name}, neuron {neuron}"
             values = f"expected {want[image, neuron]}, got {have[image, neuron]}"
             differing.append((image, order, f"{where}: {values}"))
     if not differing:
         return None
-    return f"{got_name} differs from the integer reference at {min(differing)[2]}"
-
-
-def require_equal(
-    expected: Trace, got: Sequence[tuple[str, NDArray[np.int64]]], got_name: str
-) -> None:
-    """Refuse stages that differ anywhere from the integer reference; see `first_difference`.
-
-    Raises:
-        SynqError: they do; says where first.
-    """
-    difference = first_difference(expected, got, got_name)
-    if difference is not None:
-        raise SynqError(f"not bit-exact: {difference}")
+    return (
+        f"{got_name} differs from the integer reference at {min(differing)[2]} "
+        f"({mismatches:,} of {compared:,} integers differ)"
+    )
 
 
 Stages = list[tuple[str, NDArray[np.int64]]]

@@ -1,13 +1,13 @@
 """The planner: which datapath and how many rows a cycle, for a board and a target.
 
-It counts with the model of `estimate.py` and prefers designs within `BUDGET` of every resource of
-the board: beyond, placing and routing get hard (UltraFast Design Methodology, UG949).
+Either back end's search proposes designs, each with an estimate. Those that take at most `BUDGET`
+of every resource of the board come first: beyond, placing and routing get hard (UltraFast Design
+Methodology, UG949).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,27 +19,21 @@ from synq.hls.design import HlsDesign
 from synq.hls.estimate import event_intervals
 from synq.hls.search import hls_designs
 from synq.network import QuantizedNetwork
-from synq.request import BUDGET, Datapath, Request, Target
+from synq.request import BUDGET, Datapath, Flow, Request, Target
 from synq.rtl.cycles import count_cycles
 from synq.rtl.design import RtlDesign
+from synq.rtl.estimate import for_family
 from synq.rtl.search import rtl_designs
-from synq.stream import BEAT_BITS
+from synq.stream import beats_per_image
 
-_ECP5_FACTORS = (2.63, 2.07, 1.11)  # Yosys' LUT4, LUTRAM and FF of one design over its 7-series'
-
-
-class Flow(StrEnum):
-    """A back end: what the core is written in."""
-
-    HLS = "hls"
-    RTL = "rtl"
+Core = TypeVar("Core", bound=HlsDesign | RtlDesign)
 
 
 @dataclass(frozen=True)
-class Design:
+class Candidate(Generic[Core]):
     """A way to build the network, and what it is estimated to take."""
 
-    core: HlsDesign | RtlDesign
+    core: Core
     estimate: Estimate
 
     def share(self, board: Board) -> float:
@@ -48,7 +42,7 @@ class Design:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlanOf(Generic[Core]):
     """The chosen design among its neighbours.
 
     Attributes:
@@ -57,36 +51,46 @@ class Plan:
         stream_cycles: cycles that the input stream needs an image.
     """
 
-    chosen: Design
-    neighbours: tuple[Design, ...]
+    chosen: Candidate[Core]
+    neighbours: tuple[Candidate[Core], ...]
     stream_cycles: int
+
+
+Plan = PlanOf[HlsDesign] | PlanOf[RtlDesign]
 
 
 def make_plan(
     network: QuantizedNetwork, board: Board, request: Request, flow: Flow = Flow.HLS
 ) -> Plan:
-    """Choose a design.
+    """Choose a design of either back end: see `plan_hls` and `plan_rtl`."""
+    plan = plan_hls if flow is Flow.HLS else plan_rtl
+    return plan(network, board, request)
+
+
+def plan_hls(network: QuantizedNetwork, board: Board, request: Request) -> PlanOf[HlsDesign]:
+    """Choose a design of the HLS core.
 
     Raises:
-        UsageError: the back end has no such datapath, or does not know the board.
+        UsageError: HLS has no such datapath, or does not know the board.
         SynqError: nothing fits the board, or not at the asked rate; says what would.
     """
-    stream = stream_cycles(network, request.beat_bits)
-    if flow is Flow.HLS:
-        check_hls(board)
-        if request.datapath is Datapath.UNROLLED:
-            raise UsageError("--datapath unrolled needs --flow rtl")
-        hls = hls_designs(network, board.resources, request)
-        designs = _front((Design(core, estimate) for core, estimate in hls), board)
-    else:
-        rtl = rtl_designs(network, board.resources, request)
-        designs = _front(
-            (Design(core, _for_family(estimate, board)) for core, estimate in rtl), board
-        )
-    chosen = _choose(designs, board, request, flow, stream)
-    at = designs.index(chosen)
-    around = tuple(designs[max(0, at - 2) : at] + designs[at + 1 : at + 3])
-    return Plan(chosen, around, stream)
+    check_hls(board)
+    if request.datapath is Datapath.UNROLLED:
+        raise UsageError("datapath unrolled needs flow rtl", settings=("datapath", "flow"))
+    found = hls_designs(network, board.resources, request)
+    return _plan((Candidate(core, estimate) for core, estimate in found), network, board, request)
+
+
+def plan_rtl(network: QuantizedNetwork, board: Board, request: Request) -> PlanOf[RtlDesign]:
+    """Choose a design of the Verilog core.
+
+    Raises:
+        UsageError: the Verilog has no such datapath.
+        SynqError: nothing fits the board, or not at the asked rate; says what would.
+    """
+    found = rtl_designs(network, board.resources, request)
+    candidates = (Candidate(core, for_family(estimate, board.family)) for core, estimate in found)
+    return _plan(candidates, network, board, request)
 
 
 def check_hls(board: Board) -> None:
@@ -96,95 +100,95 @@ def check_hls(board: Board) -> None:
         UsageError: no HLS tool knows its part.
     """
     if not board.has_hls:
-        raise UsageError(f"no HLS tool knows the {board.part} of {board.name}: use --flow rtl")
+        raise UsageError(
+            f"no HLS tool knows the {board.part} of {board.name}: use flow rtl", settings=("flow",)
+        )
 
 
 def event_cycles(
-    network: QuantizedNetwork, design: Design, inputs: NDArray[np.integer[Any]]
+    network: QuantizedNetwork, core: HlsDesign | RtlDesign, inputs: NDArray[np.integer[Any]]
 ) -> NDArray[np.int64]:
     """(n_samples,) cycles until the next image for each image, where arrays skip zero inputs."""
-    if isinstance(design.core, HlsDesign):
-        return event_intervals(network, design.core.arrays, inputs)
-    return count_cycles(network, design.core, inputs).intervals
+    if isinstance(core, HlsDesign):
+        return event_intervals(network, core.arrays, inputs)
+    return count_cycles(network, core, inputs).intervals
 
 
-def stream_cycles(network: QuantizedNetwork, beat_bits: int = BEAT_BITS) -> int:
-    """Beats that bring an image; no pixel straddles two."""
-    return -(-network.sizes[0] // (beat_bits // network.input_format.width))
-
-
-def _for_family(estimate: Estimate, board: Board) -> Estimate:
-    """The estimate, made for look-up tables of six inputs, for the board's."""
-    if board.family != "ecp5":
-        return estimate
-    used = estimate.resources
-    lut, lutram, ff = (
-        round(count * factor)
-        for count, factor in zip((used.lut, used.lutram, used.ff), _ECP5_FACTORS, strict=True)
-    )
-    return replace(estimate, resources=replace(used, lut=lut, lutram=lutram, ff=ff))
+def _plan(
+    candidates: Iterable[Candidate[Core]],
+    network: QuantizedNetwork,
+    board: Board,
+    request: Request,
+) -> PlanOf[Core]:
+    stream = beats_per_image(network.sizes[0], network.input_format.width, request.beat_bits)
+    front = _front(candidates, board)
+    chosen = _choose(front, board, request, stream)
+    at = front.index(chosen)
+    return PlanOf(chosen, (*front[max(0, at - 2) : at], *front[at + 1 : at + 3]), stream)
 
 
 def _choose(
-    designs: list[Design], board: Board, request: Request, flow: Flow, stream: int
-) -> Design:
-    within = [design for design in designs if design.share(board) <= BUDGET]
-    fitting = within or [design for design in designs if design.share(board) <= 1]
+    front: list[Candidate[Core]], board: Board, request: Request, stream: int
+) -> Candidate[Core]:
+    within = [each for each in front if each.share(board) <= BUDGET]
+    fitting = within or [each for each in front if each.share(board) <= 1]
     if not fitting and request.fixes_rows:  # as asked, though it does not fit; the summary says so
-        fitting = designs
+        fitting = front
     if not fitting:
-        raise SynqError(_what_would_fit(designs, board, flow))
-    smallest = min(fitting, key=lambda design: design.share(board))
-    if request.fps is not None:
-        period = 1e9 / (request.fps * board.clock_ns)
-        enough = [design for design in fitting if design.estimate.interval <= period]
+        raise _does_not_fit(front, board)
+    # The fastest first, and each smaller than all faster ones.
+    if request.target_fps is not None:
+        period = 1e9 / (request.target_fps * board.clock_ns)
+        enough = [each for each in fitting if each.estimate.interval <= period]
         if not enough:
-            best = min(fitting, key=lambda design: design.estimate.interval)
-            fastest = 1e9 / (best.estimate.interval * board.clock_ns)
-            raise SynqError(
-                f"{board.name} reaches {fastest:,.0f} images/s at {1000 / board.clock_ns:g} MHz by "
-                f"our estimate, not {request.fps:,.0f}: lower --target-fps, --input-bits or "
-                "--levels, or take a larger board"
-            )
-        return min(enough, key=lambda design: design.share(board))
+            raise _too_slow(fitting[0], board, request.target_fps)
+        return enough[-1]
     match request.target:
         case Target.AREA:
-            return smallest
+            return fitting[-1]
         case Target.LATENCY:
-            return min(fitting, key=lambda design: (design.estimate.latency, design.share(board)))
+            return min(fitting, key=lambda each: (each.estimate.latency, each.share(board)))
         case Target.THROUGHPUT:
-            cycles = min(max(design.estimate.interval, stream) for design in fitting)
-            return min(
-                (design for design in fitting if design.estimate.interval <= cycles),
-                key=lambda design: design.share(board),
-            )
+            interval = max(fitting[0].estimate.interval, stream)
+            return [each for each in fitting if each.estimate.interval <= interval][-1]
 
 
-def _front(designs: Iterable[Design], board: Board) -> list[Design]:
-    """The designs worth a look, the fastest first: each is smaller than all faster ones."""
-    best: dict[int, Design] = {}
-    for design in designs:
-        key = design.estimate.interval
-        if key not in best or design.share(board) < best[key].share(board):
-            best[key] = design
-    front: list[Design] = []
+def _front(candidates: Iterable[Candidate[Core]], board: Board) -> list[Candidate[Core]]:
+    """Those worth a look, the fastest first: each is smaller than all faster ones."""
+    best: dict[int, Candidate[Core]] = {}
+    for each in candidates:
+        key = each.estimate.interval
+        if key not in best or each.share(board) < best[key].share(board):
+            best[key] = each
+    front: list[Candidate[Core]] = []
     for key in sorted(best):
         if not front or best[key].share(board) < front[-1].share(board):
             front.append(best[key])
     return front
 
 
-def _what_would_fit(designs: list[Design], board: Board, flow: Flow) -> str:
-    smallest = min(designs, key=lambda design: design.share(board))
+def _does_not_fit(front: list[Candidate[Core]], board: Board) -> SynqError:
+    others = [load_board(name) for name in board_names()]
     larger = [
-        name
-        for name in board_names()
-        if load_board(name).has_hls  # others have other look-up tables
-        and any(design.share(load_board(name)) <= BUDGET for design in designs)
+        other.name
+        for other in others
+        if other.has_hls == board.has_hls  # the others' look-up tables are not comparable
+        and any(each.share(other) <= BUDGET for each in front)
     ]
     hint = f"it would fit {', '.join(larger)}" if larger else "no known board is large enough"
-    return (
+    return SynqError(
         f"the network does not fit {board.name}: the smallest design takes "
-        f"{100 * smallest.share(board):.0f} % of a resource by our estimate; {hint}; "
-        "or use fewer --levels or smaller layers"
+        f"{100 * front[-1].share(board):.0f} % of a resource by our estimate; {hint}; "
+        "or use fewer levels or smaller layers",
+        settings=("board", "levels"),
+    )
+
+
+def _too_slow(fastest: Candidate[Core], board: Board, fps: float) -> SynqError:
+    reached = 1e9 / (fastest.estimate.interval * board.clock_ns)
+    return SynqError(
+        f"{board.name} reaches {reached:,.0f} images/s at {1000 / board.clock_ns:g} MHz by our "
+        f"estimate, not {fps:,.0f}: ask for fewer, use fewer input bits or levels, or take a "
+        "larger board",
+        settings=("target_fps", "input_bits", "levels", "board"),
     )

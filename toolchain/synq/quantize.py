@@ -7,9 +7,9 @@ and one code per synapse.
 """
 
 import json
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,12 +83,14 @@ class Quantization:
         if self.count is Count.MAGNITUDE and 2 * self.levels - 1 > _MAX_LEVELS:
             raise UsageError(
                 f"levels must be at most {(_MAX_LEVELS + 1) // 2} when counted over the magnitude "
-                f"(they are mirrored for negative weights), got {self.levels}"
+                f"(they are mirrored for negative weights), got {self.levels}",
+                settings=("levels", "count"),
             )
         if self.method is Method.SAMPLING and self.branch is Branch.UNION:
             raise UsageError(
                 "branch union has no single curve to sample: choose branch ltp or ltd, or another "
-                "method"
+                "method",
+                settings=("method", "branch"),
             )
 
     @property
@@ -102,36 +104,63 @@ class Ranges:
 
     Attributes:
         scales: the weight that normalizes each layer.
-        activations: the format of each hidden activation; None, to choose them by the rule.
+        activations: the format of each hidden activation, one fewer; None, to choose them by the
+            rule.
+
+    Raises:
+        SynqError: a scale is not positive or not finite.
+        ValueError: a scale is no float, a format not unsigned, or there are too many.
     """
 
     scales: tuple[float, ...]
     activations: tuple[FixedPoint, ...] | None
 
+    def __post_init__(self) -> None:
+        if not self.scales or any(type(scale) is not float for scale in self.scales):
+            raise ValueError("scales must be floats, one a layer")
+        for scale in self.scales:
+            if not 0 < scale < math.inf:
+                raise SynqError(
+                    f"the scale of a layer must be positive and finite, got {scale:g}: are all "
+                    "its weights 0?"
+                )
+        if self.activations is not None and (
+            len(self.activations) != len(self.scales) - 1
+            or any(form.signed for form in self.activations)
+        ):
+            raise ValueError("activation formats must be unsigned, one fewer than scales")
+
     def to_json(self) -> str:
         """For a file; `from_json` is its inverse."""
-        formats = [form.to_dict() for form in self.activations or ()]
+        formats = None
+        if self.activations is not None:
+            formats = [form.to_dict() for form in self.activations]
         return json.dumps({"scales": self.scales, "activations": formats})
 
     @staticmethod
-    def from_json(path: Path) -> "Ranges":
+    def from_json(text: str) -> "Ranges":
         """Read what `to_json` gave.
 
         Raises:
-            SynqError: the file is damaged.
+            SynqError: it is damaged.
         """
         try:
-            content = json.loads(path.read_bytes())
-            scales = tuple(float(scale) for scale in content["scales"])
-            activations = tuple(FixedPoint.from_dict(form) for form in content["activations"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SynqError(f"{path} is damaged: {error}") from None
-        return Ranges(scales, activations)
+            match json.loads(text):
+                case {"scales": [*scales], "activations": None}:
+                    return Ranges(tuple(scales), None)
+                case {"scales": [*scales], "activations": [*formats]}:
+                    return Ranges(tuple(scales), tuple(map(FixedPoint.from_dict, formats)))
+            raise ValueError("they are not scales and activations")
+        except (SynqError, ValueError, RecursionError) as error:
+            raise SynqError(f"the ranges of a network are damaged: {error}") from None
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise UsageError(f"{name} must be between {low:g} and {high:g}, got {value:g}")
+        raise UsageError(
+            f"{name} must be between {low:g} and {high:g}, got {value:g}",
+            settings=(name.replace(" ", "_"),),
+        )
 
 
 def uniform_levels(levels: int, count: Count) -> NDArray[np.float64]:
@@ -209,7 +238,8 @@ def encode(
     if len(codebook) > _MAX_LEVELS:
         raise UsageError(
             f"device {device.name} gives {len(codebook)} distinct values, at most {_MAX_LEVELS} "
-            "fit a code: use a smaller --table-width or another --method"
+            "fit a code: use a smaller table width or another method",
+            settings=("table_width", "method"),
         )
     codes = code_of_level[nearest_index(weights, levels)]
     return codes.astype(np.uint8), codebook
@@ -237,8 +267,15 @@ def quantize_network(
         ranges: normalizations and formats that the weights were fine-tuned with.
 
     Raises:
-        SynqError: the inputs do not fit the network's first layer, or a layer's weights vanish.
+        SynqError: the inputs do not fit the network's first layer or their format, there are none,
+            the ranges are another network's, or a layer's weights vanish.
     """
+    if ranges is not None and len(ranges.scales) != len(network.weights):
+        raise SynqError(
+            f"the ranges are of {len(ranges.scales)} layers, the network has {len(network.weights)}"
+        )
+    if not len(training_inputs):
+        raise SynqError("activation formats are chosen on training inputs: there are none")
     if training_inputs.shape[1] != network.sizes[0]:
         raise SynqError(
             f"the network takes {network.sizes[0]} inputs, the data has {training_inputs.shape[1]}"
@@ -288,13 +325,15 @@ def _quantize_layer(
     if scale == 0:
         raise SynqError(
             f"percentile {choice.percentile:g} of a layer's weights is 0: it cannot normalize the "
-            "layer; use a higher --percentile"
+            "layer; use a higher percentile",
+            settings=("percentile",),
         )
     codes, codebook = encode(rows / scale, choice, device)
     if not codebook[codes[: len(weight)]].any():
         raise SynqError(
-            "every weight of a layer becomes 0, next to a much larger bias: use more --levels or a "
-            "lower --percentile"
+            "every weight of a layer becomes 0, next to a much larger bias: use more levels or a "
+            "lower percentile",
+            settings=("levels", "percentile"),
         )
     return SynapseArray(codes, codebook, choice.table_format, input_format, bias_input, scale)
 

@@ -1,4 +1,4 @@
-"""What the user asks of a design, whichever back end makes it."""
+"""What the user asks of a design."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,6 +9,13 @@ from synq.stream import BEAT_BITS
 
 MOST_ROWS = 128  # a cycle
 BUDGET = 0.70  # share of each resource: beyond, placing and routing get hard (UG949)
+
+
+class Flow(StrEnum):
+    """A back end: what the core is written in."""
+
+    HLS = "hls"
+    RTL = "rtl"
 
 
 class Datapath(StrEnum):
@@ -38,8 +45,8 @@ class Request:
     """What the user asks of the design.
 
     Attributes:
-        target: what to aim for, unless `fps` is given.
-        fps: images a second to reach with the smallest design, at the board's clock.
+        target: what to aim for, unless `target_fps` is given.
+        target_fps: images a second to reach with the smallest design, at the board's clock.
         rows: rows a cycle of the first array; chosen without.
         reuse_factor: cycles an image of the first array, from which its rows follow.
         datapath: of every array; chosen without.
@@ -48,7 +55,7 @@ class Request:
     """
 
     target: Target = Target.THROUGHPUT
-    fps: float | None = None
+    target_fps: float | None = None
     rows: int | None = None
     reuse_factor: int | None = None
     datapath: Datapath | None = None
@@ -56,14 +63,24 @@ class Request:
     beat_bits: int = BEAT_BITS
 
     def __post_init__(self) -> None:
-        if self.fps is not None and not 0 < self.fps < float("inf"):
-            raise UsageError(f"--target-fps must be above 0, got {self.fps:g}")
+        if self.target_fps is not None and not 0 < self.target_fps < float("inf"):
+            raise UsageError(
+                f"target fps must be above 0, got {self.target_fps:g}", settings=("target_fps",)
+            )
         if self.rows is not None and not 1 <= self.rows <= MOST_ROWS:
-            raise UsageError(f"--rows must be between 1 and {MOST_ROWS}, got {self.rows}")
+            raise UsageError(
+                f"rows must be between 1 and {MOST_ROWS}, got {self.rows}", settings=("rows",)
+            )
         if self.reuse_factor is not None and self.reuse_factor < 1:
-            raise UsageError(f"--reuse-factor must be at least 1, got {self.reuse_factor}")
-        if self.beat_bits < 64 or self.beat_bits % 64:
-            raise UsageError(f"--beat-bits must be a multiple of 64, got {self.beat_bits}")
+            raise UsageError(
+                f"reuse factor must be at least 1, got {self.reuse_factor}",
+                settings=("reuse_factor",),
+            )
+        if self.beat_bits < BEAT_BITS or self.beat_bits % BEAT_BITS:
+            raise UsageError(
+                f"beat bits must be a multiple of {BEAT_BITS}, got {self.beat_bits}",
+                settings=("beat_bits",),
+            )
 
     @property
     def fixes_rows(self) -> bool:

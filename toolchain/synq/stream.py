@@ -10,13 +10,9 @@ from synq.errors import SynqError
 from synq.network import QuantizedNetwork
 
 BEAT_BITS = 64
-
-
 LOGIT_BITS = 32
 
-
 _KEEP_ALL = 0xFF
-
 
 # A beat in the test bench's files.
 _RECORD = np.dtype([("data", "<u8"), ("keep", "u1"), ("last", "u1")])
@@ -47,18 +43,25 @@ def check_logits(network: QuantizedNetwork) -> None:
     if width > LOGIT_BITS:
         raise SynqError(
             f"the outputs have {width} bits, the stream carries at most {LOGIT_BITS}: "
-            "use a smaller --table-width or --activation-bits"
+            "use a smaller table width or fewer activation bits",
+            settings=("table_width", "activation_bits"),
         )
 
 
-def pixels_per_beat(bits: int) -> int:
-    """Pixels of `bits` bits in one input beat; none straddles two beats."""
-    return BEAT_BITS // bits
+def pixels_per_beat(bits: int, beat_bits: int = BEAT_BITS) -> int:
+    """Pixels of `bits` bits in one input beat; none straddles two beats.
+
+    Raises:
+        ValueError: not even one does.
+    """
+    if not 1 <= bits <= beat_bits:
+        raise ValueError(f"a beat holds pixels of 1 to {beat_bits} bits, got {bits}")
+    return beat_bits // bits
 
 
-def beats_per_image(n_in: int, bits: int) -> int:
+def beats_per_image(n_in: int, bits: int, beat_bits: int = BEAT_BITS) -> int:
     """Input beats of one image of `n_in` pixels of `bits` bits."""
-    return -(-n_in // pixels_per_beat(bits))
+    return -(-n_in // pixels_per_beat(bits, beat_bits))
 
 
 def beats_per_result(n_out: int) -> int:
@@ -76,19 +79,21 @@ def pack_images(inputs: NDArray[np.integer[Any]], bits: int) -> NDArray[np.uint6
         (n_samples, beats_per_image) uint64.
 
     Raises:
-        ValueError: a pixel does not fit `bits` bits.
+        ValueError: a pixel is no integer, or does not fit `bits` bits.
     """
+    lanes = pixels_per_beat(bits)
+    if inputs.dtype.kind not in "iu":
+        raise ValueError(f"pixels must be integers, got {inputs.dtype}")
     if inputs.size and not 0 <= int(inputs.min()) <= int(inputs.max()) < 1 << bits:
         raise ValueError(
             f"pixels must be of 0 to {(1 << bits) - 1}, got {inputs.min()} to {inputs.max()}"
         )
-    lanes = pixels_per_beat(bits)
     n_samples, n_in = inputs.shape
-    padded = np.zeros((n_samples, beats_per_image(n_in, bits) * lanes), dtype=np.uint8)
+    padded = np.zeros((n_samples, beats_per_image(n_in, bits) * lanes), dtype=np.uint64)
     padded[:, :n_in] = inputs
     beats = np.zeros((n_samples, beats_per_image(n_in, bits)), dtype=np.uint64)
     for lane in range(lanes):
-        beats |= padded[:, lane::lanes].astype(np.uint64) << np.uint64(lane * bits)
+        beats |= padded[:, lane::lanes] << np.uint64(lane * bits)
     return beats
 
 
@@ -115,7 +120,15 @@ def pack_results(
 
     Returns:
         (n_samples, beats_per_result) uint64.
+
+    Raises:
+        ValueError: a logit does not fit.
     """
+    half = 1 << (LOGIT_BITS - 1)
+    if logits.size and not -half <= int(logits.min()) <= int(logits.max()) < half:
+        raise ValueError(
+            f"logits must be of {-half} to {half - 1}, got {logits.min()} to {logits.max()}"
+        )
     n_samples, n_out = logits.shape
     halves = np.zeros((n_samples, 2 * beats_per_result(n_out)), dtype="<i4")
     halves[:, :n_out] = logits

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from synq.cli import boards, devices, export, plan, quantize, report, sweep, synth, train, verify
-from synq.errors import UsageError, nearest_names
+from synq.errors import SynqError, UsageError, nearest_names
 
 app = typer.Typer(
     name="synq",
@@ -44,6 +44,17 @@ def invoke(name: str) -> None:
         raise UsageError(_one_line(error)) from error
     if code == 130:  # what Typer makes of a Ctrl-C
         raise KeyboardInterrupt
+
+
+def options_of(error: SynqError, name: str) -> str:
+    """The options of the running command that set what an error is about: " (--rows)" or ""."""
+    command = typer.main.get_command(export_app if name == "synq-export" else app)
+    if isinstance(command, typer.core.TyperGroup):
+        command = command.commands.get(sys.argv[1], command)
+    known = {option for parameter in command.params for option in parameter.opts}
+    options = [f"--{setting.replace('_', '-')}" for setting in error.settings]
+    named = ", ".join(option for option in options if option in known)
+    return f" ({named})" if named else ""
 
 
 def _one_line(error: typer.TyperException) -> str:

@@ -1,15 +1,13 @@
 """Ctrl-C and its relatives: one orderly way out that leaves no process behind."""
 
-import os
 import signal
 import time
-from contextlib import suppress
-from pathlib import Path
 from types import FrameType
+
+from synq.process import end_all
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CLEANING_UP = 5.0  # seconds in which a second Ctrl-C changes nothing
-_TO_END = 1.0  # seconds for a compiler to remove its temporary files
 
 
 class Interrupts:
@@ -31,36 +29,5 @@ class Interrupts:
         if time.monotonic() - self._last < _CLEANING_UP:
             return
         self._last, self.happened = time.monotonic(), True
-        end_children()
+        end_all()
         raise KeyboardInterrupt
-
-
-def end_children() -> None:
-    """End every process below this one.
-
-    hls4ml starts its compiler through two shells; once the first is gone, the rest would be out of
-    reach. Where there is no /proc they are left to finish.
-    """
-    start = time.monotonic()
-    while (living := _descendants(os.getpid())) and time.monotonic() < start + 2 * _TO_END:
-        late = time.monotonic() > start + _TO_END
-        # The last first: g++ removes its temporary files, which a cc1plus alive would make anew.
-        for child in reversed(living):
-            with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL if late else signal.SIGTERM)
-        time.sleep(0.01)
-
-
-def _descendants(ancestor: int) -> list[int]:
-    """The living processes below `ancestor`, parents first."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            # "12 (a name) S 7 ...": process, state, parent; the name may hold anything
-            state, parent = stat.read_text(errors="replace").rpartition(")")[2].split()[:2]
-            if state != "Z":
-                children.setdefault(int(parent), []).append(int(stat.parent.name))
-    found = [ancestor]
-    for process in found:
-        found += children.get(process, [])
-    return found[1:]

@@ -9,9 +9,8 @@ from synq.errors import UsageError
 
 if TYPE_CHECKING:
     from synq.learn.prepare import Source
-    from synq.plan import Flow
     from synq.quantize import Quantization
-    from synq.request import Request
+    from synq.request import Flow, Request
 
 _DESIGN = "Design of the synapse arrays"
 _NETWORK = "Network and data"
@@ -268,7 +267,7 @@ def flows(text: str) -> tuple["Flow", ...]:
     Raises:
         UsageError: one is unknown, or named twice.
     """
-    from synq.plan import Flow
+    from synq.request import Flow
 
     names = [name.strip() for name in text.split(",")]
     known = [flow.value for flow in Flow]
@@ -295,8 +294,7 @@ def design(
     Raises:
         UsageError: a value is out of range, or two exclude each other.
     """
-    from synq.plan import Flow
-    from synq.request import Datapath, Request, Target
+    from synq.request import Datapath, Flow, Request, Target
 
     if sum(option is not None for option in (target_fps, rows, reuse_factor)) > 1:
         raise UsageError("--target-fps, --rows and --reuse-factor exclude one another")

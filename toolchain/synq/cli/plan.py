@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from synq.board import Board
     from synq.hls.design import ArrayPlan
-    from synq.plan import Design, Flow, Plan
+    from synq.plan import Candidate, Plan
+    from synq.request import Flow
     from synq.rtl.design import RtlArray
 
 
@@ -75,7 +76,9 @@ def plan(
     inputs = prepared.dataset.test_inputs
     content: dict[str, Any] = {"board": chosen_board.name}
     for each, result in plans.items():
-        cycles = event_cycles(prepared.network, result.chosen, inputs) if event_driven else None
+        cycles = (
+            event_cycles(prepared.network, result.chosen.core, inputs) if event_driven else None
+        )
         if as_json:
             content[each.value] = _json(result, cycles)
             continue
@@ -102,7 +105,7 @@ def _json(plan: "Plan", cycles: "NDArray[np.int64] | None") -> dict[str, Any]:
     return content
 
 
-def design_json(design: "Design") -> dict[str, Any]:
+def design_json(design: "Candidate[Any]") -> dict[str, Any]:
     """One design for machines; all numbers are estimates."""
     from dataclasses import asdict
 
@@ -163,10 +166,10 @@ def print_plan(plan: "Plan", board: "Board", flow: "Flow") -> None:
         )
 
 
-def _design_row(design: "Design", plan: "Plan", board: "Board") -> list[str]:
+def _design_row(design: "Candidate[Any]", plan: "Plan", board: "Board") -> list[str]:
     estimated = design.estimate
     return [
-        "chosen" if design is plan.chosen else "",
+        "chosen" if design == plan.chosen else "",
         f"{estimated.interval}",
         f"{1e9 / (estimated.interval * board.clock_ns):,.0f}",
         f"{estimated.latency}",

@@ -48,7 +48,7 @@ def quantize(
     )
     source = options.source(recipe, seed, bias, checkpoint, data, data_dir, finetune, sparsity)
     options.check_output_file(output)
-    from synq.cache import atomic_write
+    from synq.files import atomic_write
     from synq.learn.prepare import Stopwatch, prepare
 
     watch = Stopwatch()

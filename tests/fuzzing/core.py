@@ -1,0 +1,133 @@
+"""Files of an exported project: its network, its test vectors, its manifest."""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fuzzing.kind import JSON, ZIP, Kind, change_json, mutated, within_zip
+from strategies import BYTE, synapse_array
+from synq.board import load_board
+from synq.cost import Estimate
+from synq.errors import SynqError
+from synq.fixedpoint import FixedPoint, Overflow, Rounding
+from synq.network import QuantizedNetwork
+from synq.plan import make_plan
+from synq.progress import SILENT
+from synq.project.manifest import MANIFEST, read_manifest
+from synq.project.output import check_replaceable
+from synq.request import Flow, Request
+from synq.rtl.back_end import read_design
+from synq.synth.comparison import find_reference
+from synq.synth.open_synthesis import run_open
+from synq.synth.run import run_stage
+from synq.verify import read_vectors, verify
+
+_HIDDEN = FixedPoint(8, 2, False, Rounding.RND_CONV, Overflow.SAT)
+
+
+@cache
+def _networks() -> tuple[QuantizedNetwork, ...]:
+    """One array; two; three with biases."""
+    rng = np.random.default_rng(0)
+    one = synapse_array(rng, 6, 3)
+    two = (synapse_array(rng, 12, 5), synapse_array(rng, 5, 3, levels=5, input_format=_HIDDEN))
+    three = tuple(
+        synapse_array(rng, n, 7, table_width=12, input_format=form, bias=True)
+        for n, form in ((20, BYTE), (7, _HIDDEN), (7, _HIDDEN))
+    )
+    return (
+        QuantizedNetwork((one,), ()),
+        QuantizedNetwork(two, (_HIDDEN,)),
+        QuantizedNetwork(three, (_HIDDEN, _HIDDEN)),
+    )
+
+
+def read_network(path: Path) -> None:
+    network = QuantizedNetwork.from_npz(path)
+    trace = network.run(np.zeros((2, network.sizes[0]), dtype=np.uint8))
+    assert trace.table().shape[0] == 2 and network.digest
+
+
+def read_inputs(path: Path) -> None:
+    network = _networks()[1]
+    inputs, labels = read_vectors(path, network)
+    assert network.run(inputs).accuracy(labels) >= 0
+
+
+def _vectors() -> bytes:
+    rng = np.random.default_rng(1)
+    buffer = io.BytesIO()
+    inputs = rng.integers(0, 256, (30, 12), dtype=np.uint8)
+    np.savez(buffer, inputs=inputs, labels=rng.integers(0, 3, 30))
+    return buffer.getvalue()
+
+
+def _manifest(files: dict[str, str]) -> bytes:
+    network = _networks()[1]
+    board = load_board("pynq-z2")
+    plans = {flow: make_plan(network, board, Request(), flow).chosen for flow in Flow}
+    content = {
+        "format": "synq-project-1",
+        "flows": [flow.value for flow in plans],
+        "configuration": {"board": board.name, "part": board.part, "clock_ns": board.clock_ns},
+        "accuracy": {"software": 96.5, "csim": 95.0, "rtl": 95.0},
+        "network": {"digest": network.digest},
+        "designs": {
+            flow.value: {**asdict(plan.core), "estimate": asdict(plan.estimate)}
+            for flow, plan in plans.items()
+        },
+        "files": files,
+    }
+    return json.dumps(content, indent=2).encode()
+
+
+def read_everywhere(path: Path) -> None:
+    """Give a manifest to all that read one: a project's folder is refused by most, being empty."""
+    root = path.parent
+    manifest = read_manifest(root)
+
+    def reference() -> None:
+        for flow in Flow:
+            estimate = find_reference(root / "x.rpt", root, None, flow.value).estimate
+            assert estimate is None or isinstance(estimate, Estimate)
+
+    readers: list[Callable[[], Any]] = [
+        reference,
+        lambda: read_design(manifest),
+        lambda: verify(root, SILENT),
+        lambda: run_open(root, 1, SILENT),
+        lambda: run_stage(root, "bitstream", None, 1, SILENT),
+        lambda: check_replaceable(root, force=False),
+    ]
+    refusals: list[SynqError] = []
+    for read in readers:
+        try:
+            read()
+        except SynqError as error:
+            refusals.append(error)
+    if refusals:
+        raise max(refusals, key=lambda refusal: len(str(refusal)))  # the longest is the least clear
+
+
+KINDS = {
+    "network.npz": Kind(
+        "network.npz",
+        mutated(
+            [network.to_npz() for network in _networks()],
+            (*ZIP, within_zip((change_json,)), within_zip((change_json,))),
+        ),
+        read_network,
+    ),
+    "vectors.npz": Kind("vectors.npz", mutated([_vectors()], ZIP), read_inputs),
+    "manifest.json": Kind(
+        MANIFEST,
+        mutated([_manifest({}), _manifest({"network.npz": "0" * 64, "rtl/a.v": "1" * 64})], JSON),
+        read_everywhere,
+    ),
+}

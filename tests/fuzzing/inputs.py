@@ -1,0 +1,132 @@
+"""Files that a user trains, quantizes and describes a device with."""
+
+import gzip
+import hashlib
+import io
+import random
+import zipfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fuzzing.kind import BINARY, JSON, TEXT, ZIP, Kind, change_json, mutated
+from synq.device import Branch, load_device
+from synq.float_network import FloatNetwork
+from synq.learn.checkpoint import checkpoint_bytes, load_checkpoint
+from synq.learn.data import mnist
+from synq.learn.data.idx import IdxFile, encode_idx
+from synq.learn.data.npz import load_npz
+from synq.resources import folder
+
+_LABELS = encode_idx(np.arange(500, dtype=np.uint8))
+_IDX = IdxFile("labels-idx1-ubyte", (500,), hashlib.sha256(_LABELS).hexdigest())
+
+
+def read_idx(path: Path) -> None:
+    assert mnist._read_given(path.parent, _IDX) == _LABELS
+
+
+def read_arrays(path: Path) -> None:
+    dataset = load_npz(path)
+    assert dataset.train_inputs.ndim == dataset.test_inputs.ndim == 2
+    assert len(dataset.test_labels) == len(dataset.test_inputs)
+
+
+def read_network(path: Path) -> None:
+    network = load_checkpoint(path)
+    assert network.logits(np.zeros((1, network.sizes[0]))).shape == (1, network.sizes[-1])
+
+
+def read_device(path: Path) -> None:
+    assert (np.diff(load_device(str(path)).reference_values(Branch.LTP)) > 0).all()
+
+
+@cache
+def _arrays() -> tuple[bytes, ...]:
+    """Bytes, and real numbers in Fortran's order; compressed and not."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (20, 4, 4), dtype=np.uint8)
+    labels = np.arange(20) % 3
+    contents = []
+    for save, given in (
+        (np.savez_compressed, images),
+        (np.savez, np.asfortranarray(images / np.float32(255))),
+    ):
+        stream = io.BytesIO()
+        save(stream, x_train=given, y_train=labels, x_test=given[:5], y_test=labels[:5, None])
+        contents.append(stream.getvalue())
+    return tuple(contents)
+
+
+def _state() -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.ReLU(), torch.nn.Linear(4, 3))
+    return dict(model.state_dict())
+
+
+def _saved(content: Any, zipped: bool) -> bytes:
+    stream = io.BytesIO()
+    torch.save(content, stream, _use_new_zipfile_serialization=zipped)
+    return stream.getvalue()
+
+
+def _safetensors() -> tuple[bytes, ...]:
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(6, 4)), rng.normal(size=(4, 3))
+    networks = (FloatNetwork((first, second), (None, np.ones(3))), FloatNetwork((first,), (None,)))
+    return tuple(checkpoint_bytes(network, {"recipe": "none"}) for network in networks)
+
+
+def _change_header(rng: random.Random, content: bytes) -> bytes:
+    """The header of a safetensors file is other, and its length again right."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    changed = rng.choice((*JSON, change_json, change_json))(rng, content[8:end])
+    return len(changed).to_bytes(8, "little") + changed + content[end:]
+
+
+def _change_pickle(rng: random.Random, content: bytes) -> bytes:
+    """The program in a torch archive is other; its members stay as torch writes them."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+    except Exception:  # damaged, in as many ways as there are exceptions
+        return content
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for name, member in members.items():
+            changed = rng.choice(BINARY)(rng, member) if name.endswith("data.pkl") else member
+            archive.writestr(zipfile.ZipInfo(name), changed)
+    return written.getvalue()
+
+
+def _devices() -> tuple[bytes, ...]:
+    shipped = sorted(folder("devices").iterdir(), key=lambda file: file.name)
+    return tuple(file.read_bytes() for file in shipped)
+
+
+KINDS = {
+    "MNIST (IDX)": Kind(
+        _IDX.name, mutated([_LABELS, gzip.compress(_LABELS, mtime=0)], BINARY), read_idx
+    ),
+    "data.npz": Kind("data.npz", mutated(_arrays(), ZIP), read_arrays),
+    "checkpoint.safetensors": Kind(
+        "net.safetensors",
+        mutated(_safetensors(), (*BINARY, *(_change_header,) * len(BINARY))),
+        read_network,
+    ),
+    "checkpoint.pt": Kind(
+        "net.pt",
+        mutated(
+            [_saved(_state(), True), _saved({"state_dict": _state(), "epoch": 3}, True)],
+            (*ZIP, *(_change_pickle,) * len(ZIP)),
+        ),
+        read_network,
+    ),
+    "checkpoint.pt (legacy)": Kind(
+        "net.pt", mutated([_saved(_state(), False)], BINARY), read_network
+    ),
+    "device.toml": Kind("mine.toml", mutated(_devices(), TEXT), read_device),
+}

@@ -1,0 +1,15 @@
+"""A sample of what `benchmarks/fuzz.py` does by the thousand."""
+
+from pathlib import Path
+
+import pytest
+
+from fuzzing.inputs import KINDS
+from fuzzing.probe import probe
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_damaged_files_are_read_or_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    counts = probe(name, KINDS[name], seed=1, count=200, folder=tmp_path)
+    assert counts.good, counts
+    assert counts.accepted and counts.refused

@@ -1,0 +1,1 @@
+"""Datasets: MNIST from wherever it is to be had, and the user's own arrays."""

