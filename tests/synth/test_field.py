@@ -195,7 +195,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "loop.rpt").symlink_to("loop.rpt")
     (tmp_path / "up").symlink_to(tmp_path)
     for name in ("pipe.rpt", "zero.rpt", "folder.rpt"):
-        with pytest.raises(SynqError, match="not a regular file|Is a directory"):
+        with pytest.raises(SynqError, match=r"not a regular file|Is a directory"):
             read_report(tmp_path / name)
     with pytest.raises(SynqError, match="cannot be read"):
         read_reports(tmp_path / "loop.rpt")
