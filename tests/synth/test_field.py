@@ -195,7 +195,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "loop.rpt").symlink_to("loop.rpt")
     (tmp_path / "up").symlink_to(tmp_path)
     for name in ("pipe.rpt", "zero.rpt", "folder.rpt"):
-        with pytest.raises(SynqError, match="is not a file"):
+        with pytest.raises(SynqError, match=r"not a regular file|Is a directory"):
             read_report(tmp_path / name)
     with pytest.raises(SynqError, match="cannot be read"):
         read_reports(tmp_path / "loop.rpt")
@@ -231,7 +231,7 @@ def test_too_many_bytes_are_not_all_read(tmp_path: Path, monkeypatch: pytest.Mon
         shutil.copy(COSIM, tmp_path / f"{number}.rpt")
     assert len(find_reports(tmp_path)) == 1  # they say the same
     shutil.copy(COSIM, tmp_path / "3.rpt")
-    with pytest.raises(SynqError, match="MB of reports; give a folder further down"):
+    with pytest.raises(SynqError, match="of reports; give a folder further down"):
         find_reports(tmp_path)
 
 

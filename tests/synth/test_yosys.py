@@ -189,7 +189,9 @@ def test_a_missing_yosys_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_time_limit(needed: None, tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", "pynq-z2")
     result = synq("synth", project, "--tool", "yosys", "--timeout", "0.005")
-    assert_refused(result, 1, "Yosys was not done within 0.005 minutes and was ended; see", "time")
+    assert_refused(
+        result, 1, "Yosys was not done within 0.005 minutes and was ended; see", "(--timeout)"
+    )
 
 
 def test_an_interrupt_leaves_the_log_and_no_process(needed: None, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def read_files(root: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
     Raises:
         SynqError: one is missing, has changed or was added; names it.
     """
-    found = _problems(root, manifest)
+    found = not_as_listed(root, manifest)
     contents: dict[str, bytes] = {}
     if not found:
         for name, digest in manifest["files"].items():
@@ -82,10 +82,10 @@ def changed_files(root: Path, manifest: Mapping[str, Any]) -> list[str]:
         for name, digest in listed.items()
         if name in present and present[name] != digest
     ]
-    return [*_problems(root, manifest), *changed]
+    return [*not_as_listed(root, manifest), *changed]
 
 
-def _problems(root: Path, manifest: Mapping[str, Any]) -> list[str]:
+def not_as_listed(root: Path, manifest: Mapping[str, Any]) -> list[str]:
     """What is missing or was added; the tools' products are not."""
     present, listed = _names(root), manifest["files"]
     links = [f"{name} has changed" for name in listed if (root / name).is_symlink()]
