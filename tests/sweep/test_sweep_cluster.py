@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from interrupted import COMMAND, listening, small_network
 
 from sweeps import BIN, Here, Hook, points_of, until, without_seconds
 from synq.errors import SynqError
@@ -114,3 +115,36 @@ def test_a_lost_scheduler_leaves_what_is_finished(small: Materials, tmp_path: Pa
         assert 10 <= len(results.known) < len(points)
     errors = {outcome.error for outcome in outcomes if outcome.result is None}
     assert errors == {"the scheduler has dropped it; run the sweep again"}
+
+
+def test_an_interrupt_leaves_the_cluster_as_it_was(small: Materials, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    network = small_network(tmp_path)
+    results = tmp_path / "out" / "results.jsonl"
+    arguments = ["--levels", "2:256", "--methods", "proposed,sampling,uniform", *network]
+    with cluster(tmp_path) as running:
+        process = subprocess.Popen(
+            [COMMAND, "sweep", *arguments, "--output", results.parent]
+            + ["--scheduler", running.address],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=listening,
+        )
+        until(lambda: results.exists() and results.read_bytes().count(b"\n") >= 5, 60, "result")
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+        kept = results.read_bytes().count(b"\n")
+        assert (process.returncode, output) == (130, ""), errors
+        assert errors.startswith(f"synq: error: interrupted; {kept} of 765 points are kept")
+        assert errors.count("\n") == 1
+
+        with distributed.Client(running.address, timeout=30, set_as_default=False) as client:
+            until(lambda: not any(client.processing().values()), 30, "idle worker")
+            assert set(client.run(_installed).values()) == {0}
+
+
+def _installed() -> int:
+    from synq.sweep.cluster import installed_materials
+
+    return len(installed_materials)

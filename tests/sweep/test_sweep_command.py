@@ -1,6 +1,7 @@
 """`synq sweep`."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from sweeps import BIN
 from synq.float_network import FloatNetwork
 from synq.learn.checkpoint import save_checkpoint
 from synq.sweep.evaluation import Materials
+from synq.sweep.results import open_results
 
 
 def run(*arguments: str, **settings: object) -> "subprocess.CompletedProcess[str]":
@@ -97,6 +99,18 @@ def test_a_wrong_argument_is_one_line(
     assert result.stderr.count("\n") == 1
     for word in words:
         assert word in result.stderr
+
+
+def test_two_sweeps_into_one_folder(user: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "out" / "results.jsonl"
+    with open_results(path):
+        second = run("--levels", "5", *user)
+    assert (second.returncode, second.stdout) == (1, "")
+    assert second.stderr == (
+        f"synq: error: another sweep (process {os.getpid()}) is writing {path}: "
+        "wait for its end, end it, or choose another folder\n"
+    )
+    assert run("--levels", "5", *user).returncode == 0
 
 
 def test_no_scheduler_is_one_line(user: list[str]) -> None:
