@@ -124,8 +124,15 @@ def test_an_interrupt_leaves_the_cluster_as_it_was(small: Materials, tmp_path: P
     arguments = ["--levels", "2:256", "--methods", "proposed,sampling,uniform", *network]
     with cluster(tmp_path) as running:
         process = subprocess.Popen(
-            [COMMAND, "sweep", *arguments, "--output", results.parent]
-            + ["--scheduler", running.address],
+            [
+                COMMAND,
+                "sweep",
+                *arguments,
+                "--output",
+                results.parent,
+                "--scheduler",
+                running.address,
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
