@@ -491,7 +491,7 @@ void synapse_array(data_T data[CONFIG_T::n_in], res_T res[CONFIG_T::n_out],
                                                                                                         values);
 }
 
-// io_stream: the inputs arrive in packs of data_T::size, the outputs leave in one pack.
+// io_stream: the inputs arrive in packs of data_T::size, the outputs leave in packs of res_T::size.
 template <class data_T, class res_T, typename CONFIG_T>
 void synapse_array(hls::stream<data_T> &data_stream, hls::stream<res_T> &res_stream,
                    const unsigned codes[CONFIG_T::parallel_rows][CONFIG_T::n_blocks][CONFIG_T::n_words],
@@ -500,7 +500,7 @@ void synapse_array(hls::stream<data_T> &data_stream, hls::stream<res_T> &res_str
     // Registers: a block's rows are read in the same cycle.
     #pragma HLS ARRAY_PARTITION variable=data complete
     typename res_T::value_type res[CONFIG_T::n_out];
-    // Registers: all outputs leave in one pack.
+    // Registers: all outputs of a pack leave in the same cycle.
     #pragma HLS ARRAY_PARTITION variable=res complete
 
 ReadPacks:
@@ -517,13 +517,18 @@ ReadPacks:
 
     synapse_array<typename data_T::value_type, typename res_T::value_type, CONFIG_T>(data, res, codes, values);
 
-    res_T outputs;
-WritePack:
-    for (unsigned i = 0; i < res_T::size; i++) {
-        #pragma HLS UNROLL
-        outputs[i] = res[i];
+WritePacks:
+    for (unsigned pack = 0; pack < CONFIG_T::n_out / res_T::size; pack++) {
+        // One pack a cycle.
+        #pragma HLS PIPELINE II=1
+        res_T outputs;
+    WritePack:
+        for (unsigned i = 0; i < res_T::size; i++) {
+            #pragma HLS UNROLL
+            outputs[i] = res[pack * res_T::size + i];
+        }
+        res_stream.write(outputs);
     }
-    res_stream.write(outputs);
 }
 
 } // namespace nnet

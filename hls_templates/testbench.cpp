@@ -1,16 +1,19 @@
-// Test bench on raw integers: what it reads and prints has no decimal point, so nothing is rounded.
+// Test bench on raw integers: what it reads and writes has no decimal point, so nothing is rounded.
 //
-//   testbench [INPUTS [RESULTS]]
+//   testbench [INPUTS RESULTS]
 //
-// INPUTS: one line an image, the raw inputs. RESULTS: one line an image, every stage below in
-// order, then the class. Without arguments it runs on tb_data/inputs.txt and compares with
-// tb_data/expected.txt, as csim_design and cosim_design do; it returns 1 on a difference, and
-// logs only outputs and class, since RTL has no hidden stages to log.
+// INPUTS: 2 bytes a raw input, image after image. RESULTS: 8 bytes an integer, an image's stages below
+// in order, then its class. Both least significant byte first.
+//
+// Without arguments it runs on tb_data/inputs.txt and compares with tb_data/expected.txt, as
+// csim_design and cosim_design do; it returns 1 on a difference, and logs only outputs and class,
+// since RTL has no hidden stages to log.
 #include "firmware/{{ project }}.h"
 #include "firmware/nnet_utils/nnet_helpers.h"
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -32,6 +35,10 @@ struct stage {
 
 static const unsigned N_INPUTS = {{ n_in }};
 static const unsigned N_OUTPUTS = {{ n_out }};
+{%- if given.stream %}
+static const unsigned INPUT_PACK = {{ given.pack }};   // inputs in one stream element
+static const unsigned OUTPUT_PACK = {{ result.pack }}; // outputs in one stream element
+{%- endif %}
 static const unsigned N_STAGES = {{ stages | length }};
 static const stage STAGES[N_STAGES] = {
 {%- for stage in stages %}
@@ -39,11 +46,20 @@ static const stage STAGES[N_STAGES] = {
 {%- endfor %}
 };
 
+typedef std::vector<long long> integers;
+
+static int failed(const std::string &what) {
+    std::cerr << what << std::endl;
+    return 1;
+}
+
+static int cannot_write(const std::string &path) { return failed("cannot write " + path + ": is the disk full?"); }
+
 // Numbers of a text file of integers, in order.
-static bool read_integers(const char *path, std::vector<long long> &numbers) {
+static bool read_integers(const char *path, integers &numbers) {
     std::ifstream file(path, std::ios::binary);
     if (!file.is_open()) {
-        std::cerr << "cannot read " << path << std::endl;
+        failed(std::string("cannot read ") + path);
         return false;
     }
     const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
@@ -70,19 +86,26 @@ static long long raw_integer(double value, const stage &at) {
 }
 
 // One image through the top function; appends its stages and class to `results`.
-static void run_image(const long long *image, std::vector<long long> &results) {
-{%- if stream %}
-    hls::stream<{{ input_type }}> inputs("inputs");
-    hls::stream<{{ output_type }}> outputs("outputs");
-    {{ input_type }} input_pack;
-    for (unsigned i = 0; i < N_INPUTS; i++)
-        input_pack[i].range({{ input_width - 1 }}, 0) = (unsigned)image[i];
-    inputs.write(input_pack);
+static void run_image(const long long *image, integers &results) {
+{%- if given.stream %}
+    hls::stream<{{ given.type }}> inputs("inputs");
+    hls::stream<{{ result.type }}> outputs("outputs");
+    for (unsigned first = 0; first < N_INPUTS; first += INPUT_PACK) {
+        {{ given.type }} pack;
+        for (unsigned i = 0; i < INPUT_PACK; i++)
+            pack[i].range({{ input_width - 1 }}, 0) = (unsigned)image[first + i];
+        inputs.write(pack);
+    }
     {{ project }}(inputs, outputs);
-    const {{ output_type }} result = outputs.read();
+    {{ result.type }}::value_type result[N_OUTPUTS];
+    for (unsigned first = 0; first < N_OUTPUTS; first += OUTPUT_PACK) {
+        const {{ result.type }} pack = outputs.read();
+        for (unsigned i = 0; i < OUTPUT_PACK; i++)
+            result[first + i] = pack[i];
+    }
 {%- else %}
-    {{ input_type }} inputs[N_INPUTS];
-    {{ output_type }} result[N_OUTPUTS];
+    {{ given.type }} inputs[N_INPUTS];
+    {{ result.type }} result[N_OUTPUTS];
     for (unsigned i = 0; i < N_INPUTS; i++)
         inputs[i].range({{ input_width - 1 }}, 0) = (unsigned)image[i];
     {{ project }}(inputs, result);
@@ -103,15 +126,12 @@ static void run_image(const long long *image, std::vector<long long> &results) {
     results.push_back(best);
 }
 
-static int compare(const std::vector<long long> &expected, const std::vector<long long> &results,
-                   unsigned n_images) {
+static int compare(const integers &expected, const integers &results, unsigned n_images) {
     unsigned row = 1; // numbers an image: all stages and the class
     for (unsigned s = 0; s < N_STAGES; s++)
         row += STAGES[s].size;
-    if (expected.size() < (size_t)n_images * row) {
-        std::cerr << "tb_data/expected.txt is too short" << std::endl;
-        return 1;
-    }
+    if (n_images == 0 || expected.size() != (size_t)n_images * row)
+        return failed("tb_data/expected.txt and inputs.txt are not of the same images");
 #ifdef RTL_SIM
     // Hidden stages are traced in C only; from RTL come the outputs and the class.
     const unsigned first = row - N_OUTPUTS - 1;
@@ -129,52 +149,78 @@ static int compare(const std::vector<long long> &expected, const std::vector<lon
         }
     }
     std::cout << n_images << " images equal the integer reference" << std::endl;
-    return 0;
+    return std::cout.good() ? 0 : cannot_write("standard output");
+}
+
+// What csim_design and cosim_design run.
+static int run_vectors() {
+#ifdef RTL_SIM
+    const char *results_path = "tb_data/rtl_cosim_results.log";
+#else
+    const char *results_path = "tb_data/csim_results.log";
+#endif
+    integers images, results, expected;
+    if (!read_integers("tb_data/inputs.txt", images) || !read_integers("tb_data/expected.txt", expected))
+        return 1;
+    const unsigned n_images = images.size() / N_INPUTS;
+    for (unsigned image = 0; image < n_images; image++)
+        run_image(&images[(size_t)image * N_INPUTS], results);
+
+    FILE *out = fopen(results_path, "w");
+    if (out == NULL)
+        return failed(std::string("cannot write ") + results_path);
+    const size_t row = n_images ? results.size() / n_images : 0;
+    bool written = true;
+    for (size_t i = 0; i < results.size(); i++) {
+        if (i % row + N_OUTPUTS + 1 >= row)
+            written = fprintf(out, "%lld%c", results[i], (i + 1) % row ? ' ' : '\n') > 0 && written;
+    }
+    if (fclose(out) != 0 || !written)
+        return cannot_write(results_path);
+    return compare(expected, results, n_images);
+}
+
+// Any number of images, one at a time.
+static int run_records(const char *inputs_path, const char *results_path) {
+    FILE *in = fopen(inputs_path, "rb");
+    if (in == NULL)
+        return failed(std::string("cannot read ") + inputs_path);
+    FILE *out = fopen(results_path, "wb");
+    if (out == NULL)
+        return failed(std::string("cannot write ") + results_path);
+    std::vector<unsigned char> record(2 * N_INPUTS);
+    integers image(N_INPUTS), results;
+    std::chrono::duration<double> elapsed(0);
+    unsigned n_images = 0;
+    bool written = true;
+    size_t got;
+    while ((got = fread(record.data(), 1, record.size(), in)) == record.size()) {
+        for (unsigned i = 0; i < N_INPUTS; i++)
+            image[i] = record[2 * i] | record[2 * i + 1] << 8;
+        results.clear();
+        const auto start = std::chrono::steady_clock::now();
+        run_image(image.data(), results);
+        elapsed += std::chrono::steady_clock::now() - start;
+        std::string bytes;
+        for (size_t i = 0; i < results.size(); i++) {
+            for (unsigned byte = 0; byte < 8; byte++)
+                bytes.push_back((char)((unsigned long long)results[i] >> (8 * byte)));
+        }
+        written = fwrite(bytes.data(), 1, bytes.size(), out) == bytes.size() && written;
+        n_images++;
+    }
+    if (got != 0 || ferror(in))
+        return failed(std::string(inputs_path) + " is not of whole images");
+    fclose(in);
+    if (fclose(out) != 0 || !written)
+        return cannot_write(results_path);
+    std::cout << "images " << n_images << " seconds " << elapsed.count() << std::endl;
+    return std::cout.good() ? 0 : cannot_write("standard output");
 }
 
 int main(int argc, char **argv) {
-    const char *inputs_path = argc > 1 ? argv[1] : "tb_data/inputs.txt";
-#ifdef RTL_SIM
-    const char *default_results = "tb_data/rtl_cosim_results.log";
-#else
-    const char *default_results = "tb_data/csim_results.log";
-#endif
-    const char *results_path = argc > 2 ? argv[2] : default_results;
-
     nnet::trace_outputs = new std::map<std::string, void *>;
     for (unsigned s = 0; s < N_STAGES; s++)
         (*nnet::trace_outputs)[STAGES[s].name] = calloc(STAGES[s].size, sizeof(double));
-
-    std::vector<long long> images, results;
-    if (!read_integers(inputs_path, images))
-        return 1;
-    const unsigned n_images = images.size() / N_INPUTS;
-    const auto start = std::chrono::steady_clock::now();
-    for (unsigned image = 0; image < n_images; image++)
-        run_image(&images[(size_t)image * N_INPUTS], results);
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-
-    FILE *out = fopen(results_path, "w");
-    if (out == NULL) {
-        std::cerr << "cannot write " << results_path << std::endl;
-        return 1;
-    }
-    const size_t row = n_images ? results.size() / n_images : 0;
-    const size_t first = argc > 1 ? 0 : row - N_OUTPUTS - 1;
-    for (size_t i = 0; i < results.size(); i++) {
-        if (i % row >= first)
-            fprintf(out, "%lld%c", results[i], (i + 1) % row ? ' ' : '\n');
-    }
-    if (fclose(out) != 0) {
-        std::cerr << "cannot write " << results_path << std::endl;
-        return 1;
-    }
-    std::cout << "images " << n_images << " seconds " << elapsed.count() << std::endl;
-
-    if (argc > 1)
-        return 0;
-    std::vector<long long> expected;
-    if (!read_integers("tb_data/expected.txt", expected))
-        return 1;
-    return compare(expected, results, n_images);
+    return argc > 2 ? run_records(argv[1], argv[2]) : run_vectors();
 }

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from strategies import synapse_array
 from synq.board import load_board
 from synq.fixedpoint import FixedPoint
-from synq.hls.design import SIMPLEST, ArrayPlan
-from synq.network import QuantizedNetwork, first_difference
+from synq.hls.back_end import HlsSettings, render_hls
+from synq.hls.design import SIMPLEST, ArrayPlan, HlsDesign
+from synq.hls.sources import render_sources
+from synq.network import QuantizedNetwork
 from synq.project.manifest import write_manifest
 from synq.project.output import write_files
 from synq.rtl.design import RtlArray, RtlDesign
@@ -61,17 +63,12 @@ def emit(
     io_type: str = "io_parallel",
     plans: tuple[ArrayPlan, ...] | None = None,
 ) -> Built:
-    from synq.hls import project, qkeras_model
-
-    plans = plans or (SIMPLEST,) * len(network.arrays)
-
-    model = qkeras_model.build_model(network)
-    expected = network.run(inputs)
-    stages = qkeras_model.model_stages(model, network, inputs)
-    assert first_difference(expected, stages, "QKeras") is None
-    board = load_board("pynq-z2")
-    converted = project.convert(model, network, plans, board, backend, io_type, folder)
-    project.write(converted, inputs[:10], expected.head(10))
+    design = HlsDesign(plans or (SIMPLEST,) * len(network.arrays))
+    settings, board = HlsSettings(backend, io_type), load_board("pynq-z2")
+    core = render_hls(network, design, board, settings, folder.parent / f"{folder.name} by hls4ml")
+    some, expected = inputs[:10], network.run(inputs[:10])
+    ours = render_sources(network, design, settings.stream, some, expected)
+    write_files(folder, {**core.files, **ours})
     return Built(folder, network, inputs)
 
 

@@ -1,11 +1,16 @@
-"""The house: which room may import which. Told in docs/architecture.md."""
+"""The house: which room may import which, and which one speaks of options. Told in
+docs/architecture.md.
+"""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
+import typer
 
 import synq
+from synq.cli.app import app
 
 PACKAGE = Path(synq.__file__).parent
 
@@ -83,3 +88,37 @@ def test_nothing_imports_upwards(file: Path) -> None:
         return
     allowed = {*ROOMS[: ROOMS.index(room) + 1], ""}
     assert imports(file) <= allowed, f"{room} is below {sorted(imports(file) - allowed)}"
+
+
+def options() -> set[str]:
+    """Every option of every command, without its dashes."""
+    commands = typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]
+    opts = {opt for command in commands for parameter in command.params for opt in parameter.opts}
+    return {opt.removeprefix("--") for opt in opts if opt.startswith("--")}
+
+
+def errors(file: Path) -> list[ast.Call]:
+    """Every place of a file that makes an exception."""
+    calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+    return [call for call in calls if isinstance(call.func, ast.Name) and "Error" in call.func.id]
+
+
+def texts(node: ast.AST) -> list[str]:
+    """Every text within a piece of code."""
+    constants = [each for each in ast.walk(node) if isinstance(each, ast.Constant)]
+    return [each.value for each in constants if isinstance(each.value, str)]
+
+
+@pytest.mark.parametrize("file", files(), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_errors_name_settings_and_only_the_command_line_options(file: Path) -> None:
+    named = {
+        text
+        for error in errors(file)
+        for keyword in error.keywords
+        if keyword.arg == "settings"
+        for text in texts(keyword.value)
+    }
+    assert named <= {option.replace("-", "_") for option in options()}
+    if room_of_file(file) != "cli":
+        said = [text for error in errors(file) for text in texts(error)]
+        assert [text for text in said if re.search(r"--[a-z]", text)] == []

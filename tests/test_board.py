@@ -63,6 +63,28 @@ def test_own_file(tmp_path: Path) -> None:
     assert isinstance(board.clock_ns, float)
 
 
+@pytest.mark.parametrize(
+    ("family", "hls", "known"),
+    [
+        ("zynquplusRFSOC", True, True),
+        ("aartix7", True, True),
+        ("virtexuplusHBM", True, True),
+        ("versal", True, True),
+        ("ecp5", False, True),
+        ("cyclonev", False, False),
+        ("ice40", False, False),
+    ],
+)
+def test_families(
+    family: str, hls: bool, known: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of one that nothing is known of there is a word."""
+    board = load_board(write(tmp_path, MINE.replace("artix7", family)))
+    assert board.has_hls is hls
+    assert bool(caplog.messages) is not known
+    assert all(f"nothing of the family {family} of mine" in each for each in caplog.messages)
+
+
 def test_unknown_board_names_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"unknown board 'pynq-z3'; did you mean pynq-z2 or"):
         load_board("pynq-z3")

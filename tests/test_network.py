@@ -1,6 +1,8 @@
 import hashlib
 import io
 import json
+import zipfile
+import zlib
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -312,6 +314,9 @@ def test_parts_that_do_not_chain() -> None:
     ]:
         with pytest.raises(ValueError):
             QuantizedNetwork(parts, activations)
+    huge = replace(first, scale=1e308), replace(second, scale=1e308)
+    with pytest.raises(ValueError, match="scales multiply"):
+        QuantizedNetwork(huge, (BYTE,))
 
 
 # ---- Files --------------------------------------------------------------------------------------
@@ -478,6 +483,26 @@ def test_npz_with_another_header(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "network.npz"
     np.savez(path, header=np.frombuffer(text, dtype=np.uint8))
     with pytest.raises(SynqError, match="not a quantized network"):
+        QuantizedNetwork.from_npz(path)
+
+
+def test_npz_whose_data_end_within_their_member(tmp_path: Path) -> None:
+    """A deflate stream that says that it ends, and bytes behind it that nothing asks for."""
+    header = two_layers().to_npz()
+    with np.load(io.BytesIO(header)) as parts:
+        whole = dict(parts)
+    path = tmp_path / "network.npz"
+    np.savez_compressed(path, **whole)
+    content = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo("header.npy")
+    start = info.header_offset + 30 + len("header.npy")
+    start += int.from_bytes(content[info.header_offset + 28 :][:2], "little")
+    packer = zlib.compressobj(wbits=-15)
+    short = packer.compress(b"\x93NUMPY\x01\x00v\x00{") + packer.flush()
+    assert len(short) < info.compress_size
+    path.write_bytes(content[:start] + short + content[start + len(short) :])
+    with pytest.raises(SynqError, match="header cannot be read"):
         QuantizedNetwork.from_npz(path)
 
 

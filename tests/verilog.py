@@ -61,7 +61,7 @@ def icarus_difference(
         "SEED": traffic.seed,
     }
     flags = [f"-D{name}={value}" for name, value in macros.items()]
-    sources = sorted(path.name for path in scratch.glob("*.v") if path.stem != "synq_monitor")
+    sources = sorted(path.name for path in scratch.glob("*.v"))
     build = ["iverilog", "-g2005-sv", "-o", "bench.vvp", "-s", "synq_bench", *flags, *sources]
     for command in (build, ["vvp", "-n", "bench.vvp"]):
         run_all([Command(command, scratch)], "Icarus")

@@ -11,7 +11,7 @@ static_assert(logit_t::width <= LOGIT_BITS, "a logit fits its half of a beat");
 
 // One image into the network's own form, and whether a transfer ended with it.
 static void read_image(hls::stream<axis_t> &input, {{ image_argument }}, hls::stream<ap_uint<1> > &ends) {
-    ap_uint<64> words[IMAGE_BEATS];
+    ap_uint<64> words[{{ "PACK_BEATS" if given.stream else "IMAGE_BEATS" }}];
     // Registers: every beat moves on by one in every cycle, and all leave in the last.
     #pragma HLS ARRAY_PARTITION variable=words complete
     ap_uint<1> ended; // TLAST has come
@@ -29,30 +29,32 @@ ReadBeats:
             ended = given.last;
         }
     MoveOn:
-        for (unsigned i = 0; i + 1 < IMAGE_BEATS; i++) {
+        for (unsigned i = 0; i + 1 < {{ "PACK_BEATS" if given.stream else "IMAGE_BEATS" }}; i++) {
             // A chain of registers: no index to decode.
             #pragma HLS UNROLL
             words[i] = words[i + 1];
         }
-        words[IMAGE_BEATS - 1] = word;
+        words[{{ "PACK_BEATS" if given.stream else "IMAGE_BEATS" }} - 1] = word;
 
-        if (beat == IMAGE_BEATS - 1) {
-{% if stream %}
-            {{ input_type }} pack;
+        if ({{ "beat % PACK_BEATS == PACK_BEATS - 1" if given.stream else "beat == IMAGE_BEATS - 1" }}) {
+{% if given.stream %}
+            {{ given.type }} pack;
             // One wide word in the stream.
             PRAGMA_DATA_PACK(pack)
 {% endif %}
         Pixels:
-            for (unsigned i = 0; i < N_PIXELS; i++) {
+            for (unsigned i = 0; i < {{ "PACK_PIXELS" if given.stream else "N_PIXELS" }}; i++) {
                 // A choice of bits: no logic.
                 #pragma HLS UNROLL
                 const ap_uint<PIXEL_BITS> raw = words[i / BEAT_PIXELS] >> (i % BEAT_PIXELS * PIXEL_BITS);
                 pixel_t pixel = 0;
                 pixel.range(PIXEL_BITS - 1, 0) = raw;
-                {{ "pack" if stream else "image" }}[i] = pixel;
+                {{ "pack" if given.stream else "image" }}[i] = pixel;
             }
-{% if stream %}
+{% if given.stream %}
             image.write(pack);
+        }
+        if (beat == IMAGE_BEATS - 1) {
 {% endif %}
             ends.write(ended);
         }
@@ -70,16 +72,21 @@ static ap_uint<LOGIT_BITS> stream_integer(const logit_t &logit) {
 
 // The logits of one image, and the class, which is found on the way.
 static void write_results({{ result_argument }}, hls::stream<ap_uint<1> > &ends, hls::stream<axis_t> &output) {
-{% if stream %}
-    const {{ output_type }} pack = result.read();
+{% if result.stream %}
     logit_t logits[N_LOGITS];
     // Registers: two leave in every cycle.
     #pragma HLS ARRAY_PARTITION variable=logits complete
-Logits:
-    for (unsigned i = 0; i < N_LOGITS; i++) {
-        // The pack as it came.
-        #pragma HLS UNROLL
-        logits[i] = pack[i];
+Packs:
+    for (unsigned first = 0; first < N_LOGITS; first += PACK_LOGITS) {
+        // One pack a cycle.
+        #pragma HLS PIPELINE II=1
+        const {{ result.type }} pack = result.read();
+    Logits:
+        for (unsigned i = 0; i < PACK_LOGITS; i++) {
+            // The pack as it came.
+            #pragma HLS UNROLL
+            logits[first + i] = pack[i];
+        }
     }
 {% endif %}
     const ap_uint<1> ended = ends.read();
@@ -132,17 +139,17 @@ void synapse_axis(hls::stream<axis_t> &input, hls::stream<axis_t> &output) {
     // The processes below work on successive images at once.
     #pragma HLS DATAFLOW
 
-{% if stream %}
-    hls::stream<{{ input_type }}> image("image");
+{% if given.stream %}
+    hls::stream<{{ given.type }}> image("image");
     // One image waits while another is computed.
-    #pragma HLS STREAM variable=image depth=2
-    hls::stream<{{ output_type }}> logits("logits");
+    #pragma HLS STREAM variable=image depth={{ 2 * n_in // given.pack }}
+    hls::stream<{{ result.type }}> logits("logits");
     // One result waits while another is written.
-    #pragma HLS STREAM variable=logits depth=2
+    #pragma HLS STREAM variable=logits depth={{ 2 * n_out // result.pack }}
 {% else %}
     // Their layout is that of {{ project }}'s ports, whose pragmas reach them.
-    {{ input_type }} image[N_PIXELS];
-    {{ output_type }} logits[N_LOGITS];
+    {{ given.type }} image[N_PIXELS];
+    {{ result.type }} logits[N_LOGITS];
 {% endif %}
     hls::stream<ap_uint<1> > ends("ends");
     // As many as images can be under way between the reader and the writer.

@@ -27,12 +27,12 @@ struct axis_t {
 };
 #endif
 
-{% if stream %}
-typedef {{ input_type }}::value_type pixel_t;
-typedef {{ output_type }}::value_type logit_t;
+{% if given.stream %}
+typedef {{ given.type }}::value_type pixel_t;
+typedef {{ result.type }}::value_type logit_t;
 {% else %}
-typedef {{ input_type }} pixel_t;
-typedef {{ output_type }} logit_t;
+typedef {{ given.type }} pixel_t;
+typedef {{ result.type }} logit_t;
 {% endif %}
 
 static const unsigned PIXEL_BITS = {{ pixel_bits }};
@@ -40,6 +40,11 @@ static const unsigned BEAT_PIXELS = {{ beat_pixels }}; // pixels in one input be
 static const unsigned IMAGE_BEATS = {{ image_beats }}; // input beats of one image
 static const unsigned N_PIXELS = {{ n_in }};
 static const unsigned N_LOGITS = {{ n_out }};
+{% if given.stream %}
+static const unsigned PACK_PIXELS = {{ given.pack }}; // pixels in one element of the network's input stream
+static const unsigned PACK_BEATS = {{ pack_beats }}; // input beats of those
+static const unsigned PACK_LOGITS = {{ result.pack }}; // logits in one element of its output stream
+{% endif %}
 static const unsigned LOGIT_BITS = 32; // of a logit on the stream, sign included
 static const unsigned LOGIT_BEATS = {{ logit_beats }}; // output beats of one image before its class
 static const unsigned RESULT_BEATS = {{ result_beats }}; // output beats of one image

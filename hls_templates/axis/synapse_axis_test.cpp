@@ -34,6 +34,11 @@ static const unsigned ROW = {{ row }}; // numbers an image in expected.txt; logi
 typedef std::vector<long long> integers;
 typedef unsigned long long word_t; // TDATA
 
+static int cannot_write(const std::string &path) {
+    std::cerr << "cannot write " << path << ": is the disk full?" << std::endl;
+    return 1;
+}
+
 // Numbers of a text file of integers, in order.
 static bool read_integers(const char *path, integers &numbers) {
     std::ifstream file(path, std::ios::binary);
@@ -150,7 +155,7 @@ static int run_vectors() {
         }
     }
     std::cout << n_images << " images in " << n_transfers << " transfers equal the integer reference" << std::endl;
-    return 0;
+    return std::cout.good() ? 0 : cannot_write("standard output");
 }
 
 static int run_beats(const char *input_path, const char *output_path) {
@@ -201,12 +206,15 @@ static int run_beats(const char *input_path, const char *output_path) {
         results.push_back((char)beat.last.to_uint());
     }
     FILE *out = fopen(output_path, "wb");
-    if (out == NULL || fwrite(results.data(), 1, results.size(), out) != results.size() || fclose(out) != 0) {
+    if (out == NULL) {
         std::cerr << "cannot write " << output_path << std::endl;
         return 1;
     }
+    const bool written = fwrite(results.data(), 1, results.size(), out) == results.size();
+    if (fclose(out) != 0 || !written)
+        return cannot_write(output_path);
     std::cout << "images " << n_images << " seconds " << elapsed.count() << std::endl;
-    return 0;
+    return std::cout.good() ? 0 : cannot_write("standard output");
 }
 
 int main(int argc, char **argv) {

@@ -1,22 +1,26 @@
-// Array @{index}@: @{n_in}@ inputs, @{n_out}@ outputs, @{rows_text}@ a cycle.
+@% set arriving, stored, sums = layer.arriving, layer.stored, layer.sums %@
+@% set rows, memory, synapses = layer.rows, layer.memory, layer.synapses %@
+@% set requantization = layer.requantization %@
+// Array @{layer.index}@: @{layer.title}@.
+`default_nettype none
 (* keep_hierarchy = 1 *)
-module synq_layer_@{index}@ (
+module synq_layer_@{layer.index}@ (
     input wire clk,
     input wire reset,
     input wire in_valid,
     output wire in_ready,
-    input wire [@{in_lanes * x_bits - 1}@:0] in_data,
+    input wire [@{arriving.beat_bits - 1}@:0] in_data,
     input wire in_last,
     output wire out_valid,
     input wire out_ready,
-    output wire [@{out_bits - 1}@:0] out_data,
+    output wire [@{layer.out_bits - 1}@:0] out_data,
     output wire out_last
 );
-@% if in_lanes > lanes %@
+@% if arriving.lanes > stored.lanes %@
     wire pixel_valid, pixel_ready, pixel_last;
-    wire [@{x_bits - 1}@:0] pixel;
+    wire [@{arriving.bits - 1}@:0] pixel;
     synq_gearbox #(
-        .X_BITS(@{x_bits}@), .LANES(@{in_lanes}@), .PIXELS(@{n_in}@), .COUNT(@{beat_index}@)
+        .X_BITS(@{arriving.bits}@), .LANES(@{arriving.lanes}@), .PIXELS(@{arriving.values}@), .COUNT(@{stored.index_bits}@)
     ) gearbox (
         .clk(clk), .reset(reset), .in_valid(in_valid), .in_ready(in_ready), .in_data(in_data),
         .in_last(in_last), .out_valid(pixel_valid), .out_ready(pixel_ready), .out_data(pixel),
@@ -24,13 +28,13 @@ module synq_layer_@{index}@ (
     );
 @% endif %@
     wire room, closing, put, put_last, put_tag;
-    wire [@{beat_index - 1}@:0] put_index;
-    wire [@{lanes * x_bits - 1}@:0] put_beat;
+    wire [@{stored.index_bits - 1}@:0] put_index;
+    wire [@{stored.beat_bits - 1}@:0] put_beat;
     synq_intake #(
-        .X_BITS(@{x_bits}@), .LANES(@{lanes}@), .BEATS(@{beats}@), .INDEX(@{beat_index}@),
-        .LAST_LANES(@{last_lanes}@)
+        .X_BITS(@{arriving.bits}@), .LANES(@{stored.lanes}@), .BEATS(@{stored.beats}@), .INDEX(@{stored.index_bits}@),
+        .LAST_LANES(@{stored.last_lanes}@)
     ) intake (
-@% if in_lanes > lanes %@
+@% if arriving.lanes > stored.lanes %@
         .clk(clk), .reset(reset), .beat_valid(pixel_valid), .beat_ready(pixel_ready), .beat(pixel),
         .beat_last(pixel_last),
 @% else %@
@@ -42,60 +46,61 @@ module synq_layer_@{index}@ (
     );
 
     wire ready, start, advance, hold, empty, tag;
-    wire [@{banks * x_bits - 1}@:0] x;
-    wire [@{banks * address - 1}@:0] row;
-    @{rows_module}@ #(
-        .X_BITS(@{x_bits}@), .LANES(@{lanes}@), .INDEX(@{beat_index}@), .BANKS(@{banks}@),
-@% if not event_driven %@
-        .ROTATE(@{rotate}@), .WORDS(@{words}@), .FIRST_WORDS(@{first_words}@), .SKIP(@{skip}@),
-        .BLOCK(@{block_inputs}@),
+    wire [@{rows.banks * arriving.bits - 1}@:0] x;
+    wire [@{rows.banks * memory.address - 1}@:0] row;
+    @{rows.module}@ #(
+        .X_BITS(@{arriving.bits}@), .LANES(@{stored.lanes}@), .INDEX(@{stored.index_bits}@), .BANKS(@{rows.banks}@),
+@% if rows.module == "synq_rows_dense" %@
+        .ROTATE(@{rows.rotate}@), .WORDS(@{rows.words}@), .FIRST_WORDS(@{rows.first_words}@), .SKIP(@{rows.skip}@),
+        .BLOCK(@{rows.block}@),
 @% endif %@
-        .GROUP(@{group}@), .ADDRESS(@{address}@), .BIAS(@{bias}@), .BIAS_BANK(@{bias_bank}@),
-        .BIAS_WORD(@{bias_word}@), .BIAS_INPUT(@{bias_input}@)
+        .FETCH(@{pipeline.FETCH}@), .GROUP(@{rows.group}@), .ADDRESS(@{memory.address}@), .BIAS(@{rows.bias}@), .BIAS_BANK(@{rows.bias_bank}@),
+        .BIAS_WORD(@{rows.bias_word}@), .BIAS_INPUT(@{rows.bias_input}@)
     ) rows (
         .clk(clk), .reset(reset), .room(room), .closing(closing), .put(put), .put_last(put_last),
         .put_tag(put_tag), .put_index(put_index), .put_beat(put_beat), .ready(ready), .start(start),
         .advance(advance), .hold(hold), .empty(empty), .tag(tag), .x(x), .address(row)
     );
 
-    wire [@{banks * address - 1}@:0] address;
-    wire [@{banks * n_out * code_bits - 1}@:0] codes;
-@% for bank in range(banks) %@
+    wire [@{rows.banks * memory.address - 1}@:0] address;
+    wire [@{rows.banks * memory.width - 1}@:0] codes;
+@% for bank in range(rows.banks) %@
     synq_rom #(
-        .WIDTH(@{n_out * code_bits}@), .DEPTH(@{depth}@), .ADDRESS(@{address}@), .BLOCK(@{block}@),
-        .FILE("@{names[bank]}@")
+        .WIDTH(@{memory.width}@), .DEPTH(@{memory.depth}@), .ADDRESS(@{memory.address}@), .BLOCK(@{memory.block}@),
+        .READ(@{pipeline.READ}@), .FILE("@{memory.files[bank]}@")
     ) codes_@{bank}@ (
-        .clk(clk), .address(address[@{bank * address}@+:@{address}@]),
-        .word(codes[@{bank * n_out * code_bits}@+:@{n_out * code_bits}@])
+        .clk(clk), .address(address[@{bank * memory.address}@+:@{memory.address}@]),
+        .word(codes[@{bank * memory.width}@+:@{memory.width}@])
     );
 @% endfor %@
 
     wire sums_valid, sums_taken, sums_last, sums_tag;
-    wire [@{out_lanes * acc_bits - 1}@:0] some_sums;
-@% if decoded_rows %@
+    wire [@{sums.beat_bits - 1}@:0] some_sums;
+@% if synapses.decoded_rows %@
     wire free, done, done_tag;
-    wire [@{n_out * acc_bits - 1}@:0] sums;
+    wire [@{sums.values * sums.bits - 1}@:0] sums;
 @% endif %@
-    @{array_module}@ #(
-        .N_OUT(@{n_out}@), .X_BITS(@{x_bits}@), .BANKS(@{bucket_rows}@),
-@% if decoded_rows %@
-        .DECODED(@{decoded_rows}@), .VALUE_BITS(@{value_bits}@), .VALUES(@{values}@),
-        .IMAGES(@{images}@),
+    @{synapses.module}@ #(
+        .N_OUT(@{sums.values}@), .X_BITS(@{arriving.bits}@), .BANKS(@{synapses.bucket_rows}@),
+@% if synapses.decoded_rows %@
+        .DECODED(@{synapses.decoded_rows}@), .VALUE_BITS(@{synapses.value_bits}@), .VALUES(@{synapses.values}@),
+        .IMAGES(@{synapses.images}@), .WEIGH(@{pipeline.WEIGH}@),
 @% else %@
-        .VALUE_BITS(@{value_bits}@), .VALUES(@{level_values}@), .GROUPS(@{groups}@),
+        .VALUE_BITS(@{synapses.value_bits}@), .VALUES(@{synapses.values}@), .GROUPS(@{sums.lanes}@),
 @% endif %@
-        .LEVELS(@{levels}@), .WORDS(@{words}@), .ADDRESS(@{address}@), .TOTAL_BITS(@{total_bits}@),
-        .CODE_BITS(@{code_bits}@), .INDEX_BITS(@{index_bits}@), .ACC_BITS(@{acc_bits}@)
+        .LEVELS(@{synapses.levels}@), .WORDS(@{rows.words}@), .ADDRESS(@{memory.address}@), .TOTAL_BITS(@{synapses.total_bits}@),
+        .CODE_BITS(@{synapses.code_bits}@), .INDEX_BITS(@{synapses.index_bits}@), .ACC_BITS(@{sums.bits}@),
+        .FETCH(@{pipeline.FETCH}@), .READ(@{pipeline.READ}@)
     ) array (
         .clk(clk), .reset(reset), .ready(ready), .start(start), .advance(advance), .hold(hold),
         .empty(empty), .tag(tag), .x(x), .row(row), .address(address), .codes(codes),
-@% if decoded_rows %@
+@% if synapses.decoded_rows %@
         .free(free), .done(done), .done_tag(done_tag), .sums(sums)
     );
 
     synq_unload #(
-        .N_OUT(@{n_out}@), .ACC_BITS(@{acc_bits}@), .LANES(@{out_lanes}@), .BEATS(@{out_beats}@),
-        .INDEX(@{out_index}@), .BUFFER(@{images - 1}@)
+        .N_OUT(@{sums.values}@), .ACC_BITS(@{sums.bits}@), .LANES(@{sums.lanes}@), .BEATS(@{sums.beats}@),
+        .INDEX(@{sums.index_bits}@), .BUFFER(@{synapses.images - 1}@)
     ) unload (
         .clk(clk), .reset(reset), .done(done), .done_tag(done_tag), .sums(sums), .free(free),
         .valid(sums_valid), .taken(sums_taken), .last(sums_last), .tag(sums_tag), .beat(some_sums)
@@ -104,9 +109,9 @@ module synq_layer_@{index}@ (
         .valid(sums_valid), .taken(sums_taken), .last(sums_last), .sums_tag(sums_tag), .sums(some_sums)
     );
 @% endif %@
-@% if last %@
+@% if not requantization %@
     synq_result #(
-        .N_OUT(@{n_out}@), .ACC_BITS(@{acc_bits}@), .CLASS_BITS(@{class_bits}@)
+        .N_OUT(@{sums.values}@), .ACC_BITS(@{sums.bits}@), .CLASS_BITS(@{layer.class_bits}@)
     ) result (
         .clk(clk), .reset(reset), .sums_valid(sums_valid), .sums_taken(sums_taken), .sums(some_sums),
         .sums_last(sums_last), .sums_tag(sums_tag), .out_valid(out_valid), .out_ready(out_ready),
@@ -114,8 +119,8 @@ module synq_layer_@{index}@ (
     );
 @% else %@
     synq_activation #(
-        .ACC_BITS(@{acc_bits}@), .LANES(@{out_lanes}@), .OUT_BITS(@{activation.width}@), .SHIFT(@{shift}@),
-        .ROUND(@{rounding}@), .SATURATE(@{saturate}@)
+        .ACC_BITS(@{sums.bits}@), .LANES(@{sums.lanes}@), .OUT_BITS(@{requantization.bits}@), .SHIFT(@{requantization.shift}@),
+        .ROUND(@{requantization.rounding}@), .SATURATE(@{requantization.saturate}@)
     ) activation (
         .clk(clk), .reset(reset), .sums_valid(sums_valid), .sums_taken(sums_taken), .sums(some_sums),
         .sums_last(sums_last), .sums_tag(sums_tag), .valid(out_valid), .ready(out_ready),
@@ -125,16 +130,17 @@ module synq_layer_@{index}@ (
 
 `ifdef SYNQ_MONITOR
     synq_monitor #(
-        .COUNT(@{out_lanes}@), .BITS(@{acc_bits}@), .IS_SIGNED(1), .FILE("array_@{index}@.txt")
+        .COUNT(@{sums.lanes}@), .BITS(@{sums.bits}@), .IS_SIGNED(1), .FILE("array_@{layer.index}@.txt")
     ) sums_monitor (
         .clk(clk), .reset(reset), .valid(sums_valid & sums_taken), .values(some_sums)
     );
-@% if not last %@
+@% if requantization %@
     synq_monitor #(
-        .COUNT(@{out_lanes}@), .BITS(@{activation.width}@), .FILE("activation_@{index}@.txt")
+        .COUNT(@{sums.lanes}@), .BITS(@{requantization.bits}@), .FILE("activation_@{layer.index}@.txt")
     ) values_monitor (
         .clk(clk), .reset(reset), .valid(out_valid & out_ready), .values(out_data)
     );
 @% endif %@
 `endif
 endmodule
+`default_nettype wire

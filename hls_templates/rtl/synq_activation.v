@@ -1,4 +1,5 @@
 // ReLU and requantization of some sums a cycle: out = saturate(round(max(sum, 0) * 2**-SHIFT)).
+`default_nettype none
 module synq_activation #(
     parameter ACC_BITS = 24,
     parameter LANES = 1,
@@ -19,6 +20,11 @@ module synq_activation #(
     output reg last,     // TLAST of the image's last beat
     output wire [LANES*OUT_BITS-1:0] values
 );
+    generate  // rules of the parameters
+        if (ROUND < 0 || ROUND > 2) begin : g_rule_1
+            error_ROUND_is_0_1_or_2 error ();
+        end
+    endgenerate
     localparam RIGHT = SHIFT > 0 ? SHIFT : 0;
     localparam LEFT = SHIFT < 0 ? -SHIFT : 0;
     // Wide enough to round without overflow, and to compare with the largest value.
@@ -49,3 +55,4 @@ module synq_activation #(
         end
     endgenerate
 endmodule
+`default_nettype wire

@@ -1,4 +1,5 @@
 // sum = a + b, and with CARRY one more bit: in the carry chain, which has room for it.
+`default_nettype none
 module synq_adder #(
     parameter WIDTH = 4,
     parameter CARRY = 0
@@ -18,3 +19,4 @@ module synq_adder #(
         end
     endgenerate
 endmodule
+`default_nettype wire

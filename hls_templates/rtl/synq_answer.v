@@ -1,5 +1,6 @@
 // The answers to images as one wide beat each: the sums as 32-bit integers, then, in 64 bits, the index
 // of the largest one. Sums come at any cycle; whoever sends them knows that there is room.
+`default_nettype none
 module synq_answer #(
     parameter N_OUT = 10,
     parameter ACC_BITS = 24,
@@ -17,6 +18,11 @@ module synq_answer #(
     output wire [64*((N_OUT+1)/2)+63:0] data,
     output wire last
 );
+    generate  // rules of the parameters
+        if (ACC_BITS > 32) begin : g_rule_1
+            error_ACC_BITS_is_at_most_32 error ();
+        end
+    endgenerate
     localparam HALVES = 2 * ((N_OUT + 1) / 2);
     wire [INDEX-1:0] largest, index;
     wire [N_OUT*ACC_BITS-1:0] kept;
@@ -64,3 +70,4 @@ module synq_answer #(
         end
     endgenerate
 endmodule
+`default_nettype wire

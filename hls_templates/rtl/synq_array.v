@@ -6,6 +6,7 @@
 // one passes on the level's total over all banks, and the first decoded row's multipliers weigh it.
 // The total also returns to bank 0, which subtracts it from its own bucket: the banks' sum is zero
 // again, and the next image may have begun long before. With BANKS 0 there is one idle step instead.
+`default_nettype none
 module synq_array #(
     parameter N_OUT = 2,
     parameter X_BITS = 8,
@@ -21,11 +22,14 @@ module synq_array #(
     parameter VALUE_BITS = 8,
     parameter [(1<<CODE_BITS)*VALUE_BITS-1:0] VALUES = 0,
     parameter ACC_BITS = 24,
-    parameter IMAGES = 1         // from the drain on, until they are free: 1 or 2
+    parameter IMAGES = 1,        // from the drain on, until they are free: 1 or 2
+    parameter FETCH = 2,         // cycles from a step to its row, from there to its codes, from there
+    parameter READ = 2,          // to its sums
+    parameter WEIGH = 3
 ) (
     input wire clk,
     input wire reset,
-    // Rows: two cycles after `advance`.
+    // Rows: FETCH cycles after `advance`.
     input wire ready,
     output wire start,
     output wire advance,
@@ -34,7 +38,7 @@ module synq_array #(
     input wire tag,
     input wire [(BANKS+DECODED)*X_BITS-1:0] x,
     input wire [(BANKS+DECODED)*ADDRESS-1:0] row,
-    // Memories of codes, read in two cycles.
+    // Memories of codes, read in READ cycles.
     output wire [(BANKS+DECODED)*ADDRESS-1:0] address,
     input wire [(BANKS+DECODED)*N_OUT*CODE_BITS-1:0] codes,
     // Sums of an image; `done` for one cycle. `free`: the last ones are no longer needed.
@@ -43,10 +47,26 @@ module synq_array #(
     output wire done_tag,
     output wire [N_OUT*ACC_BITS-1:0] sums
 );
+    generate  // rules of the parameters
+        if (DECODED < 1) begin : g_rule_1
+            error_DECODED_is_at_least_1 error ();
+        end
+        if (IMAGES != 1 && IMAGES != 2) begin : g_rule_2
+            error_IMAGES_is_1_or_2 error ();
+        end
+        if (BANKS > 0 && LEVELS > (1 << INDEX_BITS)) begin : g_rule_3
+            error_INDEX_BITS_number_the_levels error ();
+        end
+        if (WORDS + (BANKS > 0 ? 2 * LEVELS : 0) > (1 << ADDRESS)) begin : g_rule_4
+            error_ADDRESS_numbers_rows_and_levels error ();
+        end
+    endgenerate
     localparam CODES = N_OUT * CODE_BITS;
     localparam SKEW = BANKS > 0 ? BANKS + 1 : 0;               // of the decoded rows
-    localparam RETURN = BANKS > LEVELS ? BANKS : LEVELS;       // from a drain step to its clearing
-    localparam CHAIN = 7 + (RETURN > SKEW ? RETURN : SKEW);    // cycles that a step is followed
+    localparam CLEARING = BANKS > LEVELS ? BANKS : LEVELS;     // from a drain step to its clearing
+    localparam CODED = FETCH + READ;                           // from a step to its codes
+    localparam SUMMED = CODED + WEIGH;                         // from a step to its sums
+    localparam CHAIN = SUMMED + (CLEARING > SKEW ? CLEARING : SKEW);  // cycles that a step is followed
     localparam [ADDRESS-1:0] TO_CLEAR = LEVELS[ADDRESS-1:0];
     localparam [ADDRESS-1:0] FIRST_LEVEL = WORDS[ADDRESS-1:0];
     localparam [ADDRESS-1:0] LAST_LEVEL = FIRST_LEVEL + TO_CLEAR - 1'b1;
@@ -88,8 +108,8 @@ module synq_array #(
     end
     wire [ADDRESS-1:0] level_at[0:CHAIN];
     assign level_at[0] = level_now;
-    assign done = ended[7+SKEW] & counted[7+SKEW];
-    assign done_tag = tags[7+SKEW];
+    assign done = ended[SUMMED+SKEW] & counted[SUMMED+SKEW];
+    assign done_tag = tags[SUMMED+SKEW];
     genvar i, p, j;
     generate
         for (i = 1; i <= CHAIN; i = i + 1) begin : g_level
@@ -106,8 +126,8 @@ module synq_array #(
             wire [N_OUT*TOTAL_BITS-1:0] passed[0:BANKS-1];
             wire [N_OUT*TOTAL_BITS-1:0] returned;
             reg [N_OUT*TOTAL_BITS-1:0] gated;
-            assign hold = drained[RETURN];
-            assign clearing = |drained[RETURN:1];
+            assign hold = drained[CLEARING];
+            assign clearing = |drained[CLEARING:1];
             for (p = 0; p < BANKS; p = p + 1) begin : g_bank
                 wire [X_BITS-1:0] x_now;
                 wire [ADDRESS-1:0] row_now;
@@ -116,28 +136,28 @@ module synq_array #(
                     .data({x[p*X_BITS+:X_BITS], row[p*ADDRESS+:ADDRESS]}),
                     .delayed({x_now, row_now})
                 );
-                wire clear = p == 0 && drained[2+RETURN];
-                wire merge = p == 0 ? clear : drained[2+p];
+                wire clear = p == 0 && drained[FETCH+CLEARING];
+                wire merge = p == 0 ? clear : drained[FETCH+p];
                 assign address[p*ADDRESS+:ADDRESS] =
-                    drained[2+p] ? level_at[2+p] : clear ? level_at[2+RETURN] + TO_CLEAR : row_now;
+                    drained[FETCH+p] ? level_at[FETCH+p] : clear ? level_at[FETCH+CLEARING] + TO_CLEAR : row_now;
                 synq_bucket_bank #(
                     .N_OUT(N_OUT), .X_BITS(X_BITS), .WIDTH(TOTAL_BITS), .CODE_BITS(CODE_BITS),
-                    .INDEX_BITS(INDEX_BITS)
+                    .INDEX_BITS(INDEX_BITS), .READ(READ)
                 ) bank (
                     .clk(clk),
                     .x(x_now),
                     .merge(merge),
-                    .write(~drained[2+p] & ~reset),
+                    .write(~drained[FETCH+p] & ~reset),
                     .codes(codes[p*CODES+:CODES]),
                     .neighbour(p == 0 ? returned : passed[p == 0 ? 0 : p-1]),
                     .sums(passed[p])
                 );
             end
-            synq_delay #(.WIDTH(N_OUT * TOTAL_BITS), .CYCLES(RETURN - BANKS)) back (
+            synq_delay #(.WIDTH(N_OUT * TOTAL_BITS), .CYCLES(CLEARING - BANKS)) back (
                 .clk(clk), .data(passed[BANKS-1]), .delayed(returned)
             );
             always @(posedge clk)
-                if (drained[BANKS+4]) gated <= passed[BANKS-1];
+                if (drained[CODED+BANKS]) gated <= passed[BANKS-1];
                 else gated <= {N_OUT * TOTAL_BITS{1'b0}};
             assign total = gated;
         end else begin : g_no_buckets
@@ -160,17 +180,18 @@ module synq_array #(
                 .delayed({x_now, row_now})
             );
             assign address[p*ADDRESS+:ADDRESS] =
-                BANKS > 0 && drained[2+SKEW] ? level_at[2+SKEW] : row_now;
+                BANKS > 0 && drained[FETCH+SKEW] ? level_at[FETCH+SKEW] : row_now;
             synq_mac_bank #(
                 .N_OUT(N_OUT), .X_BITS(X_BITS), .TOTAL_BITS(TOTAL_BITS),
                 .HAS_TOTALS(BANKS > 0 && p == BANKS ? 1 : 0), .CODE_BITS(CODE_BITS),
-                .VALUE_BITS(VALUE_BITS), .VALUES(VALUES), .ACC_BITS(ACC_BITS)
+                .VALUE_BITS(VALUE_BITS), .VALUES(VALUES), .ACC_BITS(ACC_BITS),
+                .READ(READ), .WEIGH(WEIGH)
             ) bank (
                 .clk(clk),
                 .x(x_now),
                 .codes(codes[p*CODES+:CODES]),
                 .totals(total),
-                .first(ended[7+SKEW]),
+                .first(ended[SUMMED+SKEW]),
                 .sums(own)
             );
             for (j = 0; j < N_OUT; j = j + 1) begin : g_sum
@@ -180,3 +201,4 @@ module synq_array #(
         end
     endgenerate
 endmodule
+`default_nettype wire

@@ -5,6 +5,7 @@
 // cycle stolen from the rows, and weighed in the background. The total returns to bank 0, which gives
 // up another row to subtract it from its own bucket, so that the banks' sum is zero again. After a
 // reset both sets are cleared so.
+`default_nettype none
 module synq_array_serial #(
     parameter N_OUT = 2,
     parameter X_BITS = 8,
@@ -19,11 +20,13 @@ module synq_array_serial #(
     parameter VALUE_BITS = 8,
     parameter [LEVELS*VALUE_BITS-1:0] VALUES = 0,  // signed, by level
     parameter ACC_BITS = 24,
-    parameter GROUPS = 1         // lanes weighed, and sums handed out, a cycle
+    parameter GROUPS = 1,        // lanes weighed, and sums handed out, a cycle
+    parameter FETCH = 2,         // cycles from a step to its row, and from there to its codes
+    parameter READ = 2
 ) (
     input wire clk,
     input wire reset,
-    // Rows: two cycles after `advance`.
+    // Rows: FETCH cycles after `advance`.
     input wire ready,
     output wire start,
     output wire advance,
@@ -32,7 +35,7 @@ module synq_array_serial #(
     input wire tag,
     input wire [BANKS*X_BITS-1:0] x,
     input wire [BANKS*ADDRESS-1:0] row,
-    // Memories of codes, read in two cycles.
+    // Memories of codes, read in READ cycles.
     output wire [BANKS*ADDRESS-1:0] address,
     input wire [BANKS*N_OUT*CODE_BITS-1:0] codes,
     // Sums of an image, GROUPS a beat.
@@ -42,8 +45,21 @@ module synq_array_serial #(
     output reg sums_tag,
     output reg [GROUPS*ACC_BITS-1:0] sums
 );
+    generate  // rules of the parameters
+        if (BANKS < 1) begin : g_rule_1
+            error_BANKS_is_at_least_1 error ();
+        end
+        if (LEVELS > (1 << INDEX_BITS)) begin : g_rule_2
+            error_INDEX_BITS_number_the_levels error ();
+        end
+        if (WORDS + 2 * LEVELS > (1 << ADDRESS)) begin : g_rule_3
+            error_ADDRESS_numbers_rows_and_levels error ();
+        end
+    endgenerate
     localparam CODES = N_OUT * CODE_BITS;
-    localparam CHAIN = BANKS + 4;  // cycles that a step is followed
+    localparam CODED = FETCH + READ;  // from a step to its codes
+    localparam CHAIN = CODED + BANKS;  // cycles that a step is followed
+    localparam PRODUCT = 2;  // from a chosen total to its lane's sum: product, sum
     localparam TURNS = (N_OUT + GROUPS - 1) / GROUPS;
     localparam TURN = TURNS > 1 ? $clog2(TURNS) : 1;
     localparam LEVEL = LEVELS > 1 ? $clog2(LEVELS) : 1;
@@ -115,15 +131,15 @@ module synq_array_serial #(
                 .data({x[p*X_BITS+:X_BITS], row[p*ADDRESS+:ADDRESS]}),
                 .delayed({x_now, row_now})
             );
-            wire back = p == 0 && drained[2+BANKS];
+            wire back = p == 0 && drained[FETCH+BANKS];
             assign address[p*ADDRESS+:ADDRESS] =
-                drained[2+p] ? level_at[2+p] : back ? level_at[2+BANKS] + TO_CLEAR : row_now;
+                drained[FETCH+p] ? level_at[FETCH+p] : back ? level_at[FETCH+BANKS] + TO_CLEAR : row_now;
             // A clearing goes to the set of its draining, a row to the other one.
             wire set_at_bank;
             if (p == 0) begin : g_cleared
-                assign set_at_bank = drained[4+BANKS] ? set_at[4+BANKS] : set_at[4];
+                assign set_at_bank = drained[CODED+BANKS] ? set_at[CODED+BANKS] : set_at[CODED];
             end else begin : g_kept
-                assign set_at_bank = set_at[4+p];
+                assign set_at_bank = set_at[CODED+p];
             end
             for (j = 0; j < N_OUT; j = j + 1) begin : g_place
                 wire [CODE_BITS-1:0] code = codes[p*CODES+j*CODE_BITS+:CODE_BITS];
@@ -132,12 +148,12 @@ module synq_array_serial #(
             end
             synq_bucket_bank #(
                 .N_OUT(N_OUT), .X_BITS(X_BITS), .WIDTH(TOTAL_BITS), .CODE_BITS(CODE_BITS + 1),
-                .INDEX_BITS(INDEX_BITS + 1)
+                .INDEX_BITS(INDEX_BITS + 1), .READ(READ)
             ) bank (
                 .clk(clk),
                 .x(x_now),
-                .merge(p == 0 ? back : drained[2+p]),
-                .write(~drained[2+p] & ~reset),
+                .merge(p == 0 ? back : drained[FETCH+p]),
+                .write(~drained[FETCH+p] & ~reset),
                 .codes(places),
                 .neighbour(passed[p]),
                 .sums(passed[p+1])
@@ -199,7 +215,7 @@ module synq_array_serial #(
     synq_delay #(.WIDTH(TURN + 1), .CYCLES((TURN + 1) / 2)) to_added (
         .clk(clk), .data({weighing & ~reset, turn}), .delayed({added, turn_added})
     );
-    synq_delay #(.WIDTH(TURN + 1), .CYCLES(2)) to_kept (
+    synq_delay #(.WIDTH(TURN + 1), .CYCLES(PRODUCT)) to_kept (
         .clk(clk), .data({added & ~reset, turn_added}), .delayed({kept_now, turn_kept})
     );
     wire signed [VALUE_BITS-1:0] value = VALUES[weighed*VALUE_BITS+:VALUE_BITS];
@@ -232,3 +248,4 @@ module synq_array_serial #(
         end
     endgenerate
 endmodule
+`default_nettype wire

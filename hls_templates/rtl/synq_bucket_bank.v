@@ -3,21 +3,31 @@
 // A bucket is never cleared by itself: what matters is the sum over all banks, modulo 2**WIDTH. With
 // `merge` the neighbour's value is added instead of the input; without `write` the bucket keeps its
 // value and the sum only goes on to the next bank.
+`default_nettype none
 module synq_bucket_bank #(
     parameter N_OUT = 2,
     parameter X_BITS = 8,
     parameter WIDTH = 16,      // of a bucket
     parameter CODE_BITS = 4,
-    parameter INDEX_BITS = 3   // of these, the lowest choose the bucket; the highest negates
+    parameter INDEX_BITS = 3,  // of these, the lowest choose the bucket; the highest negates
+    parameter READ = 2         // cycles from x to its codes
 ) (
     input wire clk,
     input wire [X_BITS-1:0] x,
     input wire merge,
     input wire write,
-    input wire [N_OUT*CODE_BITS-1:0] codes,  // two cycles after the others
+    input wire [N_OUT*CODE_BITS-1:0] codes,  // READ cycles after the others
     input wire [N_OUT*WIDTH-1:0] neighbour,  // likewise
-    output wire [N_OUT*WIDTH-1:0] sums       // three cycles after
+    output wire [N_OUT*WIDTH-1:0] sums       // a cycle after the codes
 );
+    generate  // rules of the parameters
+        if (READ != 2) begin : g_rule_1
+            error_READ_is_2 error ();
+        end
+        if (WIDTH < X_BITS) begin : g_rule_2
+            error_WIDTH_holds_an_input error ();
+        end
+    endgenerate
     reg [X_BITS-1:0] x_early, x_now;
     reg merge_early, merge_now, write_early, write_now;
     always @(posedge clk) begin
@@ -44,3 +54,4 @@ module synq_bucket_bank #(
         end
     endgenerate
 endmodule
+`default_nettype wire

@@ -1,5 +1,6 @@
 // One output's buckets in one bank: adds the input, or the neighbour's sum, to the bucket that the
 // code names, or subtracts it if the code's highest bit is set.
+`default_nettype none
 (* keep_hierarchy = 1 *)
 module synq_bucket_lane #(
     parameter WIDTH = 16,
@@ -14,6 +15,11 @@ module synq_bucket_lane #(
     input wire [WIDTH-1:0] neighbour,
     output reg [WIDTH-1:0] sum
 );  /* verilator no_inline_module */  // a thousand lanes are compiled as one
+    generate  // rules of the parameters
+        if (CODE_BITS <= INDEX_BITS) begin : g_rule_1
+            error_CODE_BITS_hold_an_index_and_a_sign error ();
+        end
+    endgenerate
     wire [INDEX_BITS-1:0] index = code[INDEX_BITS-1:0];
     wire sign = code[CODE_BITS-1];
     wire [WIDTH-1:0] stored;
@@ -33,3 +39,4 @@ module synq_bucket_lane #(
         sum <= next[WIDTH:1];
     end
 endmodule
+`default_nettype wire

@@ -1,4 +1,5 @@
 // A memory with a port to write and a port to read, one cycle later.
+`default_nettype none
 module synq_buffer #(
     parameter WIDTH = 8,
     parameter ADDRESS = 8,
@@ -30,3 +31,4 @@ module synq_buffer #(
         end
     endgenerate
 endmodule
+`default_nettype wire

@@ -1,4 +1,5 @@
 // An image from beats: complete for one cycle, in which its reader must take it.
+`default_nettype none
 module synq_collect #(
     parameter WIDTH = 64,    // of a beat
     parameter BEATS = 13,
@@ -42,3 +43,4 @@ module synq_collect #(
         end
     endgenerate
 endmodule
+`default_nettype wire

@@ -2,6 +2,7 @@
 //
 // Each bit of a count is a function of six inputs, one look-up table; three tables take three bits
 // off a sum (a 6:3 counter). All counters are one vector: that is faster to simulate and synthesize.
+`default_nettype none
 module synq_counters #(
     parameter COUNT = 1
 ) (
@@ -20,3 +21,4 @@ module synq_counters #(
     assign counts[COUNT+:COUNT] = low_carry ^ high_carry ^ carry;
     assign counts[2*COUNT+:COUNT] = (low_carry & high_carry) | (carry & (low_carry ^ high_carry));
 endmodule
+`default_nettype wire

@@ -1,4 +1,5 @@
 // A word, CYCLES later.
+`default_nettype none
 module synq_delay #(
     parameter WIDTH = 1,
     parameter CYCLES = 1
@@ -22,3 +23,4 @@ module synq_delay #(
         end
     endgenerate
 endmodule
+`default_nettype wire

@@ -1,4 +1,5 @@
 // A queue in distributed RAM. It does not watch for overflow: whoever puts knows that there is room.
+`default_nettype none
 module synq_fifo #(
     parameter WIDTH = 8,
     parameter ADDRESS = 5
@@ -30,3 +31,4 @@ module synq_fifo #(
         end
     end
 endmodule
+`default_nettype wire

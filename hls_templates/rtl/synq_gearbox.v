@@ -1,4 +1,5 @@
 // Beats of several pixels as beats of one: an image of PIXELS, in beats of LANES each.
+`default_nettype none
 module synq_gearbox #(
     parameter X_BITS = 8,
     parameter LANES = 8,
@@ -16,6 +17,11 @@ module synq_gearbox #(
     output wire [X_BITS-1:0] out_data,
     output wire out_last
 );
+    generate  // rules of the parameters
+        if (PIXELS > (1 << COUNT)) begin : g_rule_1
+            error_COUNT_numbers_the_pixels error ();
+        end
+    endgenerate
     localparam LANE = LANES > 1 ? $clog2(LANES) : 1;
     localparam [LANE-1:0] FINAL_LANE = LANES[LANE-1:0] - 1'b1;
     localparam [COUNT-1:0] FINAL_PIXEL = PIXELS[COUNT-1:0] - 1'b1;
@@ -35,3 +41,4 @@ module synq_gearbox #(
         else if (in_valid & out_ready) pixel <= pixel + 1'b1;
     end
 endmodule
+`default_nettype wire

@@ -1,5 +1,6 @@
 // Whole images from beats: counts the beats of an image, clears what lies beyond its last pixel, and
 // completes with zeros an image that `beat_last` ends early.
+`default_nettype none
 module synq_intake #(
     parameter X_BITS = 8,
     parameter LANES = 8,       // pixels a beat
@@ -22,6 +23,14 @@ module synq_intake #(
     output reg [INDEX-1:0] put_index,
     output reg [LANES*X_BITS-1:0] put_beat
 );
+    generate  // rules of the parameters
+        if (BEATS > (1 << INDEX)) begin : g_rule_1
+            error_INDEX_numbers_the_beats error ();
+        end
+        if (LAST_LANES < 1 || LAST_LANES > LANES) begin : g_rule_2
+            error_LAST_LANES_is_1_to_LANES error ();
+        end
+    endgenerate
     localparam [INDEX-1:0] FINAL = BEATS[INDEX-1:0] - 1'b1;
     localparam [LANES*X_BITS-1:0] LAST_MASK = {LANES*X_BITS{1'b1}} >> ((LANES - LAST_LANES) * X_BITS);
 
@@ -49,3 +58,4 @@ module synq_intake #(
         end
     end
 endmodule
+`default_nettype wire

@@ -1,4 +1,5 @@
 // The index of the largest sum, the first one on a tie: a tree of comparisons, a level a cycle.
+`default_nettype none
 module synq_largest #(
     parameter COUNT = 10,
     parameter BITS = 16,
@@ -9,6 +10,14 @@ module synq_largest #(
     input wire [COUNT*BITS-1:0] sums,
     output wire [INDEX-1:0] largest
 );
+    generate  // rules of the parameters
+        if (COUNT > (1 << LEVELS)) begin : g_rule_1
+            error_LEVELS_compare_all_sums error ();
+        end
+        if (COUNT > (1 << INDEX)) begin : g_rule_2
+            error_INDEX_numbers_the_sums error ();
+        end
+    endgenerate
     genvar level, i;
     generate
         for (level = 0; level <= LEVELS; level = level + 1) begin : g_level
@@ -47,3 +56,4 @@ module synq_largest #(
     endgenerate
     assign largest = g_level[LEVELS].index;
 endmodule
+`default_nettype wire

@@ -1,5 +1,6 @@
 // One row of inputs a cycle, in every output's lane multiplied by the value of the lane's code and
 // accumulated. The bucket banks' totals, if there are any, take the place of the input.
+`default_nettype none
 module synq_mac_bank #(
     parameter N_OUT = 2,
     parameter X_BITS = 8,
@@ -8,15 +9,25 @@ module synq_mac_bank #(
     parameter CODE_BITS = 4,
     parameter VALUE_BITS = 8,
     parameter [(1<<CODE_BITS)*VALUE_BITS-1:0] VALUES = 0,  // signed, by code
-    parameter ACC_BITS = 24
+    parameter ACC_BITS = 24,
+    parameter READ = 2,         // cycles from x to its codes
+    parameter WEIGH = 3         // cycles from its codes to its sums: factor, product, sum
 ) (
     input wire clk,
     input wire [X_BITS-1:0] x,
-    input wire [N_OUT*CODE_BITS-1:0] codes,    // two cycles after x
+    input wire [N_OUT*CODE_BITS-1:0] codes,    // READ cycles after x
     input wire [N_OUT*TOTAL_BITS-1:0] totals,  // likewise; zero but with x zero
-    input wire first,                          // five cycles after x: begin with its successor
-    output wire [N_OUT*ACC_BITS-1:0] sums      // five cycles after x
+    input wire first,                          // READ + WEIGH cycles after x: begin with its successor
+    output wire [N_OUT*ACC_BITS-1:0] sums      // likewise
 );
+    generate  // rules of the parameters
+        if (READ != 2) begin : g_rule_1
+            error_READ_is_2 error ();
+        end
+        if (WEIGH != 3) begin : g_rule_2
+            error_WEIGH_is_3 error ();
+        end
+    endgenerate
     localparam A_BITS = HAS_TOTALS != 0 && TOTAL_BITS > X_BITS ? TOTAL_BITS : X_BITS + 1;
     reg [X_BITS-1:0] x_early, x_now;
     always @(posedge clk) {x_now, x_early} <= {x_early, x};
@@ -50,3 +61,4 @@ module synq_mac_bank #(
         end
     endgenerate
 endmodule
+`default_nettype wire

@@ -1,5 +1,6 @@
 // The answer to an image: its sums, two a beat, and a beat with the index of the largest one, the
 // first one on a tie. Only that beat can have `out_last`.
+`default_nettype none
 module synq_result #(
     parameter N_OUT = 10,
     parameter ACC_BITS = 24,
@@ -17,6 +18,14 @@ module synq_result #(
     output reg [63:0] out_data,
     output reg out_last
 );
+    generate  // rules of the parameters
+        if (ACC_BITS > 32) begin : g_rule_1
+            error_ACC_BITS_is_at_most_32 error ();
+        end
+        if (N_OUT >= (1 << CLASS_BITS)) begin : g_rule_2
+            error_CLASS_BITS_hold_N_OUT error ();
+        end
+    endgenerate
     wire signed [ACC_BITS-1:0] even = sums[0+:ACC_BITS];
     wire signed [ACC_BITS-1:0] odd = sums[ACC_BITS+:ACC_BITS];
     wire [31:0] even_out = {{32 - ACC_BITS{even[ACC_BITS-1]}}, even};
@@ -70,3 +79,4 @@ module synq_result #(
         end
     end
 endmodule
+`default_nettype wire

@@ -1,15 +1,25 @@
-// A memory of codes: one word a row, the codes of all outputs, read in two cycles.
+// A memory of codes: one word a row, the codes of all outputs.
+`default_nettype none
 module synq_rom #(
     parameter WIDTH = 8,
     parameter DEPTH = 2,
     parameter ADDRESS = 1,
     parameter BLOCK = 1,  // block RAM rather than logic
+    parameter READ = 2,   // cycles from an address to its word
     parameter FILE = "codes.mem"
 ) (
     input wire clk,
     input wire [ADDRESS-1:0] address,
     output reg [WIDTH-1:0] word
 );
+    generate  // rules of the parameters
+        if (DEPTH != (1 << ADDRESS)) begin : g_rule_1
+            error_DEPTH_is_that_of_ADDRESS error ();
+        end
+        if (READ != 2) begin : g_rule_2
+            error_READ_is_2 error ();
+        end
+    endgenerate
     reg [WIDTH-1:0] fetched;
     always @(posedge clk) word <= fetched;
 
@@ -25,3 +35,4 @@ module synq_rom #(
         end
     endgenerate
 endmodule
+`default_nettype wire

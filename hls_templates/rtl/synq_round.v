@@ -3,6 +3,7 @@
 //
 // With the half step, rounding down rounds to the nearest, ties up. A tie is where nothing is left
 // below the step; clearing the lowest bit there makes it even.
+`default_nettype none
 module synq_round #(
     parameter BITS = 16,
     parameter OUT_BITS = 8,
@@ -34,3 +35,4 @@ module synq_round #(
     wire over = SATURATE != 0 && |wide[WIDE-1:RIGHT+OUT_BITS];
     always @(posedge clk) value <= rounded | {OUT_BITS{over}};
 endmodule
+`default_nettype wire

@@ -7,6 +7,7 @@
 //   ROTATE 0: lane i of beat b is word b * GROUP + i / BANKS of bank BANKS - 1 - i % BANKS, or in
 //       bank 0 word b * (its number of lanes) + i / BANKS.
 // Bank 0 waits while `hold`, and has fewer rows to make up for it.
+`default_nettype none
 module synq_rows_dense #(
     parameter X_BITS = 8,
     parameter LANES = 8,
@@ -18,6 +19,7 @@ module synq_rows_dense #(
     parameter FIRST_WORDS = 80, // rows of bank 0
     parameter SKIP = 90,        // of beats; beyond the last one, bank 0 is always in turn
     parameter ADDRESS = 7,
+    parameter FETCH = 2,        // cycles from `advance` to x and its address
     parameter BLOCK = 1,        // block RAM rather than logic
     parameter BIAS = 0,         // whether a row is driven by a constant
     parameter BIAS_BANK = 0,
@@ -39,9 +41,35 @@ module synq_rows_dense #(
     input wire hold,                         // but not of bank 0
     output wire empty,                       // no row is left
     output reg tag,                          // of the image begun last
-    output wire [BANKS*X_BITS-1:0] x,        // two cycles after `advance`; zero without a row
+    output wire [BANKS*X_BITS-1:0] x,        // FETCH cycles after `advance`; zero without a row
     output wire [BANKS*ADDRESS-1:0] address  // its word
 );
+    generate  // rules of the parameters
+        if (FETCH != 2) begin : g_rule_1
+            error_FETCH_is_2 error ();
+        end
+        if (ROTATE != 0 && (LANES >= BANKS || GROUP != 1)) begin : g_rule_2
+            error_ROTATE_needs_fewer_LANES_than_BANKS error ();
+        end
+        if (ROTATE == 0 && GROUP != (LANES + BANKS - 1) / BANKS) begin : g_rule_3
+            error_GROUP_is_LANES_by_BANKS error ();
+        end
+        if (FIRST_WORDS > WORDS || WORDS > (1 << ADDRESS)) begin : g_rule_4
+            error_ADDRESS_numbers_the_words error ();
+        end
+        if (ROTATE == 0 && ADDRESS < INDEX) begin : g_rule_5
+            error_ADDRESS_numbers_the_beats error ();
+        end
+        if (SKIP > (1 << INDEX)) begin : g_rule_6
+            error_INDEX_numbers_the_beats error ();
+        end
+        if (BIAS != 0 && (BIAS_BANK >= BANKS || BIAS_WORD >= (1 << ADDRESS))) begin : g_rule_7
+            error_BIAS_has_a_place error ();
+        end
+        if (BIAS != 0 && BIAS_INPUT >= (1 << X_BITS)) begin : g_rule_8
+            error_X_BITS_hold_BIAS_INPUT error ();
+        end
+    endgenerate
     localparam DEPTH_BITS = ROTATE != 0 ? ADDRESS : INDEX;
     localparam GROUP_BITS = GROUP > 1 ? $clog2(GROUP) : 1;
 
@@ -226,3 +254,4 @@ module synq_rows_dense #(
         end
     endgenerate
 endmodule
+`default_nettype wire

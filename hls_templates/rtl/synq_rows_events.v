@@ -6,6 +6,7 @@
 // or in bank 0 b * (its number of lanes) + i / BANKS. A bank hands out one input a cycle, from the
 // first of its lanes that has any left, the last one first. An image can be written while the one
 // before is read.
+`default_nettype none
 module synq_rows_events #(
     parameter X_BITS = 8,
     parameter LANES = 8,
@@ -13,6 +14,7 @@ module synq_rows_events #(
     parameter BANKS = 8,
     parameter GROUP = 1,
     parameter ADDRESS = 7,
+    parameter FETCH = 2,        // cycles from `advance` to x and its address
     parameter BIAS = 0,         // whether a row is driven by a constant
     parameter BIAS_BANK = 0,
     parameter BIAS_WORD = 0,
@@ -33,9 +35,26 @@ module synq_rows_events #(
     input wire hold,                         // but not of bank 0
     output wire empty,                       // none is left
     output reg tag,                          // of the image begun last
-    output wire [BANKS*X_BITS-1:0] x,        // two cycles after `advance`; zero without an input
+    output wire [BANKS*X_BITS-1:0] x,        // FETCH cycles after `advance`; zero without an input
     output wire [BANKS*ADDRESS-1:0] address  // its row
 );
+    generate  // rules of the parameters
+        if (FETCH != 2) begin : g_rule_1
+            error_FETCH_is_2 error ();
+        end
+        if (BANKS > LANES) begin : g_rule_2
+            error_LANES_are_at_least_BANKS error ();
+        end
+        if (GROUP != (LANES + BANKS - 1) / BANKS) begin : g_rule_3
+            error_GROUP_is_LANES_by_BANKS error ();
+        end
+        if (BIAS != 0 && (BIAS_BANK >= BANKS || BIAS_WORD >= (1 << ADDRESS))) begin : g_rule_4
+            error_BIAS_has_a_place error ();
+        end
+        if (BIAS != 0 && BIAS_INPUT >= (1 << X_BITS)) begin : g_rule_5
+            error_X_BITS_hold_BIAS_INPUT error ();
+        end
+    endgenerate
     localparam COUNT = INDEX + 1;
     reg complete, waiting, waiting_tag, write_set;
     wire completed = put & put_last;
@@ -133,3 +152,4 @@ module synq_rows_events #(
         end
     endgenerate
 endmodule
+`default_nettype wire

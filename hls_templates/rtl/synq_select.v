@@ -1,5 +1,6 @@
 // One of COUNT words, in a pipeline of four-to-one choices: each is one look-up table a bit, and
 // synthesis cannot make it more. The word of an index appears STAGES enabled cycles later.
+`default_nettype none
 module synq_select #(
     parameter WIDTH = 8,
     parameter COUNT = 2,
@@ -12,6 +13,14 @@ module synq_select #(
     input wire [COUNT*WIDTH-1:0] words,
     output wire [WIDTH-1:0] word
 );
+    generate  // rules of the parameters
+        if (COUNT > (1 << INDEX)) begin : g_rule_1
+            error_INDEX_numbers_the_words error ();
+        end
+        if (2 * STAGES < INDEX) begin : g_rule_2
+            error_STAGES_choose_by_all_of_INDEX error ();
+        end
+    endgenerate
     localparam PADDED = 2 * STAGES + 2;  // bits of an index that every stage takes two of
     genvar s, g;
     generate
@@ -52,3 +61,4 @@ module synq_select #(
     assign word = g_stage[STAGES].choice;
     wire unused = &{1'b0, g_stage[STAGES].at};
 endmodule
+`default_nettype wire

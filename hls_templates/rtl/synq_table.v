@@ -1,4 +1,5 @@
 // A table of values of WIDTH bits at at most six inputs: a look-up table a bit.
+`default_nettype none
 module synq_table #(
     parameter INPUTS = 6,
     parameter WIDTH = 8
@@ -8,6 +9,11 @@ module synq_table #(
     input wire [INPUTS-1:0] index,
     output wire [WIDTH-1:0] value
 );
+    generate  // rules of the parameters
+        if (INPUTS < 1 || INPUTS > 6) begin : g_rule_1
+            error_INPUTS_are_1_to_6 error ();
+        end
+    endgenerate
     /* verilator no_inline_module */  // there are hundreds: or the C++ would take minutes to compile
     // Halved by each bit of the index, the highest first: plain choices, which Yosys folds far faster
     // than the choice of a part of a constant.
@@ -25,3 +31,4 @@ module synq_table #(
     endgenerate
     assign value = g_left[0].left;
 endmodule
+`default_nettype wire

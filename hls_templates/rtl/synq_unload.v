@@ -1,4 +1,5 @@
 // The sums of an array, some lanes a cycle.
+`default_nettype none
 module synq_unload #(
     parameter N_OUT = 2,
     parameter ACC_BITS = 24,
@@ -19,6 +20,11 @@ module synq_unload #(
     output wire tag,
     output wire [LANES*ACC_BITS-1:0] beat
 );
+    generate  // rules of the parameters
+        if (BEATS * LANES < N_OUT || (BEATS - 1) * LANES >= N_OUT) begin : g_rule_1
+            error_BEATS_hold_N_OUT error ();
+        end
+    endgenerate
     localparam WIDTH = LANES * ACC_BITS;
     localparam STAGES = (INDEX + 1) / 2;
     localparam [INDEX-1:0] FINAL = BEATS[INDEX-1:0] - 1'b1;
@@ -88,3 +94,4 @@ module synq_unload #(
         .clk(clk), .enable(move), .index(index), .words(padded), .word(beat)
     );
 endmodule
+`default_nettype wire

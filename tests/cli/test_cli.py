@@ -230,15 +230,15 @@ def test_plan_counts_the_cycles_of_events(of_small: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--rows", "0"], ["--rows must be between 1 and 128, got 0"]),
+        (["--rows", "0"], ["rows must be between 1 and 128, got 0 (--rows)"]),
         (["--rows", "3", "--reuse-factor", "9"], ["exclude one another"]),
-        (["--target-fps", "-1"], ["--target-fps must be above 0"]),
+        (["--target-fps", "-1"], ["target fps must be above 0, got -1 (--target-fps)"]),
         (["--datapath", "abacus"], ["abacus"]),
         (["--flow", "vhdl"], ["--flow takes hls and rtl, got 'vhdl'"]),
         (["--flow", "rtl,rtl"], ["names a flow twice"]),
-        (["--flow", "rtl", "--datapath", "bank"], ["bank"]),
+        (["--flow", "rtl", "--datapath", "bank"], ["(--datapath, --flow)"]),
         (["--beat-bits", "128"], ["--beat-bits", "--flow rtl"]),
-        (["--flow", "rtl", "--beat-bits", "100"], ["multiple of 64"]),
+        (["--flow", "rtl", "--beat-bits", "100"], ["multiple of 64, got 100 (--beat-bits)"]),
     ],
 )
 def test_plan_refuses(arguments: list[str], words: list[str], of_small: list[str]) -> None:
@@ -283,10 +283,52 @@ def test_output_closed_early() -> None:
     assert (result.returncode, result.stderr) == (1, "")
 
 
-def test_output_to_a_full_device() -> None:
+@pytest.mark.parametrize("arguments", [["boards"], ["boards", "--json"], ["--help"]])
+def test_output_to_a_full_device(arguments: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
-        result = run("synq", "boards", capture_output=False, stdout=full, stderr=subprocess.PIPE)
+        result = run("synq", *arguments, capture_output=False, stdout=full, stderr=subprocess.PIPE)
     assert (result.returncode, result.stderr) == (1, "synq: error: No space left on device\n")
+
+
+def shell(script: str, **settings: Any) -> subprocess.CompletedProcess[str]:
+    """`synq` as "$0" of a shell, which can close what Python cannot."""
+    return subprocess.run(
+        ["sh", "-c", script, command("synq")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        **settings,
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ('"$0" boards >&-', 0),
+        ('"$0" boards --json >&- <&-', 0),
+        ('"$0" boards 2>&- >/dev/full', 1),
+        ('"$0" boards 2>/dev/full >/dev/full', 1),
+        ('"$0" nonsense 2>&-', 2),
+        ('"$0" nonsense 2>/dev/full', 2),
+        ('"$0" nonsense >&- 2>&- <&-', 2),
+    ],
+)
+def test_standard_streams_that_take_nothing(script: str, code: int) -> None:
+    result = shell(script)
+    assert (result.returncode, result.stdout, result.stderr) == (code, "", "")
+
+
+@needs_export
+def test_what_libraries_print_gets_into_no_file(of_small: list[str], tmp_path: Path) -> None:
+    """The numbers of closed streams are not given to files."""
+    words = " ".join(f"'{word}'" for word in of_small)
+    result = shell(f'"$0" export {words} --output project <&- >&- 2>&-', cwd=tmp_path)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert run("synq", "verify", "project", cwd=tmp_path).returncode == 0
+
+
+def test_a_path_of_two_lines_is_one_line(tmp_path: Path) -> None:
+    assert_refused(run("synq", "verify", "a\nb\rc\u2028d", cwd=tmp_path), 1, "is it a synq project")
 
 
 def test_output_in_ascii(of_small: list[str]) -> None:
@@ -316,11 +358,11 @@ USAGE: list[tuple[str, str]] = [
     ("--seed -1", "seed must be between 0 and"),
     ("--seed one", "'--seed': 'one' is not an integer"),
     ("--checkpoint net --seed 1", "with --checkpoint nothing is trained"),
-    ("--percentile 0", "between 50 and 100, got 0"),
+    ("--percentile 0", "between 50 and 100, got 0 (--percentile)"),
     ("--percentile nan", "between 50 and 100, got nan"),
     ("--percentile most", "'most' is not a number"),
     ("--table-width 1", "between 2 and 16, got 1"),
-    ("--table-width 40", "between 2 and 16, got 40"),
+    ("--table-width 40", "between 2 and 16, got 40 (--table-width)"),
 ]
 
 
@@ -367,7 +409,7 @@ def test_bad_checkpoints(case: str, small: Path, tmp_path: Path) -> None:
 
 def test_a_checkpoint_that_does_not_fit_mnist(small: Path, mnist: Dataset) -> None:
     result = run("synq-export", "--checkpoint", small / "net")
-    assert_refused(result, 1, "takes 20 inputs, mnist has 784; give its inputs with --data")
+    assert_refused(result, 1, "takes 20 inputs, mnist has 784; give its own data (--data)")
 
 
 @pytest.mark.parametrize(
@@ -423,8 +465,8 @@ def test_no_compiler(of_small: list[str], project: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ("file", "is a file: give --output a folder"),
-        ("file/inside", "file is a file: choose another --output"),
+        ("file", "file is a file: a project is a folder (--output)"),
+        ("file/inside", "file is a file: choose another folder (--output)"),
         ("foreign", "holds files that synq did not write (mine)"),
         (".", "contains the current or home folder"),
         ("..", "contains the current or home folder"),
@@ -530,10 +572,10 @@ def interrupted(tmp_path: Path) -> Callable[..., None]:
 @pytest.mark.parametrize(
     ("file", "number"),
     [
-        ("project", signal.SIGINT),  # the slow imports begin
-        ("scratch/hls", signal.SIGTERM),  # hls4ml writes
-        ("project/vectors.npz", signal.SIGINT),  # two compilers begin
-        ("scratch/inputs_0.txt", signal.SIGHUP),  # the test bench runs
+        (".synq-*/project", signal.SIGINT),  # the slow imports begin
+        ("tmp/synq-*/hls", signal.SIGTERM),  # hls4ml writes
+        (".synq-*/project/vectors.npz", signal.SIGINT),  # two compilers begin
+        ("tmp/synq-*/inputs_0.txt", signal.SIGHUP),  # the test bench runs
     ],
 )
 def test_interrupted_export(
@@ -546,7 +588,7 @@ def test_interrupted_export(
 ) -> None:
     before = digests(project)
     arguments = ["export", *of_small, "--output", project]
-    interrupted(arguments, number, lambda _: any(tmp_path.glob(f".synq-*/{file}")))
+    interrupted(arguments, number, lambda _: any(tmp_path.glob(file)))
     assert digests(project) == before
     assert {path.name for path in tmp_path.iterdir()} == {"project", "tmp"}
 

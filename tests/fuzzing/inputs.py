@@ -75,9 +75,8 @@ def _saved(content: Any, zipped: bool) -> bytes:
 
 def _safetensors() -> tuple[bytes, ...]:
     rng = np.random.default_rng(0)
-    first, second, bias = (
-        rng.normal(size=shape).astype(np.float32) for shape in ((6, 4), (4, 3), (3,))
-    )
+    first, second = (rng.normal(size=size).astype(np.float32) for size in ((6, 4), (4, 3)))
+    bias = np.ones(3, dtype=np.float32)
     networks = (FloatNetwork((first, second), (None, bias)), FloatNetwork((first,), (None,)))
     return tuple(checkpoint_bytes(network, {"recipe": "none"}) for network in networks)
 

@@ -19,9 +19,10 @@ from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint
 from synq.float_network import FloatNetwork
 from synq.hls import axis
+from synq.hls.compiler import building
 from synq.hls.csim import integer_lines
+from synq.hls.packs import network_ports
 from synq.network import QuantizedNetwork, Trace
-from synq.project.output import write_files
 from synq.quantize import Quantization, quantize_network
 
 pytestmark = pytest.mark.xdist_group("axis")  # one worker compiles the projects once
@@ -65,18 +66,20 @@ def random_network(
 
 def build(network: QuantizedNetwork, inputs: NDArray[np.uint8], io_type: str, root: Path) -> Built:
     emitted = emit(network, inputs, root / "hls", io_type=io_type)
-    write_files(emitted.folder, axis.render_axis(network, stream=io_type == "io_stream"))
-    executable = root / "bench"
-    with axis.axis_bench_build(emitted.folder, executable) as compiler:
-        assert "warning" not in compiler.finish()
+    with building(emitted.folder, [axis.BENCH], root, root / "cache") as builds:
+        executable = builds.finish(axis.BENCH)
+        assert "warning" not in builds.log()
     return Built(emitted.folder, executable, network, inputs, network.run(inputs))
 
 
 PARALLEL = ("io_parallel", 7, (43, 9, 5))
 STREAM = ("io_stream", 3, (50, 6, 4))
+WIDE = ("io_stream", 8, (784, 288, 3))  # 6272 and 6048 bits: no single stream element
 
 
-@pytest.fixture(scope="module", params=[PARALLEL, STREAM], ids=["io_parallel", "io_stream"])
+@pytest.fixture(
+    scope="module", params=[PARALLEL, STREAM, WIDE], ids=["io_parallel", "io_stream", "wide"]
+)
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
     io_type, bits, sizes = request.param
     network, inputs = random_network(sizes, bits, seed=bits)
@@ -144,13 +147,13 @@ def test_logits_beyond_32_bits_are_refused() -> None:
     network = QuantizedNetwork((array,), ())
     assert array.accumulator.width > 32
     with pytest.raises(SynqError, match="carries at most 32: use a smaller --table-width"):
-        axis.render_axis(network, stream=False)
+        axis.render_axis(network, *network_ports(network, stream=False))
 
 
 def test_the_same_network_renders_to_the_same_files() -> None:
     network, _ = random_network((43, 9, 5), 7, seed=7)
-    files = axis.render_axis(network, stream=False)
-    assert files == axis.render_axis(network, stream=False)
+    files = axis.render_axis(network, *network_ports(network, stream=False))
+    assert files == axis.render_axis(network, *network_ports(network, stream=False))
     assert set(files) == {
         "firmware/synapse_axis.h",
         "firmware/synapse_axis.cpp",
@@ -195,6 +198,7 @@ def test_any_images_in_any_transfers_are_answered_exactly(
 def test_all_images_equal_the_reference(built: Built, tmp_path: Path) -> None:
     arguments = (built.executable, built.network, built.inputs, built.expected, tmp_path)
     assert axis.stream_difference(*arguments) is None
+    assert axis.require_exact(*arguments) == 60 * (built.n_out + 1)
 
 
 @SOME
@@ -284,11 +288,12 @@ def test_a_wrapper_with_a_wrong_tlast_is_caught(built: Built, tmp_path: Path) ->
     assert "written.last = ended == 1 && " in text
     source.write_text(text.replace("written.last = ended == 1 && ", "written.last = "))
     beats = axis.pack_images(built.inputs[:2], built.bits)
-    got = axis.simulate_axis(folder, beats, last_of_transfers(*beats.shape, []), tmp_path)
+    bench = axis.build_bench(folder, tmp_path, tmp_path / "cache")
+    got = axis.run_axis(bench, beats, last_of_transfers(*beats.shape, []), tmp_path)
     n_beats = axis.beats_per_result(built.n_out)
     assert np.flatnonzero(got.last).tolist() == [n_beats - 1, 2 * n_beats - 1]
 
-    broken = Built(folder, tmp_path / axis.TOP, built.network, built.inputs, built.expected)
+    broken = Built(folder, bench, built.network, built.inputs, built.expected)
     arguments = (broken.executable, built.network, built.inputs, built.expected, tmp_path)
     assert "wrong TLAST at beat" in str(axis.stream_difference(*arguments))
     run = run_bench(broken, folder)
@@ -328,11 +333,11 @@ def test_a_broken_wrapper_names_the_error(built: Built, tmp_path: Path) -> None:
     folder = shutil.copytree(built.folder, tmp_path / "hls")
     (folder / "firmware" / "synapse_axis.h").write_text("oops\n")
     with pytest.raises(SynqError, match=r"g\+\+ could not build .*error"):
-        axis.simulate_axis(folder, np.zeros(1, np.uint64), np.zeros(1, bool), tmp_path)
+        axis.build_bench(folder, tmp_path, tmp_path / "cache")
 
 
 def test_a_failing_bench_is_named(built: Built, tmp_path: Path) -> None:
-    (tmp_path / "results_0.bin").mkdir()
+    (tmp_path / "answers_0.bin").mkdir()
     beats = axis.pack_images(built.inputs[:1], built.bits)
     with pytest.raises(SynqError, match="wrapper stopped with code 1: cannot write"):
         axis.run_axis(built.executable, beats, last_of_transfers(*beats.shape, []), tmp_path)

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategies import BYTE, SOME, networks, synapse_array
-from synq.cost import Estimate
+from synq.cost import Estimate, block_rams
 from synq.hls.design import SIMPLEST, ArrayPlan
-from synq.hls.estimate import estimate, estimate_array, rom_blocks
+from synq.hls.estimate import estimate, estimate_array
 from synq.network import QuantizedNetwork
 from synq.request import Datapath
 
@@ -25,18 +25,18 @@ from synq.request import Datapath
         (8192, 2, 1),
         (16384, 1, 1),
         (16385, 1, 2),
-        (784, 512, 29),  # FACTS: 15.5 tiles of 36K for both arrays, of which 14.5 are this one
+        (784, 512, 29),  # 15.5 tiles of 36K for both arrays, of which 14.5 are this one
         (128, 40, 2),
     ],
 )
-def test_rom_blocks(depth: int, width: int, blocks: int) -> None:
-    assert rom_blocks(depth, width) == blocks
+def test_block_rams(depth: int, width: int, blocks: int) -> None:
+    assert block_rams(depth, width) == blocks
 
 
 @SOME
 @given(st.integers(1, 20_000), st.integers(1, 2_000))
-def test_rom_blocks_hold_the_bits(depth: int, width: int) -> None:
-    blocks = rom_blocks(depth, width)
+def test_block_rams_hold_the_bits(depth: int, width: int) -> None:
+    blocks = block_rams(depth, width)
     assert blocks * 18 * 1024 >= depth * width
     assert blocks <= -(-depth // 512) * -(-width // 36)
 

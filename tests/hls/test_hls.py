@@ -15,12 +15,13 @@ from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint
 from synq.float_network import FloatNetwork
 from synq.hls import csim
-from synq.hls.design import SIMPLEST, ArrayPlan
+from synq.hls.back_end import HlsSettings, check_hls, render_hls
+from synq.hls.design import SIMPLEST, ArrayPlan, HlsDesign
 from synq.hls.layout import Layout
+from synq.hls.sources import render_sources
 from synq.learn.data.dataset import Dataset
 from synq.network import QuantizedNetwork, first_difference
-from synq.plan import make_plan
-from synq.project.output import write_files
+from synq.plan import plan_hls
 from synq.quantize import Mapping, Method, Quantization, quantize_network
 from synq.request import Datapath, Request
 
@@ -35,9 +36,8 @@ COMBINATIONS = [
 
 def simulate(built: Built, scratch: Path) -> csim.Stages:
     scratch.mkdir(exist_ok=True)
-    with csim.test_bench_build(built.folder, scratch / "bench") as build:
-        build.finish()
-    return csim.simulate(scratch / "bench", built.network, built.inputs, scratch).stages
+    bench = csim.build_test_bench(built.folder, scratch, scratch / "cache")
+    return csim.simulate(bench, built.network, built.inputs, scratch).stages
 
 
 def difference(built: Built, scratch: Path) -> str | None:
@@ -77,25 +77,17 @@ def test_mnist_is_bit_exact_on_all_test_images(
     mnist: Dataset,
     tmp_path: Path,
 ) -> None:
-    from synq.hls import project, qkeras_model
-
-    model = qkeras_model.build_model(paper_network)
-    board = load_board("pynq-z2")
-    built_by_hls4ml, folder = tmp_path / "hls4ml", tmp_path / "a folder"
-    plans = make_plan(paper_network, board, request_).chosen.core.arrays
-    converted = project.convert(
-        model, paper_network, plans, board, backend, io_type, built_by_hls4ml
-    )
-    expected = paper_network.run(mnist.test_inputs)
-    # A folder of its own: hls4ml writes its sources once more before it compiles them.
-    write_files(folder, project.write(converted, mnist.test_inputs[:10], expected.head(10)))
-    with csim.test_bench_build(folder, tmp_path / "bench") as build:
-        library = project.simulate_library(converted, mnist.test_inputs)
-        build.finish()
-    bench = csim.simulate(tmp_path / "bench", paper_network, mnist.test_inputs, tmp_path)
-    assert first_difference(expected, library, "library") is None
-    assert first_difference(expected, bench.stages, "C simulation") is None
-    assert len(expected.classes) == 10_000
+    board, settings = load_board("pynq-z2"), HlsSettings(backend, io_type)
+    design = plan_hls(paper_network, board, request_).chosen.core
+    expected, inputs = paper_network.run(mnist.test_inputs), mnist.test_inputs
+    core = render_hls(paper_network, design, board, settings, tmp_path / "rendered")
+    ours = render_sources(paper_network, design, settings.stream, inputs[:10], expected.head(10))
+    files = {**core.files, **ours}
+    place = tmp_path / "a folder"
+    found = check_hls(core, files, paper_network, inputs, expected, place, tmp_path / "cache")
+    whole = 10_000 * (128 + 128 + 10 + 1)
+    assert found.compared == {"qkeras": whole, "hls4ml": whole, "csim": whole, "axis": 110_000}
+    assert found.compiler_log == b""
 
 
 def test_qkeras_model_equals_reference_and_reloads(
@@ -105,7 +97,7 @@ def test_qkeras_model_equals_reference_and_reloads(
 
     expected = paper_network.run(mnist.test_inputs)
     model = qkeras_model.build_model(paper_network)
-    qkeras_model.save_model(model, tmp_path / "model.h5")
+    (tmp_path / "model.h5").write_bytes(qkeras_model.model_file(model))
     for candidate in (model, qkeras_model.load_model(tmp_path / "model.h5")):
         stages = qkeras_model.model_stages(candidate, paper_network, mnist.test_inputs)
         assert first_difference(expected, stages, "QKeras") is None
@@ -176,15 +168,14 @@ def test_steps_larger_than_one_are_bit_exact(tmp_path: Path) -> None:
 def test_shipped_vectors_pass_as_csim_design_runs_them(small: Built, tmp_path: Path) -> None:
     import subprocess
 
-    with csim.test_bench_build(small.folder, tmp_path / "bench") as build:
-        build.finish()
+    csim.build_test_bench(small.folder, tmp_path, tmp_path / "cache")
     copy = shutil.copytree(small.folder / "tb_data", tmp_path / "tb_data")
-    run = subprocess.run([tmp_path / "bench"], cwd=tmp_path, capture_output=True, text=True)
+    run = subprocess.run([tmp_path / "test_bench"], cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 0 and "10 images equal" in run.stdout
     expected = copy / "expected.txt"
     text = expected.read_text()
     expected.write_text(text.replace(text.split()[0], "12345", 1))
-    run = subprocess.run([tmp_path / "bench"], cwd=tmp_path, capture_output=True, text=True)
+    run = subprocess.run([tmp_path / "test_bench"], cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 1 and "image 0, number 0: expected 12345" in run.stderr
 
 
@@ -208,7 +199,7 @@ def test_one_wrong_code_bit_is_caught(small: Built, tmp_path: Path) -> None:
 
 
 def test_one_wrong_table_bit_is_caught(small: Built, tmp_path: Path) -> None:
-    value = Layout(small.network.arrays[1], 1).values[-1]
+    value = Layout(small.network.arrays[1], 1).signed.values[-1]
     broken = corrupted(small, tmp_path / "hls", "array_1.h", f", {value}}}", f", {value ^ 1}}}")
     found = difference(broken, tmp_path / "run")
     assert found is not None and "array_1" in found
@@ -266,20 +257,10 @@ def files(folder: Path) -> list[Path]:
 
 
 def test_too_wide_a_layer_is_refused(tmp_path: Path) -> None:
-    from synq.hls import project, qkeras_model
-
     network, _ = random_network((2, 4097, 2), Quantization(3), bias=False, seed=0)
-    model = qkeras_model.build_model(network)
+    design, board = HlsDesign((SIMPLEST, SIMPLEST)), load_board("pynq-z2")
     with pytest.raises(SynqError, match="4097 wide"):
-        project.convert(
-            model,
-            network,
-            (SIMPLEST, SIMPLEST),
-            load_board("pynq-z2"),
-            "Vitis",
-            "io_parallel",
-            tmp_path / "hls",
-        )
+        render_hls(network, design, board, HlsSettings("Vitis", "io_parallel"), tmp_path)
 
 
 def test_sums_beyond_float32_are_refused() -> None:

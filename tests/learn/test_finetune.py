@@ -115,7 +115,7 @@ def test_sparse_networks_learn_with_adam() -> None:
 
 
 def test_sparsity_needs_a_zero_level(trained: FloatNetwork, few: Dataset) -> None:
-    with pytest.raises(UsageError, match="odd --levels"):
+    with pytest.raises(UsageError, match="odd number of levels"):
         finetune(trained, few, Quantization(10), PCMO, quick(sparsity=0.5), SILENT)
     with pytest.raises(UsageError, match="sparsity must be"):
         quick(sparsity=1.0)

@@ -188,12 +188,10 @@ def compiled(
     network: QuantizedNetwork, inputs: NDArray[np.uint8], io_type: str, root: Path
 ) -> Driven:
     emitted = emit(network, inputs[:10], root / "hls", io_type=io_type)
-    write_files(emitted.folder, axis.render_axis(network, stream=io_type == "io_stream"))
-    with axis.axis_bench_build(emitted.folder, root / "bench") as build:
-        build.finish()
+    bench = axis.build_bench(emitted.folder, root, root / "cache")
 
     def answer(beats: NDArray[np.uint64], last: NDArray[np.bool_]) -> axis.Beats:
-        return axis.run_axis(root / "bench", beats, last, root)
+        return axis.run_axis(bench, beats, last, root)
 
     return Driven(driver_folder(network, inputs, root / "driver"), network, inputs, answer)
 

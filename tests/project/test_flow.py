@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synq.board import Board, load_board
-from synq.project.flow import STAGES, render_flow, tcl_list, tcl_word
+from synq.project.flow import PROCESSING_SYSTEMS, STAGES, render_flow, tcl_list, tcl_word
 
 TOP = "synapse_axis"
 SOURCES = ["hls/firmware/synapse_axis.cpp", "hls/firmware/synapse_network.cpp"]
@@ -131,6 +131,26 @@ def test_a_system_only_where_there_is_a_processor(board: str, system: bool) -> N
         assert str(Path(__file__).parents[1]).encode() not in content
     assert files == flow(load_board(board))
     assert files["build.sh"].startswith(b"#!")  # so that write_files makes it executable
+
+
+def test_an_rfsoc_has_the_processing_system_of_zynq_ultrascale_plus() -> None:
+    """And so a block design; the driver goes by the same table."""
+    mpsoc = load_board("zcu104")
+    rfsoc = replace(mpsoc, family="zynquplusRFSOC")
+    assert "system.tcl" in flow(rfsoc)
+    assert flow(rfsoc) == flow(mpsoc)
+    assert rfsoc.family in PROCESSING_SYSTEMS
+
+
+def test_a_family_without_a_known_processing_system_gets_a_word(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    flow(load_board("zcu104"))
+    assert caplog.messages == []
+    flow(replace(load_board("zcu104"), family="zynquplusrfsoc"))
+    (message,) = caplog.messages
+    assert "zcu104 (zynquplusrfsoc) has no processing system that synq knows" in message
+    assert "zynquplus, zynquplusRFSOC have" in message and "no driver and no bitstream" in message
 
 
 @pytest.mark.parametrize("top", ["", "1st", "a b", "a;b", "größe"])

@@ -76,14 +76,14 @@ def mismatches(files: dict[str, bytes], network: QuantizedNetwork) -> list[str]:
         bits, width = array.code_bits, array.table_format.width
 
         def header(content: bytes, name: str = name, array: SynapseArray = array) -> object:
-            return read_header(content.decode("ascii"), name, array)
+            return read_header(content.decode("ascii"), f"{name}_table", array)
 
         def npz(content: bytes) -> object:
             with np.load(io.BytesIO(content), allow_pickle=False) as parts:
                 return parts["codes"].tolist(), parts["codebook"].tolist()
 
         readers: dict[str, tuple[Callable[[bytes], object], object]] = {
-            f"{name}.h": (header, (codes, codebook)),
+            f"{name}_table.h": (header, (codes, codebook)),
             f"{name}.npz": (npz, (codes, codebook)),
         }
         for suffix, read in (("mem", read_mem), ("coe", read_coe)):
@@ -132,7 +132,7 @@ def test_every_file_reads_back_for_every_code_width(code_bits: int, n_out: int) 
 @given(networks())
 def test_a_network_has_the_files_of_each_array(network: QuantizedNetwork) -> None:
     files = render_tables(network)
-    suffixes = [".h", "_codes.mem", "_codes.coe", "_codebook.mem", "_codebook.coe", ".npz"]
+    suffixes = ["_table.h", "_codes.mem", "_codes.coe", "_codebook.mem", "_codebook.coe", ".npz"]
     expected = {f"array_{i}{suffix}" for i in range(len(network.arrays)) for suffix in suffixes}
     assert set(files) == expected
     assert mismatches(files, network) == []

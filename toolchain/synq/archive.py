@@ -147,8 +147,6 @@ class MemberReader:
             if self._inflate is None:
                 part, self._ahead = packed[:size], packed[size:]
             else:
-                if self._inflate.eof:  # it would go on returning nothing, whatever is left
-                    raise ArchiveError("it ends early")
                 try:
                     part = self._inflate.decompress(packed, size)
                 except zlib.error:
@@ -156,7 +154,8 @@ class MemberReader:
                 self._ahead = self._inflate.unconsumed_tail
             if part:
                 return part
-            if not self._ahead and not self._packed_left:
+            ended = self._inflate is not None and self._inflate.eof  # whatever lies behind
+            if ended or (not self._ahead and not self._packed_left):
                 raise ArchiveError("it ends early")
 
 

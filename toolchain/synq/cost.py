@@ -56,3 +56,19 @@ class Estimate:
     resources: Resources
     latency: int
     interval: int
+
+
+TYPICAL_EVENTS = 3
+"""An event-driven array rarely takes more than a third of its worst case."""
+
+_BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+
+
+def block_rams(depth: int, width: int) -> int:
+    """Blocks of 18 Kbit of a memory of `depth` words of `width` bits: UG473 table 1-1, UG573 table
+    1-1. Blocks of 36 Kbit, two of these side by side, do not save any.
+
+    >>> block_rams(784, 512)
+    29
+    """
+    return min(-(-depth // words) * -(-width // bits) for words, bits in _BLOCK_SHAPES)

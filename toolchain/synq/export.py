@@ -1,35 +1,36 @@
 """The whole flow, from trained weights to a verified project folder."""
 
-import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synq import __version__
 from synq.board import Board, load_board
-from synq.hls import csim
-from synq.hls.back_end import HlsSettings, make_hls
+from synq.hls.back_end import HlsCore, HlsSettings, HlsSimulation, check_hls, render_hls
+from synq.hls.compiler import find_compiler
 from synq.hls.design import HlsDesign
-from synq.learn.data.dataset import Dataset
+from synq.hls.packs import input_pack
+from synq.learn.data.mnist import load_mnist
+from synq.learn.data.npz import load_npz
 from synq.learn.prepare import Prepared, Source, Stopwatch, prepare
-from synq.network import QuantizedNetwork
-from synq.plan import Plan, check_hls, make_plan
+from synq.plan import Plan, PlanOf, plan_hls, plan_rtl
+from synq.plan import check_hls as check_board
 from synq.progress import Progress
-from synq.project.manifest import write_manifest
+from synq.project.contents import Contents, describe_board, project_title, render_contents
+from synq.project.manifest import bit_exact, describe_network, write_manifest
 from synq.project.output import check_replaceable, staged, write_files
-from synq.project.tables import render_tables
 from synq.quantize import Quantization
 from synq.request import Flow, Request
 from synq.rtl.back_end import RtlSimulation, simulate_rtl
 from synq.rtl.design import RtlDesign
 from synq.rtl.simulate import find_verilator
-from synq.rtl.verilog import render_rtl
 
 
 @dataclass(frozen=True)
-class Target:
+class Destination:
     """What to make: for which board, by which back ends, and where.
 
     Attributes:
@@ -52,8 +53,9 @@ class Export:
     """A finished export; everything in it is bit-exact, or there would be none.
 
     Attributes:
+        accuracy: percent on the test set, by stage, the simulations too.
         plans: the design of each back end.
-        images: how many each simulation computed, every layer compared.
+        bit_exact: images, integers compared by check, and mismatches.
         csim_images_per_second: of the C simulation on one core; None without the HLS flow.
         rtl: what the simulation of the Verilog counted; None without the RTL flow.
         seconds: wall time by stage.
@@ -61,21 +63,27 @@ class Export:
 
     output: Path
     prepared: Prepared
+    accuracy: dict[str, float]
     quantization: Quantization
     board: Board
     backend: str
     plans: dict[Flow, Plan]
-    images: int
+    bit_exact: dict[str, Any]
     csim_images_per_second: float | None
     rtl: RtlSimulation | None
     seconds: dict[str, float]
+
+    @property
+    def images(self) -> int:
+        """How many each simulation computed, every layer compared."""
+        return len(self.prepared.expected.classes)
 
 
 def export(
     source: Source,
     device_name: str,
     choice: Quantization,
-    target: Target,
+    destination: Destination,
     request: Request,
     progress: Progress,
 ) -> Export:
@@ -85,84 +93,141 @@ def export(
         UsageError, SynqError: from the stages; nothing is left at the output.
     """
     watch = Stopwatch()
-    board = load_board(target.board)
-    _check_tools(target, board)  # before minutes of training rather than after
-    if target.output is not None:
-        check_replaceable(target.output.resolve(), target.force)
+    board = load_board(destination.board)
+    settings = HlsSettings(destination.backend, destination.io_type)
+    # What can be refused is refused before minutes of training.
+    _check_tools(destination, board)
+    if Flow.HLS in destination.flows and settings.stream:
+        _check_stream(source, choice, progress)
+    if destination.output is not None:
+        check_replaceable(destination.output.resolve(), destination.force)
     prepared = prepare(source, device_name, choice, watch, progress)
-    network = prepared.network
-    plans = {flow: make_plan(network, board, request, flow) for flow in target.flows}
-    name = f"{prepared.dataset.name}-{prepared.device.name}-L{choice.levels}-{board.name}"
-    output = (target.output or Path("build") / name).resolve()
-    accuracy = dict(prepared.accuracy)
-    labels = prepared.dataset.test_labels
-    images_per_second, rtl = None, None
+    dataset, network, expected = prepared.dataset, prepared.network, prepared.expected
+    hls = plan_hls(network, board, request) if Flow.HLS in destination.flows else None
+    rtl = plan_rtl(network, board, request) if Flow.RTL in destination.flows else None
+    title = project_title(dataset.name, prepared.device.name, choice.levels, board.name)
+    contents = Contents(
+        network,
+        dataset.test_inputs,
+        dataset.test_labels,
+        expected,
+        board,
+        title,
+        hls.chosen.core if hls else None,
+        settings.stream,
+        rtl.chosen.core if rtl else None,
+    )
+    output = (destination.output or Path("build") / title).resolve()
+    accuracy, compared = dict(prepared.accuracy), dict[str, int]()
+    core, hls_simulation, rtl_simulation = None, None, None
 
-    with staged(output, target.force) as (project_dir, scratch):
-        write_files(project_dir / "tables", render_tables(network))
-        (project_dir / "network.npz").write_bytes(network.to_npz())
-        (project_dir / "vectors.npz").write_bytes(_vectors(prepared.dataset))
-        if Flow.HLS in plans:
-            settings = HlsSettings(target.backend, target.io_type)
-            hls_core = plans[Flow.HLS].chosen.core
-            assert isinstance(hls_core, HlsDesign)
-            simulation = make_hls(
-                prepared, hls_core, board, settings, name, project_dir, scratch, watch, progress
-            )
-            images_per_second = simulation.images_per_second
-            accuracy["csim"] = _percent(simulation.stages[-1][1][:, 0] == labels)
-        if Flow.RTL in plans:
-            rtl_core = plans[Flow.RTL].chosen.core
-            assert isinstance(rtl_core, RtlDesign)
-            with watch.stage("verilog"):
-                files = render_rtl(network, rtl_core)
-                write_files(project_dir / "rtl", files)
+    with staged(output, destination.force) as (project_dir, scratch):
+        with watch.stage("render"):
+            files = render_contents(contents)
+        if contents.hls is not None:
+            with watch.stage("emit"), progress.task("Emit the hls4ml project"):
+                core = render_hls(network, contents.hls, board, settings, scratch)
+                theirs = {f"hls/{name}": content for name, content in core.files.items()}
+                files = {**theirs, "qkeras_model.h5": core.model_file, **files}
+        write_files(project_dir, files)
+        if core is not None:
+            with watch.stage("csim"), progress.task("Compile and run the C simulation"):
+                hls_simulation = _check_hls(core, files, contents, scratch, source.cache_dir)
+            write_files(project_dir / "logs", _logs(core, hls_simulation))
+            compared |= hls_simulation.compared
+            accuracy["csim"] = _percent(hls_simulation.classes, contents.labels)
+        if contents.rtl is not None:
             with watch.stage("verilator"), progress.task("Compile and run the Verilog") as task:
-                inputs, expected = prepared.dataset.test_inputs, prepared.expected
-                place = scratch / "verilator"
-                rtl = simulate_rtl(files, network, rtl_core, inputs, expected, place, task)
-            accuracy["rtl"] = _percent(rtl.classes == labels)
-        prepared = Prepared(**{**vars(prepared), "accuracy": accuracy})
-        write_manifest(project_dir, _manifest(source, choice, target, board, prepared, plans))
+                rtl_simulation = simulate_rtl(
+                    below("rtl", files),
+                    network,
+                    contents.rtl,
+                    contents.inputs,
+                    expected,
+                    scratch / "verilator",
+                    task,
+                )
+            compared["rtl"] = rtl_simulation.compared
+            accuracy["rtl"] = _percent(rtl_simulation.classes, contents.labels)
+        plans: dict[Flow, Plan] = {}
+        if hls is not None:
+            plans[Flow.HLS] = hls
+        if rtl is not None:
+            plans[Flow.RTL] = rtl
+        found = bit_exact(expected, compared)
+        manifest = _manifest(source, choice, destination, board, prepared, plans)
+        write_manifest(project_dir, {**manifest, "accuracy": accuracy, "bit_exact": found})
     return Export(
         output=output,
         prepared=prepared,
+        accuracy=accuracy,
         quantization=choice,
         board=board,
-        backend=target.backend,
-        plans=plans,
-        images=len(labels),
-        csim_images_per_second=images_per_second,
-        rtl=rtl,
+        backend=destination.backend,
+        plans={flow: plans[flow] for flow in destination.flows},
+        bit_exact=found,
+        csim_images_per_second=hls_simulation.images_per_second if hls_simulation else None,
+        rtl=rtl_simulation,
         seconds=watch.seconds,
     )
 
 
-def _check_tools(target: Target, board: Board) -> None:
-    csim.find_compiler()
-    if Flow.RTL in target.flows:
+def below(folder: str, files: dict[str, bytes]) -> dict[str, bytes]:
+    """The files in a folder of the project, by their names in it."""
+    start = f"{folder}/"
+    return {
+        name.removeprefix(start): content
+        for name, content in files.items()
+        if name.startswith(start)
+    }
+
+
+def _check_tools(destination: Destination, board: Board) -> None:
+    if Flow.HLS in destination.flows:
+        check_board(board)
+    find_compiler()
+    if Flow.RTL in destination.flows:
         find_verilator()
-    if Flow.HLS in target.flows:
-        check_hls(board)
 
 
-def _percent(right: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
-    return round(float(np.mean(right)) * 100, 4)
+def _check_stream(source: Source, choice: Quantization, progress: Progress) -> None:
+    """Refuse images that no stream between hls4ml's layers can carry."""
+    if source.data is not None:
+        dataset = load_npz(source.data)
+    else:
+        dataset = load_mnist(source.data_dir, source.cache_dir, progress)
+    input_pack(dataset.test_inputs.shape[1], choice.input_bits)
 
 
-def _vectors(dataset: Dataset) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, inputs=dataset.test_inputs, labels=dataset.test_labels)
-    return buffer.getvalue()
+def _check_hls(
+    core: HlsCore, files: dict[str, bytes], contents: Contents, scratch: Path, cache_dir: Path
+) -> HlsSimulation:
+    return check_hls(
+        core,
+        below("hls", files),
+        contents.network,
+        contents.inputs,
+        contents.expected,
+        scratch,
+        cache_dir,
+    )
+
+
+def _logs(core: HlsCore, simulation: HlsSimulation) -> dict[str, bytes]:
+    return {"hls4ml.log": core.public_log(), "g++.log": simulation.compiler_log}
+
+
+def _percent(classes: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
+    return round(float(np.mean(classes == labels)) * 100, 4)
 
 
 def _manifest(
     source: Source,
     choice: Quantization,
-    target: Target,
+    destination: Destination,
     board: Board,
     prepared: Prepared,
-    plans: dict[Flow, Plan],
+    plans: dict[Flow, PlanOf[HlsDesign] | PlanOf[RtlDesign]],
 ) -> dict[str, Any]:
     configuration = {
         "quantization": asdict(choice),
@@ -172,43 +237,22 @@ def _manifest(
         "clock_ns": board.clock_ns,
     }
     if Flow.HLS in plans:
-        configuration |= {"backend": target.backend, "io_type": target.io_type}
+        configuration |= {"backend": destination.backend, "io_type": destination.io_type}
     return {
         "synq": __version__,
         "flows": [flow.value for flow in plans],
         "configuration": configuration,
+        "board": describe_board(board),
         "training": asdict(source.recipe) if source.checkpoint is None else None,
         "finetuning": asdict(source.finetuning) if source.finetuning is not None else None,
         "checkpoint": prepared.trained.digest,
         "dataset": {"name": prepared.dataset.name, "digest": prepared.dataset.digest},
-        "network": _network(prepared.network),
-        "accuracy": prepared.accuracy,
-        "bit_exact": {"images": len(prepared.expected.classes), "mismatches": 0},
+        "network": describe_network(prepared.network),
         "designs": {flow.value: _design(plan) for flow, plan in plans.items()},
     }
 
 
-def _network(network: QuantizedNetwork) -> dict[str, Any]:
-    arrays = [
-        {
-            "n_in": array.n_in,
-            "n_out": array.n_out,
-            "bias_input": array.bias_input,
-            "effective_levels": array.effective_levels,
-            "codebook": array.codebook.tolist(),
-            "code_bits": array.code_bits,
-            "scale": array.scale,
-            "table_format": array.table_format.to_dict(),
-            "input_format": array.input_format.to_dict(),
-            "accumulator": array.accumulator.to_dict(),
-            "accumulator_range": list(array.accumulator_range),
-        }
-        for array in network.arrays
-    ]
-    return {"digest": network.digest, "arrays": arrays, "output_unit": network.output_unit}
-
-
 def _design(plan: Plan) -> dict[str, Any]:
-    """The chosen design: what `read_design` reads again, and its estimate."""
+    """The chosen design: what `verify` reads again, and its estimate."""
     core = asdict(plan.chosen.core)
     return {**core, "estimate": asdict(plan.chosen.estimate)}

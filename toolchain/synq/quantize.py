@@ -76,9 +76,9 @@ class Quantization:
 
     def __post_init__(self) -> None:
         _check_range("levels", self.levels, 2, _MAX_LEVELS)
-        _check_range("table width", self.table_width, 2, 16)
-        _check_range("input bits", self.input_bits, 1, 8)
-        _check_range("activation bits", self.activation_bits, 1, 16)
+        _check_range("table_width", self.table_width, 2, 16)
+        _check_range("input_bits", self.input_bits, 1, 8)
+        _check_range("activation_bits", self.activation_bits, 1, 16)
         _check_range("percentile", self.percentile, 50.0, 100.0)
         if self.count is Count.MAGNITUDE and 2 * self.levels - 1 > _MAX_LEVELS:
             raise UsageError(
@@ -155,11 +155,11 @@ class Ranges:
             raise SynqError(f"the ranges of a network are damaged: {error}") from None
 
 
-def _check_range(name: str, value: float, low: float, high: float) -> None:
+def _check_range(setting: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
+        name = setting.replace("_", " ")
         raise UsageError(
-            f"{name} must be between {low:g} and {high:g}, got {value:g}",
-            settings=(name.replace(" ", "_"),),
+            f"{name} must be between {low:g} and {high:g}, got {value:g}", settings=(setting,)
         )
 
 
@@ -268,7 +268,7 @@ def quantize_network(
 
     Raises:
         SynqError: the inputs do not fit the network's first layer or their format, there are none,
-            the ranges are another network's, or a layer's weights vanish.
+            the ranges are another network's, or the weights vanish or are beyond any scale.
     """
     if ranges is not None and len(ranges.scales) != len(network.weights):
         raise SynqError(
@@ -289,6 +289,11 @@ def quantize_network(
         scale = None if ranges is None else ranges.scales[index]
         array = _quantize_layer(weight, bias, unit, choice, device, input_format, scale)
         arrays.append(array)
+        unit *= array_unit(array)
+        if not 1e-300 < unit < 1e300:
+            raise SynqError(
+                f"the layers' weights multiply to {unit:g}, which no float holds: rescale them"
+            )
         if index == len(network.weights) - 1:
             break
         accumulator = np.maximum(array.accumulate(signal), 0)
@@ -300,7 +305,6 @@ def quantize_network(
             input_format = ranges.activations[index]
         activations.append(input_format)
         signal = requantize(accumulator, array.accumulator.fraction, input_format)
-        unit *= array_unit(array)
     return QuantizedNetwork(tuple(arrays), tuple(activations))
 
 

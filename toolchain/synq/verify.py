@@ -1,5 +1,7 @@
 """Recheck a project folder: its files, its network, and its simulations, bit by bit."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,14 +9,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synq import __version__
+from synq.cache import default_cache_dir
 from synq.errors import SynqError
-from synq.hls import axis, csim
-from synq.network import QuantizedNetwork, Trace, require_equal
+from synq.export import below
+from synq.hls.back_end import simulate_hls
+from synq.network import QuantizedNetwork
 from synq.npz import Member, read_npz
 from synq.progress import Progress
-from synq.project.manifest import changed_files, read_manifest
+from synq.project.contents import Contents, read_contents, read_flows, render_contents
+from synq.project.manifest import (
+    bit_exact,
+    describe_network,
+    in_a_line,
+    read_files,
+    read_manifest,
+)
 from synq.request import Flow
-from synq.rtl.back_end import read_design, simulate_rtl
+from synq.rtl.back_end import simulate_rtl
 from synq.scratch import scratch_folder
 
 _MAX_VECTOR_BYTES = 8 << 30
@@ -30,45 +42,60 @@ class Verification:
 
     Attributes:
         files: how many were compared with their SHA-256.
+        rendered: how many of them were rendered anew and are the same; none if another version of
+            synq has made the project, `made_by`.
         flows: back ends that were simulated.
-        images: how many were simulated by each and compared, every layer.
+        bit_exact: images, integers compared by check, and mismatches.
         accuracy: percent, of the integer reference and so of every simulation.
     """
 
     files: int
+    rendered: int
+    made_by: str
     flows: tuple[Flow, ...]
-    images: int
+    bit_exact: dict[str, Any]
     accuracy: float
+
+    @property
+    def images(self) -> int:
+        """How many were simulated by each back end and compared, every layer."""
+        return int(self.bit_exact["images"])
 
 
 def verify(project: Path, progress: Progress) -> Verification:
-    """Recheck every digest, rebuild the simulations, and run them against the integer reference.
+    """Recheck every digest, render anew what needs no TensorFlow, and run every simulation.
 
     Raises:
         NoToolError: the project has Verilog, and Verilator is missing.
-        SynqError: a file is missing or changed, or an integer differs; names the first.
+        SynqError: a file is missing, changed or added, is not as synq renders it, or an integer
+            differs; names the first.
     """
     manifest = read_manifest(project)
-    if changed := changed_files(project, manifest):
-        more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
-        raise SynqError(f"{project} is not as exported: {changed[0]}{more}")
-    flows = _flows(project, manifest)
+    files = read_files(project, manifest)
+    flows = read_flows(manifest)
     network = QuantizedNetwork.from_npz(project / "network.npz")
+    if manifest.get("network") != json.loads(json.dumps(describe_network(network))):
+        raise SynqError(f"{project}: network.npz is not the network that the manifest describes")
     inputs, labels = read_vectors(project / "vectors.npz", network)
     expected = network.run(inputs)
+    contents = read_contents(manifest, network, inputs, labels, expected)
+    made_by = str(manifest.get("synq"))
+    rendered = _compare_rendered(project, files, contents) if made_by == __version__ else 0
+    compared: dict[str, int] = {}
     with scratch_folder() as scratch:
-        if Flow.HLS in flows:
+        if contents.hls is not None:
             with progress.task("Compile and run the C simulation"):
-                _verify_hls(project / "hls", network, inputs, expected, scratch)
-        if Flow.RTL in flows:
-            design = read_design(manifest)
+                hls = below("hls", files)
+                simulation = simulate_hls(
+                    hls, network, inputs, expected, scratch / "csim", default_cache_dir()
+                )
+            compared |= simulation.compared
+        if contents.rtl is not None:
             with progress.task("Compile and run the Verilog") as task:
-                files = {
-                    name.removeprefix("rtl/"): (project / name).read_bytes()
-                    for name in manifest["files"]
-                    if name.startswith("rtl/")
-                }
-                simulate_rtl(files, network, design, inputs, expected, scratch / "verilog", task)
+                rtl, place = below("rtl", files), scratch / "verilog"
+                compared["rtl"] = simulate_rtl(
+                    rtl, network, contents.rtl, inputs, expected, place, task
+                ).compared
     accuracy = round(expected.accuracy(labels), 4)
     stated = manifest.get("accuracy")
     if not isinstance(stated, dict):
@@ -78,33 +105,29 @@ def verify(project: Path, progress: Progress) -> Verification:
             raise SynqError(
                 f"the manifest states an accuracy of {stated.get(name)} %, it is {accuracy} %"
             )
-    return Verification(len(manifest["files"]), flows, len(inputs), accuracy)
+    found = bit_exact(expected, compared)
+    return Verification(len(files), rendered, made_by, flows, found, accuracy)
 
 
-def _flows(project: Path, manifest: dict[str, Any]) -> tuple[Flow, ...]:
-    given = manifest.get("flows")
-    named = given if isinstance(given, list) else []
-    flows = tuple(flow for flow in Flow if flow.value in named)
-    if not flows or len(flows) != len(named):
-        raise SynqError(f"{project}: the manifest names no flow: export it again with this synq")
-    return flows
+def _compare_rendered(project: Path, files: Mapping[str, bytes], contents: Contents) -> int:
+    """Refuse files that are not what their network and design give; how many are.
 
-
-def _verify_hls(
-    sources: Path,
-    network: QuantizedNetwork,
-    inputs: NDArray[np.uint8],
-    expected: Trace,
-    scratch: Path,
-) -> None:
-    with csim.test_bench_build(sources, scratch / "testbench") as build:
-        _, simulation = csim.finish_and_simulate(build, network, inputs, scratch)
-    with axis.axis_bench_build(sources, scratch / "axis") as build:
-        build.finish()
-        stream = axis.stream_difference(scratch / "axis", network, inputs, expected, scratch)
-    require_equal(expected, simulation.stages, "C simulation")
-    if stream is not None:
-        raise SynqError(f"not bit-exact: {stream}")
+    Raises:
+        SynqError: one differs or is missing; names it.
+    """
+    try:
+        rendered = render_contents(contents)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SynqError(f"{project}: the manifest describes no project: {error!r:.100}") from None
+    for name, content in rendered.items():
+        if files.get(name) != content:
+            what = "is not what its network and design give" if name in files else "is missing"
+            raise SynqError(f"{project} is not as exported: {name} {what}")
+    others = ("hls/", "logs/", "qkeras_model.h5")  # of hls4ml and TensorFlow
+    strange = [name for name in files if name not in rendered and not name.startswith(others)]
+    if strange:
+        raise SynqError(f"{project} is not as exported: {in_a_line(strange[0])} was added")
+    return len(rendered)
 
 
 def read_vectors(

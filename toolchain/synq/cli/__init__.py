@@ -7,6 +7,7 @@ answers at once.
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 from synq.cli.interrupt import Interrupts
@@ -26,6 +27,7 @@ def main_export() -> None:
 def _run(name: str) -> NoReturn:
     """Run a command; every failure a user can cause is one line on standard error."""
     interrupts = Interrupts()
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # a path may hold what the terminal cannot show
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -41,9 +43,11 @@ def _run(name: str) -> NoReturn:
         if interrupts.happened:
             interrupts.ignore()
             kept = isinstance(error, SynqError) and error.exit_code == 130  # it says what
-            _fail(name, str(error) if kept else "interrupted; nothing was written", 130)
+            with suppress(SystemExit):
+                _fail(name, str(error) if kept else "interrupted; nothing was written", 130)
+            os._exit(130)  # all is tidied up; the interpreter's own end takes longer than the rest
         _explain(name, error)
-    sys.exit(0)
+    _leave(0)
 
 
 def _explain(name: str, error: BaseException) -> NoReturn:
@@ -55,8 +59,7 @@ def _explain(name: str, error: BaseException) -> NoReturn:
 
             _fail(name, f"{error}{options_of(error, name)}", error.exit_code)
         case BrokenPipeError():  # the reader of our output has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
+            _leave(1)
         case MemoryError():
             _fail(name, "out of memory: close other programs, or give less data", 1)
         case OSError():
@@ -73,5 +76,29 @@ def _explain(name: str, error: BaseException) -> NoReturn:
 
 
 def _fail(name: str, message: str, code: int) -> NoReturn:
-    print(f"{name}: error: {message}", file=sys.stderr)
+    line = " ".join(message.splitlines())
+    if sys.stderr is not None:  # for None, print would take standard output
+        with suppress(OSError):  # the exit code is all that is left to say it
+            print(f"{name}: error: {line}", file=sys.stderr, flush=True)
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit; Python shall not try again, and complain, where an output did not take all."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Let the numbers of standard input, output and error not become those of a project's files:
+    whatever a library prints would go there."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)

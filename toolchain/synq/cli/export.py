@@ -74,10 +74,10 @@ def export(
     request = options.design(
         flows, target, target_fps, rows, reuse_factor, datapath, event_driven, beat_bits
     )
-    from synq.export import Target
+    from synq.export import Destination
     from synq.export import export as make
 
-    project = Target(board, flows, backend.capitalize(), io_type, output, force)
+    project = Destination(board, flows, backend.capitalize(), io_type, output, force)
     result = make(source, device, choice, project, request, console.progress(as_json))
     if as_json:
         console.print_json(_json(result))
@@ -90,8 +90,8 @@ def _json(result: "Export") -> dict[str, Any]:
     content: dict[str, Any] = {
         "levels": result.quantization.levels,
         "effective_levels": [array.effective_levels for array in network.arrays],
-        "accuracy": result.prepared.accuracy,
-        "bit_exact": {"images": result.images, "mismatches": 0},
+        "accuracy": result.accuracy,
+        "bit_exact": result.bit_exact,
         "designs": {flow.value: design_json(plan.chosen) for flow, plan in result.plans.items()},
         "board": result.board.name,
         "output": str(result.output),
@@ -111,7 +111,7 @@ def _json(result: "Export") -> dict[str, Any]:
 def _print(result: "Export") -> None:
     console.print_accuracy(
         f"Accuracy on {result.images:,} test images, {result.prepared.dataset.name}",
-        result.prepared.accuracy,
+        result.accuracy,
     )
     console.print_table(
         f"Synapse arrays, {result.prepared.device.name} at L = {result.quantization.levels}",
@@ -130,17 +130,18 @@ def _print(result: "Export") -> None:
     )
     for flow, plan in result.plans.items():
         print_plan(plan, result.board, flow)
-    compared = ["Python"]
-    if result.csim_images_per_second is not None:
-        compared += [
-            "QKeras",
-            f"C simulation ({result.csim_images_per_second:,.0f} images/s a core)",
-            "AXI4-Stream wrapper",
-        ]
-    if result.rtl is not None:
-        compared.append("Verilog")
+    names = {
+        "qkeras": "QKeras",
+        "hls4ml": "hls4ml's library",
+        "csim": f"C simulation ({result.csim_images_per_second or 0:,.0f} images/s a core)",
+        "axis": "AXI4-Stream wrapper",
+        "rtl": "Verilog",
+    }
+    compared = result.bit_exact["compared"]
     console.say(
-        f"[bold green]Bit-exact:[/] {result.images:,} images, every layer: {' = '.join(compared)}"
+        f"[bold green]Bit-exact:[/] {result.images:,} images, every layer: "
+        f"{' = '.join(['Python', *(names[check] for check in compared)])} "
+        f"({sum(compared.values()):,} integers compared)"
     )
     if result.rtl is not None:
         clock = result.board.clock_ns

@@ -1,6 +1,7 @@
 """Ctrl-C and its relatives: one orderly way out that leaves no process behind."""
 
 import signal
+import sys
 import time
 from types import FrameType
 
@@ -8,10 +9,16 @@ from synq.process import end_all
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CLEANING_UP = 5.0  # seconds in which a second Ctrl-C changes nothing
+_AGAIN = 0.05  # seconds after which to look whether the first has been lost
 
 
 class Interrupts:
-    """Turns SIGINT, SIGTERM and SIGHUP into a KeyboardInterrupt, from its construction on."""
+    """Turns SIGINT, SIGTERM and SIGHUP into a KeyboardInterrupt, from its construction on.
+
+    Python drops an exception that comes in a destructor or in the callback of a weak reference, of
+    which an import has many, and libraries catch all sorts. So it is raised anew until it is seen
+    on its way out.
+    """
 
     def __init__(self) -> None:
         self._last = -_CLEANING_UP
@@ -19,10 +26,11 @@ class Interrupts:
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and a shell's & ask for
                 signal.signal(number, self._handle)
+        signal.signal(signal.SIGALRM, self._raise_again)
 
     def ignore(self) -> None:
         """Nothing is left to interrupt: keep the exit code from a Ctrl-C that comes too late."""
-        for number in _SIGNALS:
+        for number in (*_SIGNALS, signal.SIGALRM):
             signal.signal(number, signal.SIG_IGN)
 
     def _handle(self, _signal: int, _frame: FrameType | None) -> None:
@@ -30,4 +38,13 @@ class Interrupts:
             return
         self._last, self.happened = time.monotonic(), True
         end_all()
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
+        sys.unraisablehook = lambda _: None  # what is dropped from here on is no news
         raise KeyboardInterrupt
+
+    def _raise_again(self, _signal: int, _frame: FrameType | None) -> None:
+        error = sys.exc_info()[1]  # what the interrupted code is cleaning up after
+        while error is not None and not isinstance(error, KeyboardInterrupt):
+            error = error.__context__
+        if self.happened and error is None:
+            raise KeyboardInterrupt

@@ -1,7 +1,8 @@
 """`synq sweep`."""
 
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.markup import escape
@@ -10,10 +11,15 @@ from synq.cli import console, options
 from synq.errors import SynqError, UsageError, nearest_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from enum import StrEnum
 
-    from synq.sweep import Cell, Sweep, Trained
+    from synq.learn.data.dataset import Dataset
+    from synq.learn.prepare import Source, Stopwatch
+    from synq.progress import Progress
+    from synq.sweep.points import Point, Trained
+    from synq.sweep.results import Results
+    from synq.sweep.summary import Cell, Sweep
 
 _SWEPT = "What is swept: lists, crossed with one another"
 _Value = TypeVar("_Value")
@@ -85,14 +91,20 @@ def sweep(
         raise UsageError("--seeds is for training; with --checkpoint nothing is trained")
     if sparsities is not None and not finetune:
         raise UsageError("--sparsities needs --finetune: only fine-tuning makes zeros")
-    from synq import sweep as flow
     from synq.board import load_board
     from synq.device import Branch, load_device
     from synq.learn.prepare import Stopwatch
     from synq.quantize import Method
+    from synq.sweep.cluster import dask_cluster
+    from synq.sweep.evaluation import Materials
+    from synq.sweep.points import Axes, make_points, parse_levels
+    from synq.sweep.processes import local_processes
+    from synq.sweep.results import open_results
+    from synq.sweep.run import run_sweep
+    from synq.sweep.summary import Sweep
 
-    axes = flow.Axes(
-        levels=flow.parse_levels(levels),
+    axes = Axes(
+        levels=parse_levels(levels),
         methods=_names("methods", methods, Method),
         branches=_names("branches", branches, Branch),
         input_bits=_values("input-bits", input_bits, int),
@@ -112,42 +124,30 @@ def sweep(
     )
     source = options.source(recipe, None, bias, checkpoint, data, data_dir, finetune)
     chosen_device, chosen_board = load_device(device), load_board(board)
-    progress = console.progress(as_json)
-    if output is not None:
-        _check_folder(output)
-    watch = Stopwatch()
-    trained: list[Trained] = []
-    for seed in [None] if seeds is None else range(seeds):
-        dataset, one = _trained(source, seed, watch, progress)
-        trained.append(one)
-    points = flow.make_points(
-        axes, base, source.finetuning, dataset, trained, chosen_device, chosen_board
-    )
-    folder = (output or Path("build") / f"sweep-{dataset.name}-{chosen_device.name}").resolve()
+    name = "mnist" if data is None else data.stem
+    folder = (output or Path("build") / f"sweep-{name}-{chosen_device.name}").resolve()
     _check_folder(folder)
 
-    materials = flow.Materials(dataset, tuple(trained))
-    results = folder / RESULTS
-    known = flow.read_results(results)
-    resumed = sum(point.key in known for point in points)
-    runner = (
-        flow.local_processes(materials)
-        if scheduler is None
-        else flow.dask_cluster(scheduler, materials)
-    )
-    try:
-        with watch.stage("sweep"), runner as submit:
-            outcomes = flow.run_sweep(points, submit, results, progress)
-    except KeyboardInterrupt:
-        kept = flow.read_results(results)
-        done = sum(point.key in kept for point in points)
-        raise InterruptedSweepError(
-            f"interrupted; {done} of {len(points)} points are kept in {results}: "
-            "the same command goes on from there"
-        ) from None
-    finished = flow.Sweep(dataset, chosen_device, tuple(trained), axes, tuple(outcomes))
-    with watch.stage("write"):
-        _write(finished, folder)
+    progress, watch = console.progress(as_json), Stopwatch()
+    with open_results(folder / RESULTS) as results:
+        trained: list[Trained] = []
+        for seed in [None] if seeds is None else range(seeds):
+            dataset, one = _trained(source, seed, watch, progress)
+            trained.append(one)
+        points = make_points(
+            axes, base, source.finetuning, dataset, trained, chosen_device, chosen_board
+        )
+        resumed = sum(point.key in results.known for point in points)
+        materials = Materials(dataset, tuple(trained))
+        where = (
+            local_processes(materials) if scheduler is None else dask_cluster(scheduler, materials)
+        )
+        with _saying_what_is_kept(results, points):
+            with watch.stage("sweep"), where as evaluate:
+                outcomes = run_sweep(points, evaluate, results, progress)
+            finished = Sweep(dataset, chosen_device, tuple(trained), axes, tuple(outcomes))
+            with watch.stage("write"):
+                _write(finished, folder)
     if as_json:
         console.print_json(
             {
@@ -166,14 +166,16 @@ def sweep(
         )
 
 
-def _trained(source: Any, seed: int | None, watch: Any, progress: Any) -> "tuple[Any, Trained]":
+def _trained(
+    source: "Source", seed: int | None, watch: "Stopwatch", progress: "Progress"
+) -> "tuple[Dataset, Trained]":
     """The dataset, and the network of one seed."""
     from dataclasses import replace
 
     import numpy as np
 
     from synq.learn.prepare import load_source
-    from synq.sweep import Trained
+    from synq.sweep.points import Trained
 
     if seed is not None:
         source = replace(source, recipe=replace(source.recipe, seed=seed))
@@ -182,6 +184,22 @@ def _trained(source: Any, seed: int | None, watch: Any, progress: Any) -> "tuple
     software = round(network.accuracy(real, dataset.test_labels), 4)
     used = source.recipe.seed if source.checkpoint is None else None
     return dataset, Trained(used, network, software)
+
+
+@contextmanager
+def _saying_what_is_kept(results: "Results", points: "Sequence[Point]") -> "Iterator[None]":
+    """Ctrl-C as an error that counts the points in the file, if there are any."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        results.refresh()
+        done = sum(point.key in results.known for point in points)
+        if not done:
+            raise
+        raise InterruptedSweepError(
+            f"interrupted; {done} of {len(points)} points are kept in {results.path}: "
+            "the same command goes on from there"
+        ) from None
 
 
 def _names(option: str, text: str, kind: "type[_Name]") -> "tuple[_Name, ...]":
@@ -254,8 +272,12 @@ def _print(finished: "Sweep", folder: Path, resumed: int, seconds: float) -> Non
             f"Beside the paper: {setting}" if setting else "Beside the paper",
             ["", "paper", "synq"],
             [
-                [name, f"{paper:.2f}", "not swept" if ours is None else f"{ours:.2f}"]
-                for name, paper, ours in finished.paper
+                [
+                    each.name,
+                    f"{each.paper:.2f}",
+                    "not swept" if each.ours is None else f"{each.ours:.2f}",
+                ]
+                for each in finished.paper
             ],
         )
     before = f", {resumed} of them before" if resumed else ""

@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
+from synq import __version__
 from synq.cli import console, options
 
 _SIMULATIONS = {"hls": "C simulation", "rtl": "Verilog"}
@@ -24,15 +26,25 @@ def verify(
         console.print_json(
             {
                 "files": result.files,
+                "rendered": result.rendered,
                 "flows": [flow.value for flow in result.flows],
-                "bit_exact": {"images": result.images, "mismatches": 0},
+                "bit_exact": result.bit_exact,
                 "accuracy": result.accuracy,
             }
         )
         return
-    console.say(f"[bold green]As exported:[/] {result.files} files have their SHA-256")
+    console.say(
+        f"[bold green]As exported:[/] {result.files} files have their SHA-256, "
+        f"{result.rendered} of them were rendered anew and are the same"
+    )
+    if not result.rendered:
+        console.say(
+            f"[bold]Not rendered anew:[/] the manifest names synq {escape(result.made_by)}, "
+            f"this is {__version__}"
+        )
     console.say(
         f"[bold green]Bit-exact:[/] {result.images:,} images, every layer, "
         f"{' and '.join(_SIMULATIONS[flow.value] for flow in result.flows)}, "
+        f"{sum(result.bit_exact['compared'].values()):,} integers compared, "
         f"{result.accuracy:.2f} % accuracy"
     )

@@ -16,8 +16,6 @@ Needs neither TensorFlow nor hls4ml.
 """
 
 import os
-import subprocess
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +24,11 @@ from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 
 from synq.errors import SynqError
-from synq.hls.csim import PROJECT, Build, test_bench_build
+from synq.hls.compiler import Program, Unit, building
+from synq.hls.csim import FIRMWARE, PROJECT
+from synq.hls.packs import Port
 from synq.network import QuantizedNetwork, Trace, stage_sizes
+from synq.process import Command, run_all
 from synq.resources import folder
 from synq.stream import (
     _KEEP_ALL,
@@ -45,20 +46,15 @@ from synq.stream import (
 TOP = "synapse_axis"  # the top function; a fixed C++ identifier
 SOURCES = (f"firmware/{PROJECT}.cpp", f"firmware/{TOP}.cpp")  # to synthesize, relative to `hls`
 TEST_BENCH = f"{TOP}_test.cpp"
+BENCH = Program("axis_bench", (Unit(TEST_BENCH, before=SOURCES[1]), FIRMWARE))
 
 
-def render_axis(
-    network: QuantizedNetwork,
-    stream: bool,
-    input_type: str = "input_t",
-    output_type: str = "result_t",
-) -> dict[str, bytes]:
+def render_axis(network: QuantizedNetwork, given: Port, result: Port) -> dict[str, bytes]:
     """The wrapper and its test bench, by their names in the project's folder `hls`.
 
     Args:
-        stream: whether the network's own interfaces are streams (io_stream) or arrays.
-        input_type: C++ type of the network's input: of an element, or of a pack in a stream.
-        output_type: likewise of its output.
+        given: the network's own input.
+        result: the network's own output.
 
     Raises:
         SynqError: a logit does not fit the stream.
@@ -68,13 +64,10 @@ def render_axis(
     pixel_bits = network.input_format.width
     settings = {
         "project": PROJECT,
-        "stream": stream,
-        "input_type": input_type,
-        "output_type": output_type,
-        "image_argument": _argument(stream, input_type, "image", "N_PIXELS"),
-        "result_argument": _argument(
-            stream, output_type, "result" if stream else "logits", "N_LOGITS"
-        ),
+        "given": given,
+        "result": result,
+        "image_argument": _argument(given, "image", "N_PIXELS"),
+        "result_argument": _argument(result, "result" if result.stream else "logits", "N_LOGITS"),
         "n_in": n_in,
         "n_out": n_out,
         "pixel_bits": pixel_bits,
@@ -86,6 +79,7 @@ def render_axis(
         # In a steady state a process holds at most one image: read and write, and a synapse array
         # and an activation a layer; two more for what waits between.
         "images_under_way": 2 * len(network.arrays) + 4,
+        "pack_beats": -(-given.pack // pixels_per_beat(pixel_bits)),
     }
     environment = Environment(
         undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
@@ -100,29 +94,21 @@ def render_axis(
     }
 
 
-def _argument(stream: bool, kind: str, name: str, size: str) -> str:
-    return f"hls::stream<{kind}> &{name}" if stream else f"{kind} {name}[{size}]"
-
-
-# ---- Beats --------------------------------------------------------------------------------------
+def _argument(port: Port, name: str, size: str) -> str:
+    return f"hls::stream<{port.type}> &{name}" if port.stream else f"{port.type} {name}[{size}]"
 
 
 # ---- C simulation -------------------------------------------------------------------------------
 
 
-def axis_bench_build(folder: Path, executable: Path) -> AbstractContextManager[Build]:
-    """Start compiling the wrapper's test bench in `folder`; as `csim.test_bench_build`."""
-    return test_bench_build(folder, executable, (TEST_BENCH, *SOURCES))
+def build_bench(place: Path, scratch: Path, cache_dir: Path) -> Path:
+    """The compiled test bench of the wrapper in the project's folder `hls`.
 
-
-def simulate_axis(
-    folder: Path, beats: NDArray[np.uint64], last: NDArray[np.bool_], scratch: Path
-) -> Beats:
-    """Build the wrapper's test bench in `folder` and run it; see `run_axis`."""
-    executable = scratch / TOP
-    with axis_bench_build(folder, executable) as build:
-        build.finish()
-    return run_axis(executable, beats, last, scratch)
+    Raises:
+        SynqError: g++ is missing or fails.
+    """
+    with building(place, [BENCH], scratch, cache_dir) as builds:
+        return builds.finish(BENCH)
 
 
 def run_axis(
@@ -131,7 +117,7 @@ def run_axis(
     """What the compiled wrapper answers, on every core.
 
     Args:
-        executable: the test bench, from `axis_bench_build`.
+        executable: the test bench, from `build_bench`.
         beats: input TDATA, in any shape; beats of an image that neither TLAST nor its full number
             of beats ends get no answer.
         last: (n_beats,) input TLAST.
@@ -145,31 +131,16 @@ def run_axis(
     records["keep"] = _KEEP_ALL
     records["last"] = last
     parts = _split(records, os.cpu_count() or 1)
-    processes: list[subprocess.Popen[str]] = []
-    try:
-        for number, part in enumerate(parts):
-            given = scratch / f"beats_{number}.bin"
-            given.write_bytes(part.tobytes())
-            command = [str(executable), str(given), str(scratch / f"results_{number}.bin")]
-            processes.append(
-                subprocess.Popen(
-                    command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-                )
-            )
-        logs = [process.communicate()[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-    for process, log in zip(processes, logs, strict=True):
-        if process.returncode != 0:
-            reason = log.strip().splitlines()[-1] if log.strip() else "it printed nothing"
-            raise SynqError(
-                f"the simulation of the AXI4-Stream wrapper stopped with code "
-                f"{process.returncode}: {reason}"
-            )
+    commands = []
+    for number, part in enumerate(parts):
+        given = scratch / f"beats_{number}.bin"
+        given.write_bytes(part.tobytes())
+        commands.append(
+            Command([str(executable), str(given), str(scratch / f"answers_{number}.bin")])
+        )
+    run_all(commands, "the simulation of the AXI4-Stream wrapper")
     answers = np.frombuffer(
-        b"".join((scratch / f"results_{number}.bin").read_bytes() for number in range(len(parts))),
+        b"".join((scratch / f"answers_{number}.bin").read_bytes() for number in range(len(parts))),
         dtype=_RECORD,
     )
     return Beats(
@@ -185,10 +156,31 @@ def _split(records: NDArray[Any], n_parts: int) -> list[NDArray[Any]]:
     return np.split(records, np.unique(cuts).astype(np.int64))
 
 
+def require_exact(
+    executable: Path,
+    network: QuantizedNetwork,
+    inputs: NDArray[np.integer[Any]],
+    expected: Trace,
+    scratch: Path,
+) -> int:
+    """Refuse a compiled wrapper whose answers differ; see `stream_difference`.
+
+    Returns:
+        How many integers were compared: logits and classes.
+
+    Raises:
+        SynqError: they do; says where first.
+    """
+    difference = stream_difference(executable, network, inputs, expected, scratch)
+    if difference is not None:
+        raise SynqError(f"not bit-exact: {difference}")
+    return expected.accumulators[-1].size + expected.classes.size
+
+
 def stream_difference(
     executable: Path,
     network: QuantizedNetwork,
-    inputs: NDArray[np.uint8],
+    inputs: NDArray[np.integer[Any]],
     expected: Trace,
     scratch: Path,
 ) -> str | None:

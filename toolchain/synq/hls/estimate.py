@@ -30,13 +30,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synq.cost import Estimate, Resources
+from synq.cost import Estimate, Resources, block_rams
 from synq.hls.design import ArrayPlan
 from synq.hls.layout import Layout
 from synq.network import QuantizedNetwork, SynapseArray
 from synq.request import Datapath
 
-_BRAM_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 _PIPELINE = 10  # cycles: filling the row pipeline, and the activation behind it
 _CONTROL = 250
 
@@ -153,7 +152,7 @@ def _array_resources(array: SynapseArray, layout: Layout, plan: ArrayPlan) -> Re
         lut=round(lut),
         lutram=lutram,
         ff=lanes_ff + array.n_in * narrow + _CONTROL,
-        bram_18k=rows * rom_blocks(layout.n_blocks, 32 * layout.words_per_row),
+        bram_18k=rows * block_rams(layout.n_blocks, 32 * layout.words_per_row),
         dsp=dsp,
         uram=0,
     )
@@ -165,8 +164,3 @@ def _mux_luts(inputs: int) -> int:
     It has room for two operands beside the sum, a selection and a sign; a LUT selects one of four.
     """
     return 0 if inputs <= 2 else -(-(inputs - 1) // 4)
-
-
-def rom_blocks(depth: int, width: int) -> int:
-    """18K blocks of a memory of `depth` words of `width` bits."""
-    return min(-(-depth // rows) * -(-width // bits) for rows, bits in _BRAM_SHAPES)

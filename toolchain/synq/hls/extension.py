@@ -16,10 +16,10 @@ from hls4ml.model.layers import Layer
 from synq.hls.design import ArrayPlan
 from synq.hls.estimate import drain_lanes
 from synq.hls.layout import Layout
+from synq.hls.sources import KERNEL
 from synq.network import SynapseArray
 from synq.resources import folder
 
-KERNEL = "nnet_synapse_array.h"
 BACKENDS = ("Vitis", "Vivado")
 
 _CONFIG_CPP = """struct config{index} : nnet::synapse_array_config {{
@@ -71,10 +71,16 @@ def kernel_constants(array: SynapseArray, plan: ArrayPlan) -> dict[str, int | st
     }
 
 
+def packed_shape(size: int, pack: int) -> list[int]:
+    """`size` values as hls4ml lays them in a stream: the last axis is one element."""
+    return [size] if pack == size else [size // pack, pack]
+
+
 class SynapseArrayLayer(Layer):  # type: ignore[misc]
     """hls4ml's node for a synapse array; the attributes are constants of its C++ config.
 
-    The others are those of `kernel_constants`, from the layer's entry in hls4ml's configuration.
+    The others are those of `kernel_constants`, from the layer's entry `Kernel` in hls4ml's
+    configuration. Its entry `Pack` says how many sums are one stream element.
     """
 
     _expected_attributes = [  # noqa: RUF012 (hls4ml's own convention)
@@ -92,7 +98,8 @@ class SynapseArrayLayer(Layer):  # type: ignore[misc]
     ]
 
     def initialize(self) -> None:
-        self.add_output_variable([self.get_attr("n_out")])
+        n_out, pack = self.get_attr("n_out"), self.model.config.get_layer_config(self)["Pack"]
+        self.add_output_variable(packed_shape(n_out, pack))
 
 
 class _ConfigTemplate(LayerConfigTemplate):  # type: ignore[misc]

@@ -1,13 +1,10 @@
-"""The hls4ml project: convert the QKeras model, write the sources, prove that all of it matched.
+"""What hls4ml makes of the QKeras model: conversion, sources, and its own compiled library.
 
 Importing this module imports TensorFlow and hls4ml.
 """
 
-import os
+import ctypes
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,56 +12,44 @@ import hls4ml
 import numpy as np
 import tensorflow as tf
 import yaml
-from jinja2 import Environment, StrictUndefined
+from hls4ml.converters.keras_v2_to_hls import get_model_arch, parse_keras_model
 from numpy.typing import NDArray
 
 from synq.board import Board
 from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint
 from synq.hls import extension
-from synq.hls.csim import PROJECT, integer_lines
-from synq.hls.design import ArrayPlan
-from synq.hls.layout import Layout
-from synq.hls.qkeras_model import layer_format, raw_integers
-from synq.network import QuantizedNetwork, Stages, Trace, stage_sizes
-from synq.resources import folder
+from synq.hls.compiler import Program, Unit
+from synq.hls.csim import FIRMWARE, PROJECT
+from synq.hls.design import HlsDesign
+from synq.hls.packs import array_pack, network_ports
+from synq.hls.qkeras_model import raw_integers
+from synq.hls.sources import layer_format
+from synq.network import QuantizedNetwork, Stages, stage_sizes
 
 MAX_WIDTH = 4096  # Vivado HLS refuses to unroll further (hls4ml issues 904, 1013, 1157)
-
-
-@dataclass(frozen=True)
-class HlsProject:
-    """A converted network.
-
-    Attributes:
-        graph: hls4ml's ModelGraph; it compiles and simulates in its own output folder.
-        network: what it was made from.
-        plans: how each array is built.
-        stream: whether the interfaces are streams (io_stream) or arrays (io_parallel).
-    """
-
-    graph: Any
-    network: QuantizedNetwork
-    plans: tuple[ArrayPlan, ...]
-    stream: bool
+LIBRARY = Program("library.so", (Unit(f"{PROJECT}_bridge.cpp"), FIRMWARE), shared=True)
 
 
 def convert(
     model: tf.keras.Model,
     network: QuantizedNetwork,
-    plans: tuple[ArrayPlan, ...],
+    design: HlsDesign,
     board: Board,
     backend: str,
     io_type: str,
     output: Path,
-) -> HlsProject:
+) -> Any:
     """Convert the QKeras model of `network` with hls4ml.
 
     Args:
-        plans: how each array is built.
+        design: how the arrays are built.
         backend: "Vitis" or "Vivado".
         io_type: "io_parallel" or "io_stream".
-        output: folder that hls4ml writes to and compiles in; nothing is written yet.
+        output: folder that hls4ml writes to; nothing is written yet.
+
+    Returns:
+        hls4ml's ModelGraph.
 
     Raises:
         SynqError: a layer is too wide to unroll, or hls4ml did not take a layer or a format as
@@ -76,46 +61,36 @@ def convert(
             f"a layer is {widest} wide; hls4ml unrolls a layer and HLS unrolls at most {MAX_WIDTH}"
         )
     extension.register()
-    graph = hls4ml.converters.convert_from_keras_model(
-        model,
+    stream = io_type == "io_stream"
+    # `convert_from_keras_model` in its steps, to say how the inputs lie in a stream.
+    config = hls4ml.converters.create_config(
         output_dir=str(output),
         project_name=PROJECT,
         backend=backend,
         io_type=io_type,
         part=board.part,
         clock_period=board.clock_ns,
-        hls_config=_hls_config(network, plans),
     )
+    config |= {"KerasModel": model, "InputData": None, "OutputPredictions": None}
+    config["HLSConfig"] = _hls_config(network, design, stream)
+    layers, inputs, outputs, _ = parse_keras_model(*get_model_arch(config))
+    given, _ = network_ports(network, stream)
+    layers[0]["input_shape"] = extension.packed_shape(network.sizes[0], given.pack)
+    graph = hls4ml.model.ModelGraph.from_layer_list(config, layers, inputs, outputs)
     # The test bench reads every layer; hls4ml's own switch is a side effect of its trace().
     graph.config.trace_output = True
-    project = HlsProject(graph, network, plans, stream=io_type == "io_stream")
-    _assert_converted(project)
-    return project
+    _assert_converted(graph, network, stream)
+    return graph
 
 
-def write(project: HlsProject, inputs: NDArray[Any], trace: Trace) -> dict[str, bytes]:
-    """Write the project to the graph's output folder.
+def hls4ml_files(graph: Any) -> dict[str, bytes]:
+    """The sources and scripts of hls4ml, by their names in the project's folder `hls`.
 
-    Args:
-        inputs: (n_samples, n_in) raw test inputs shipped as test-bench vectors.
-        trace: the reference's integers for them.
-
-    Returns:
-        Every file of the project, relative name to contents; the same bytes for the same network
-        wherever it is written.
+    The same bytes for the same network, wherever it writes them.
     """
-    root = Path(project.graph.config.get_output_dir())
-    project.graph.write()
-    (root / f"{PROJECT}_test.cpp").write_text(test_bench(project))
-    for index, (array, plan) in enumerate(zip(project.network.arrays, project.plans, strict=True)):
-        name = f"array_{index}"
-        header = Layout(array, plan.parallel_rows).header(name)
-        (root / "firmware" / f"{name}.h").write_text(header)
-    (root / "tb_data" / "inputs.txt").write_bytes(integer_lines(inputs))
-    (root / "tb_data" / "expected.txt").write_bytes(integer_lines(trace.table()))
-    # hls4ml's build script adds this folder; the tables are headers instead.
-    (root / "firmware" / "weights" / "README").write_text("The tables are ../array_*.h.\n")
-    _make_reproducible(root, project.graph.config.get_config_value("Stamp"))
+    root = Path(graph.config.get_output_dir())
+    graph.write()
+    _make_reproducible(root, graph.config.get_config_value("Stamp"))
     return {
         str(path.relative_to(root)): path.read_bytes()
         for path in sorted(root.rglob("*"))
@@ -123,49 +98,25 @@ def write(project: HlsProject, inputs: NDArray[Any], trace: Trace) -> dict[str, 
     }
 
 
-def port_types(project: HlsProject) -> tuple[str, str]:
-    """C++ types of the top function's input and output: of an element, or of a pack in a stream."""
-    (given,), (result,) = project.graph.get_input_variables(), project.graph.get_output_variables()
-    return given.type.name, result.type.name
-
-
-def test_bench(project: HlsProject) -> str:
-    """The C++ source of the raw-integer test bench."""
-    network = project.network
-    input_type, output_type = port_types(project)
-    stages = [
-        {
-            "name": name,
-            "size": size,
-            "scale": repr(2.0 ** layer_format(network, name).fraction),
-        }
-        for name, size in stage_sizes(network)
-    ]
-    source = (folder("hls_templates") / "testbench.cpp").read_text()
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
-    return environment.from_string(source).render(
-        project=PROJECT,
-        n_in=network.sizes[0],
-        n_out=network.sizes[-1],
-        input_width=network.input_format.width,
-        stages=stages,
-        stream=project.stream,
-        input_type=input_type,
-        output_type=output_type,
-    )
-
-
-def _hls_config(network: QuantizedNetwork, plans: tuple[ArrayPlan, ...]) -> dict[str, Any]:
+def _hls_config(network: QuantizedNetwork, design: HlsDesign, stream: bool) -> dict[str, Any]:
     layers: dict[str, Any] = {"inputs": {"Precision": {"result": _precision(network.input_format)}}}
     for name, _ in stage_sizes(network):
         form = layer_format(network, name)
         layers[name] = {"Precision": {"result": _precision(form)}, "Trace": True}
-    for index, (array, plan) in enumerate(zip(network.arrays, plans, strict=True)):
-        layers[f"array_{index}"]["Kernel"] = extension.kernel_constants(array, plan)
+    for index, (array, plan) in enumerate(zip(network.arrays, design.arrays, strict=True)):
+        layers[f"array_{index}"] |= {
+            "Kernel": extension.kernel_constants(array, plan),
+            "Pack": array_pack(network, index) if stream else array.n_out,
+        }
     return {
         # Dataflow between the layers. hls4ml's own choice for io_parallel is to pipeline the top
         # function, which would unroll every row loop.
-        "Model": {"Precision": "fixed<16,6>", "ReuseFactor": 1, "PipelineStyle": "dataflow"},
+        "Model": {
+            "Precision": "fixed<16,6>",
+            "ReuseFactor": 1,
+            "PipelineStyle": "dataflow",
+            "BitExact": None,
+        },
         "LayerName": layers,
     }
 
@@ -176,9 +127,8 @@ def _precision(form: FixedPoint) -> str:
     return f"{kind}<{form.width},{form.integer},{modes}>"
 
 
-def _assert_converted(project: HlsProject) -> None:
+def _assert_converted(graph: Any, network: QuantizedNetwork, stream: bool) -> None:
     """hls4ml drops a layer whose template does not match, and guesses a format it does not find."""
-    graph, network = project.graph, project.network
     layers = {layer.name: layer for layer in graph.get_layers()}
     expected = ["inputs", *(name for name, _ in stage_sizes(network))]
     if list(layers) != expected:
@@ -201,6 +151,14 @@ def _assert_converted(project: HlsProject) -> None:
             )
         ):
             raise SynqError(f"hls4ml gave the layer {name} the format {got}, not {form.ap_type}")
+    ends = (graph.get_input_variables()[0], graph.get_output_variables()[0])
+    for variable, port in zip(ends, network_ports(network, stream), strict=True):
+        pack = variable.shape[-1]
+        if (variable.type.name, pack) != (port.type, port.pack):
+            raise SynqError(
+                f"hls4ml calls a port {variable.type.name}, {pack} values wide, "
+                f"not {port.type} of {port.pack}"
+            )
 
 
 def _make_reproducible(root: Path, stamp: str) -> None:
@@ -215,19 +173,22 @@ def _make_reproducible(root: Path, stamp: str) -> None:
     settings.write_text(yaml.safe_dump(config))
 
 
-def simulate_library(project: HlsProject, inputs: NDArray[Any]) -> Stages:
-    """Compile through hls4ml's own `compile()` and run every image through the shared library.
+def simulate_library(
+    graph: Any, library: Path, network: QuantizedNetwork, inputs: NDArray[np.integer[Any]]
+) -> Stages:
+    """Run every image through hls4ml's own `trace()` and compiled library.
 
     Args:
+        library: `LIBRARY`, linked as hls4ml's build script does, from its bridge.
         inputs: (n_samples, n_in) raw integers.
 
     Returns:
         The stages as raw integers, as `Trace.stages`; exact because hls4ml passes float64.
     """
-    network = project.network
     real = np.ascontiguousarray(inputs * network.input_format.step, dtype=np.float64)
-    with _temporary_files_in(Path(project.graph.config.get_output_dir())):
-        outputs, traced = project.graph.trace(real)
+    graph._top_function_lib = ctypes.CDLL(str(library))
+    graph.compile = lambda: None  # trace() would compile the firmware once more
+    outputs, traced = graph.trace(real)
     # The last layer's port is what hardware shows; take it from there, not from the trace.
     traced[stage_sizes(network)[-1][0]] = outputs
     stages: Stages = []
@@ -237,16 +198,3 @@ def simulate_library(project: HlsProject, inputs: NDArray[Any]) -> Stages:
         stages.append((name, raw_integers("the compiled library", name, values, form)))
     stages.append(("class", np.argmax(stages[-1][1], axis=1)[:, None].astype(np.int64)))
     return stages
-
-
-@contextmanager
-def _temporary_files_in(folder: Path) -> Iterator[None]:
-    """Where compilers put what they leave when interrupted; hls4ml passes its environment on."""
-    before = os.environ.get("TMPDIR")
-    os.environ["TMPDIR"] = str(folder)
-    try:
-        yield
-    finally:
-        del os.environ["TMPDIR"]
-        if before is not None:
-            os.environ["TMPDIR"] = before

@@ -16,8 +16,10 @@ from qkeras.quantizers import BaseQuantizer
 
 from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint
+from synq.hls.sources import layer_format
 from synq.network import QuantizedNetwork, SynapseArray
 
+_BATCH = 2000  # images computed at once
 _FLOAT32_EXACT = 1 << 24  # integers up to this are exact in float32, in which QKeras quantizes
 
 
@@ -122,6 +124,8 @@ _CUSTOM_OBJECTS = {
 }
 
 
+# Nothing here depends on the values in a tensor: AutoGraph would only rewrite Keras for a second.
+@tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
 def build_model(network: QuantizedNetwork) -> tf.keras.Model:
     """The QKeras model with the network's values; its outputs are `accumulator * step`.
 
@@ -134,7 +138,8 @@ def build_model(network: QuantizedNetwork) -> tf.keras.Model:
         if max(-low, high) > _FLOAT32_EXACT:
             raise SynqError(
                 f"the sums of array {index} need {array.accumulator.width} bits, QKeras is exact "
-                "only up to 25: use a smaller --table-width or --activation-bits"
+                "only up to 25: use a smaller table width or fewer activation bits",
+                settings=("table_width", "activation_bits"),
             )
     signal = inputs = tf.keras.Input((network.sizes[0],), name="inputs")
     for index, array in enumerate(network.arrays):
@@ -165,21 +170,22 @@ def _dense(array: SynapseArray, index: int) -> SynapseDense:
     )
 
 
-def save_model(model: tf.keras.Model, path: Path) -> None:
-    """Write the model as HDF5, which unlike `.keras` carries no date."""
+def model_file(model: tf.keras.Model) -> bytes:
+    """The model as HDF5, which unlike `.keras` carries no date."""
     content = io.BytesIO()  # on a full disk HDF5 itself would crash at the process's end
     with h5py.File(content, "w") as file:
         model.save(file, save_format="h5", include_optimizer=False)
-    path.write_bytes(content.getvalue())
+    return content.getvalue()
 
 
 def load_model(path: Path) -> tf.keras.Model:
-    """Read a model that `save_model` wrote."""
+    """Read a file of `model_file`."""
     return tf.keras.models.load_model(str(path), custom_objects=_CUSTOM_OBJECTS, compile=False)
 
 
+@tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
 def model_stages(
-    model: tf.keras.Model, network: QuantizedNetwork, inputs: NDArray[np.uint8]
+    model: tf.keras.Model, network: QuantizedNetwork, inputs: NDArray[np.integer[Any]]
 ) -> list[tuple[str, NDArray[np.int64]]]:
     """Run the model and return its layers' outputs as raw integers, in `Trace.stages` order.
 
@@ -190,28 +196,19 @@ def model_stages(
         SynqError: an output is not an integer multiple of its format's step.
     """
     layers = [layer for layer in model.layers if layer.name != "inputs"]
-    probe = tf.keras.Model(model.inputs, [layer.output for layer in layers])
+    probe = tf.keras.Model(model.inputs, [[layer.output] for layer in layers])
     real = inputs.astype(np.float32) * np.float32(network.input_format.step)
-    outputs = probe.predict(real, batch_size=2000, verbose=0)
-    if len(layers) == 1:
-        outputs = [outputs]
-    named = [
-        (
-            layer.name,
-            raw_integers("the QKeras model", layer.name, output, layer_format(network, layer.name)),
-        )
-        for layer, output in zip(layers, outputs, strict=True)
+    # Called, not `predict`ed, which would compile a graph first.
+    batches = [
+        probe(real[first : first + _BATCH], training=False) for first in range(0, len(real), _BATCH)
     ]
+    named = []
+    for index, layer in enumerate(layers):
+        output = np.concatenate([batch[index][0].numpy() for batch in batches])
+        form = layer_format(network, layer.name)
+        named.append((layer.name, raw_integers("the QKeras model", layer.name, output, form)))
     named.append(("class", np.argmax(named[-1][1], axis=1)[:, None].astype(np.int64)))
     return named
-
-
-def layer_format(network: QuantizedNetwork, layer_name: str) -> FixedPoint:
-    """The output format of the layer `array_N` or `activation_N`."""
-    kind, index = layer_name.rsplit("_", 1)
-    if kind == "array":
-        return network.arrays[int(index)].accumulator
-    return network.activations[int(index)]
 
 
 def raw_integers(

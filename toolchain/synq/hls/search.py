@@ -2,15 +2,12 @@
 
 from collections.abc import Iterator
 
-from synq.cost import Estimate, Resources
+from synq.cost import TYPICAL_EVENTS, Estimate, Resources
 from synq.errors import SynqError
 from synq.hls.design import ArrayPlan, HlsDesign
 from synq.hls.estimate import estimate_array, total
 from synq.network import QuantizedNetwork, SynapseArray
 from synq.request import BUDGET, MOST_ROWS, Datapath, Request
-
-_TYPICAL_EVENTS = 3  # an event-driven array rarely takes more than a third of its worst case
-
 
 _HLS_DATAPATHS = (Datapath.DECODE, Datapath.BANK, Datapath.BUCKETS)
 
@@ -44,7 +41,7 @@ def hls_designs(
         for index, array in enumerate(network.arrays)
     ]
     for plan, first in options[0]:
-        interval = first.interval // (_TYPICAL_EVENTS if request.event_driven else 1)
+        interval = first.interval // (TYPICAL_EVENTS if request.event_driven else 1)
         rest = [_balanced(choices, available, interval) for choices in options[1:]]
         plans = (plan, *(other for other, _ in rest))
         yield HlsDesign(plans), total((first, *(other for _, other in rest)))
@@ -86,6 +83,7 @@ def _array_plans(array: SynapseArray, available: Resources, request: Request) ->
         raise SynqError(
             f"no design of an array of {array.n_rows} x {array.n_out} can be built: "
             f"at most {MOST_ROWS} rows and {_MOST_LANES} lanes (rows x outputs) a cycle; "
-            "use fewer --rows, or a smaller network"
+            "use fewer rows, or a smaller network",
+            settings=("rows",),
         )
     return plans

@@ -129,7 +129,8 @@ def finetune(
     levels, realized = level_values(choice, device)
     if settings.sparsity and 0 not in np.rint(realized * choice.table_format.max_raw):
         raise UsageError(
-            "sparsity needs a level at zero: use an odd --levels, or --count magnitude"
+            "sparsity needs a level at zero: use an odd number of levels, or count magnitude",
+            settings=("levels", "count"),
         )
     narrow = with_input_bits(dataset, choice.input_bits)
     start = quantize_network(

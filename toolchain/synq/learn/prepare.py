@@ -99,9 +99,10 @@ def load_source(
             network, cached = load_checkpoint(source.checkpoint), True
     n_features = dataset.test_inputs.shape[1]
     if network.sizes[0] != n_features:
-        hint = "" if source.data else "; give its inputs with --data"
+        hint = "" if source.data else "; give its own data"
         raise SynqError(
-            f"the network takes {network.sizes[0]} inputs, {dataset.name} has {n_features}{hint}"
+            f"the network takes {network.sizes[0]} inputs, {dataset.name} has {n_features}{hint}",
+            settings=("data",),
         )
     if network.sizes[-1] == 1:
         raise SynqError(

@@ -1,7 +1,7 @@
 """The driver folder: what runs the network on a PYNQ board, complete with reference vectors.
 
 `overlay.py` is shipped as it is; what differs from network to network is data beside it. It serves
-every accelerator that keeps the stream contract of `synq.hls.axis`.
+every accelerator that keeps the stream contract of `synq.stream`.
 """
 
 import io

@@ -19,8 +19,6 @@ from synq.resources import folder
 _log = logging.getLogger("synq")
 
 STAGES = ("csim", "csynth", "cosim", "impl", "bitstream")
-OUTPUTS = ("flow/build", "flow/logs", "flow/reports")
-"""What the tools leave beside the flow's own files."""
 BITSTREAM = "synq"  # driver/synq.bit and driver/synq.hwh
 _TEST_DATA = "hls/tb_data"
 # The newest standard that Vivado HLS's front end takes; hls4ml builds with it under Vitis too.

@@ -2,16 +2,22 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from synq.errors import SynqError
+from synq.files import read_bounded, reason
+from synq.network import QuantizedNetwork, Trace
+from synq.project.flow import BITSTREAM
 
 MANIFEST = "manifest.json"
-
-
 _FORMAT = "synq-project-1"
+_MAX_BYTES = 16 << 20
+_MAX_NAME = 200  # characters of a file's name
+# What `synq synth` and flow/build.sh add to a project; anything else that is added is refused.
+_PRODUCT = re.compile(rf"flow/(build|logs|reports)(/.*)?|driver/{BITSTREAM}\.(bit|hwh)", re.DOTALL)
 
 
 def write_manifest(root: Path, content: Mapping[str, Any]) -> None:
@@ -29,11 +35,9 @@ def read_manifest(root: Path) -> dict[str, Any]:
     """
     path = root / MANIFEST
     try:
-        manifest = json.loads(path.read_bytes())
-    except OSError as error:
-        raise SynqError(
-            f"{path} cannot be read ({error.strerror}): is it a synq project?"
-        ) from None
+        manifest = json.loads(read_bounded(path, _MAX_BYTES))
+    except SynqError as error:
+        raise SynqError(f"{error}: is it a synq project?") from None
     except (ValueError, RecursionError):
         raise SynqError(f"{path} is not valid JSON: export the project again") from None
     if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
@@ -46,16 +50,102 @@ def read_manifest(root: Path) -> dict[str, Any]:
     return manifest
 
 
+def read_files(root: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
+    """The project's files, each with the digest that the manifest has, by POSIX name.
+
+    Raises:
+        SynqError: one is missing, has changed or was added; names it.
+    """
+    found = not_as_listed(root, manifest)
+    contents: dict[str, bytes] = {}
+    if not found:
+        for name, digest in manifest["files"].items():
+            try:  # of a link, what it points to is not the project's
+                link = (root / name).is_symlink()
+                contents[name] = b"" if link else (root / name).read_bytes()
+            except OSError as error:
+                raise SynqError(f"{root / name} cannot be read ({reason(error)})") from None
+            if link or hashlib.sha256(contents[name]).hexdigest() != digest:
+                found.append(f"{name} has changed")
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise SynqError(f"{root} is not as exported: {in_a_line(found[0])}{more}")
+    return contents
+
+
 def changed_files(root: Path, manifest: Mapping[str, Any]) -> list[str]:
-    """What the manifest lists and the folder lacks or has changed, in words."""
+    """What is missing, has changed or was added since the manifest was written, in words."""
     present = _digests(root)
-    found: list[str] = []
-    for name, digest in manifest["files"].items():
-        if name not in present:
-            found.append(f"{name} is missing")
-        elif present[name] != digest:
-            found.append(f"{name} has changed")
-    return found
+    listed = manifest["files"]
+    changed = [
+        f"{name} has changed"
+        for name, digest in listed.items()
+        if name in present and present[name] != digest
+    ]
+    return [*not_as_listed(root, manifest), *changed]
+
+
+def not_as_listed(root: Path, manifest: Mapping[str, Any]) -> list[str]:
+    """What is missing or was added; the tools' products are not."""
+    present, listed = _names(root), manifest["files"]
+    links = [f"{name} has changed" for name in listed if (root / name).is_symlink()]
+    return [
+        *(f"{name} is missing" for name in listed if name not in present),
+        *(
+            f"{name} was added"
+            for name in present
+            if name not in listed and not _PRODUCT.fullmatch(name)
+        ),
+        *links,
+    ]
+
+
+def bit_exact(expected: Trace, compared: Mapping[str, int]) -> dict[str, Any]:
+    """What was compared with the reference, for people and machines.
+
+    Args:
+        compared: by check, the integers found equal.
+
+    Returns:
+        Images, integers compared by check, and mismatches: those of the reference that a check was
+        to compare and did not find equal.
+    """
+    output = expected.accumulators[-1].size + expected.classes.size
+    whole = sum(values.size for _, values in expected.stages())
+    # The wrapper shows outputs only; the Verilog is run twice, in two kinds of traffic.
+    due = {"axis": output, "rtl": 2 * whole}
+    mismatches = sum(due.get(check, whole) - count for check, count in compared.items())
+    return {
+        "images": len(expected.classes),
+        "compared": dict(compared),
+        "mismatches": mismatches,
+    }
+
+
+def describe_network(network: QuantizedNetwork) -> dict[str, Any]:
+    """The network as the manifest shows it."""
+    arrays = [
+        {
+            "n_in": array.n_in,
+            "n_out": array.n_out,
+            "bias_input": array.bias_input,
+            "effective_levels": array.effective_levels,
+            "codebook": array.codebook.tolist(),
+            "code_bits": array.code_bits,
+            "scale": array.scale,
+            "table_format": array.table_format.to_dict(),
+            "input_format": array.input_format.to_dict(),
+            "accumulator": array.accumulator.to_dict(),
+            "accumulator_range": list(array.accumulator_range),
+        }
+        for array in network.arrays
+    ]
+    return {"digest": network.digest, "arrays": arrays, "output_unit": network.output_unit}
+
+
+def in_a_line(name: str) -> str:
+    """A file's name as it can stand in a message of one line."""
+    return "".join(each if each.isprintable() else "?" for each in name)
 
 
 def _digests(root: Path) -> dict[str, str]:
@@ -64,20 +154,25 @@ def _digests(root: Path) -> dict[str, str]:
     A link or a special file has the digest "", which no file has: synq writes none, and what a
     link points to is not the project's.
     """
-    names = {
-        path.relative_to(root).as_posix(): path
+    return {name: _digest(root / name) for name in _names(root)}
+
+
+def _digest(path: Path) -> str:
+    if not path.is_file() or path.is_symlink():
+        return ""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _names(root: Path) -> list[str]:
+    """Every file below `root` but the manifest, links and special files too."""
+    found = (
+        path.relative_to(root).as_posix()
         for path in root.rglob("*")
         if path.is_symlink() or not path.is_dir()
-    }
-    names.pop(MANIFEST, None)
-    return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()
-        if path.is_file() and not path.is_symlink()
-        else ""
-        for name, path in sorted(names.items())
-    }
+    )
+    return sorted(name for name in found if name != MANIFEST)
 
 
 def _stays_inside(name: str) -> bool:
     path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
+    return len(name) <= _MAX_NAME and not path.is_absolute() and ".." not in path.parts

@@ -2,12 +2,15 @@
 
 | file | for |
 |---|---|
-| `array_N.h` | C++: raw codebook, codes packed into 32-bit words |
+| `array_N_table.h` | C and C++: raw codebook, codes packed into 32-bit words |
 | `array_N_codes.mem`, `array_N_codebook.mem` | Verilog `$readmemh` |
 | `array_N_codes.coe`, `array_N_codebook.coe` | Vivado block memory generator (PG058) |
 | `array_N.npz` | numpy: `codes`, `codebook` |
 
 In `.mem` and `.coe` one word holds all codes of an input row, output 0 in the lowest bits.
+
+The cores have tables of their own, in their own folders: the C++ kernel's `hls/firmware/array_N.h`
+are laid out in banks and with a sign bit (`synq.hls.layout`). All hold the same network.
 """
 
 import io
@@ -25,7 +28,7 @@ def render_tables(network: QuantizedNetwork) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for index, array in enumerate(network.arrays):
         name = f"array_{index}"
-        files[f"{name}.h"] = c_header(array, name).encode()
+        files[f"{name}_table.h"] = c_header(array, f"{name}_table").encode("ascii")
         for part, words in (("codes", row_words(array)), ("codebook", codebook_words(array))):
             files[f"{name}_{part}.mem"] = ("\n".join(words) + "\n").encode()
             files[f"{name}_{part}.coe"] = coe(words).encode()
@@ -46,7 +49,7 @@ def words_per_row(array: SynapseArray) -> int:
 
 
 def packed_words(array: SynapseArray) -> NDArray[np.uint32]:
-    """(n_rows, words_per_row) uint32: the codes as the C++ kernel unpacks them.
+    """(n_rows, words_per_row) uint32: the codes as the C++ table holds them.
 
     Plain 32-bit words because g++ and HLS compile large constant arrays of them at once, where
     arrays of ap_uint take minutes.
@@ -61,7 +64,7 @@ def packed_words(array: SynapseArray) -> NDArray[np.uint32]:
 
 
 def c_header(array: SynapseArray, name: str) -> str:
-    """The array's constants `NAME_codebook` and `NAME_codes` for the C++ kernel."""
+    """The array's constants `NAME_codebook` and `NAME_codes`, for C++ of one's own."""
     codebook = ", ".join(str(value) for value in array.codebook)
     rows = ",\n".join(
         "    {" + ", ".join(f"0x{word:08x}u" for word in row) + "}"

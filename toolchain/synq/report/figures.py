@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from synq.quantize import Method
-from synq.sweep import PAPER_GAP_AT_5, PAPER_PROPOSED_AT_10, PAPER_SOFTWARE, Cell, Curve, Sweep
+from synq.sweep import paper
+from synq.sweep.summary import Cell, Curve, Sweep
 
 if TYPE_CHECKING:  # loading matplotlib takes half a second
     from matplotlib.axes import Axes
@@ -171,7 +172,7 @@ def _close_up(means: Sequence[float], sweep: Sweep) -> tuple[float, float] | Non
         return None
     near = [software, *(mean for mean in means if software - mean < _SHOWN_BELOW_SOFTWARE / 2)]
     if sweep.paper:
-        near.append(PAPER_PROPOSED_AT_10)
+        near.append(paper.PROPOSED_AT_10)
     return min(near) - 0.3, max(near) + 0.3
 
 
@@ -180,19 +181,19 @@ def _mark_paper(axes: "Axes") -> None:
     left, right = axes.get_xlim()
     axes.plot(
         [right],
-        [PAPER_SOFTWARE],
+        [paper.SOFTWARE],
         marker="*",
         markersize=11,
         linestyle="none",
         color=_PAPER,
         clip_on=False,
         zorder=5,
-        label=f"paper: software {PAPER_SOFTWARE}",
+        label=f"paper: software {paper.SOFTWARE}",
     )
     if left <= 10 <= right:
         axes.plot(
             [10],
-            [PAPER_PROPOSED_AT_10],
+            [paper.PROPOSED_AT_10],
             marker="X",
             markersize=8,
             linestyle="none",
@@ -200,7 +201,7 @@ def _mark_paper(axes: "Axes") -> None:
             markeredgecolor="white",
             markeredgewidth=0.6,
             zorder=5,
-            label=f"paper: proposed {PAPER_PROPOSED_AT_10} at L = 10",
+            label=f"paper: proposed {paper.PROPOSED_AT_10} at L = 10",
         )
 
 
@@ -212,14 +213,14 @@ def _mark_gap(axes: "Axes", sweep: Sweep) -> None:
         return
     axes.plot(
         [5, 5],
-        [cell.mean, cell.mean - PAPER_GAP_AT_5],
+        [cell.mean, cell.mean - paper.GAP_AT_5],
         color=_PAPER,
         linewidth=1.4,
         marker="_",
         markersize=10,
         markeredgewidth=1.6,
         zorder=1.9,
-        label=f"paper: gap of about {PAPER_GAP_AT_5:g} at L = 5",
+        label=f"paper: gap of about {paper.GAP_AT_5:g} at L = 5",
     )
 
 

@@ -1,8 +1,19 @@
 """How a Verilog core is built."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from synq.stream import beats_per_result
+from synq.stream import BEAT_BITS, beats_per_result
+
+_LIMITS = {
+    "bucket_rows": (0, 4096),
+    "decoded_rows": (0, 4096),
+    "lanes": (1, 65_536),
+    "buckets": (1, 256),
+    "logic_levels": (1, 1000),
+    "beat_bits": (BEAT_BITS, 65_536),
+    "result_bits": (BEAT_BITS, 1 << 20),
+}
+"""What a design read from a file may say: far more than can be built, but numbers."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +31,9 @@ class RtlArray:
             values over several, which makes each narrower; None for one a value.
         unrolled: whether the synapses are logic rather than codes in memories: an image a cycle.
         logic_levels: of an unrolled array, counters, adders or tables between two registers.
+
+    Raises:
+        ValueError: a field is not of its type or out of its range, or the fields disagree.
     """
 
     bucket_rows: int
@@ -31,14 +45,11 @@ class RtlArray:
     logic_levels: int = 2
 
     def __post_init__(self) -> None:
-        if self.unrolled and (self.bucket_rows or self.decoded_rows or self.event_driven):
+        _check_fields(self)
+        if self.unrolled and (self.rows or self.event_driven):
             raise ValueError("an unrolled array has no rows: neither buckets nor decoded ones")
-        if self.bucket_rows < 0 or self.decoded_rows < 0 or (self.rows < 1 and not self.unrolled):
+        if not (self.unrolled or self.rows):
             raise ValueError("an array needs at least one row a cycle")
-        if self.logic_levels < 1:
-            raise ValueError(f"logic_levels must be at least 1, got {self.logic_levels}")
-        if self.lanes < 1:
-            raise ValueError(f"lanes must be at least 1, got {self.lanes}")
 
     @property
     def rows(self) -> int:
@@ -52,18 +63,31 @@ class RtlDesign:
 
     Attributes:
         arrays: one an array of the network.
-        beat_bits: width of the input stream; 64 is the contract of `synq.hls.axis`.
+        beat_bits: width of the input stream; 64 is the contract of `synq.stream`.
         result_bits: width of the output stream: 64, or of an unrolled last array all the 64-bit
             beats of an image side by side (see `wide_result`).
+
+    Raises:
+        ValueError: a field is not of its type or out of its range.
     """
 
     arrays: tuple[RtlArray, ...]
-    beat_bits: int = 64
-    result_bits: int = 64
+    beat_bits: int = BEAT_BITS
+    result_bits: int = BEAT_BITS
 
     def __post_init__(self) -> None:
-        if self.beat_bits < 64 or self.beat_bits % 64:
-            raise ValueError(f"beat_bits must be a multiple of 64, got {self.beat_bits}")
+        _check_fields(self)
+        if not (
+            isinstance(self.arrays, tuple)
+            and self.arrays
+            and all(isinstance(array, RtlArray) for array in self.arrays)
+        ):
+            raise ValueError("a design describes at least one array")
+        for name in ("beat_bits", "result_bits"):
+            if getattr(self, name) % BEAT_BITS:
+                raise ValueError(
+                    f"{name} must be a multiple of {BEAT_BITS}, got {getattr(self, name)}"
+                )
 
     def flows(self, index: int) -> bool:
         """Whether arrays `index - 1` and `index` are one pipeline."""
@@ -73,4 +97,20 @@ class RtlDesign:
 
 def wide_result(n_out: int) -> int:
     """Bits of an image's whole answer, in one beat."""
-    return 64 * beats_per_result(n_out)
+    return BEAT_BITS * beats_per_result(n_out)
+
+
+def _check_fields(described: RtlArray | RtlDesign) -> None:
+    """Whether each number and each yes or no is one: designs are read from manifests."""
+    for field in fields(described):
+        value = getattr(described, field.name)
+        if field.name in _LIMITS:
+            least, most = _LIMITS[field.name]
+            if value is None and field.default is None:
+                continue
+            if type(value) is not int or not least <= value <= most:
+                raise ValueError(
+                    f"{field.name} must be an integer of {least} to {most}, got {value!r:.40}"
+                )
+        elif isinstance(field.default, bool) and type(value) is not bool:
+            raise ValueError(f"{field.name} must be true or false, got {value!r:.40}")

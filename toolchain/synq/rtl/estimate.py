@@ -17,30 +17,27 @@ unrolled array: the look-up tables and flip-flops it is designed from, an image 
     and a queue of 32 answers; not compared with Yosys here.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from math import ceil
 
 import numpy as np
 
-from synq.cost import Estimate, Resources
+from synq.cost import Estimate, Resources, block_rams
 from synq.network import QuantizedNetwork
-from synq.rtl.cycles import worst_case
+from synq.rtl import pipeline
+from synq.rtl.cycles import worst_case, worst_case_of_wide_answers
 from synq.rtl.design import RtlDesign
-from synq.rtl.placement import PlacedArray, plan_layers
-from synq.rtl.verilog import BLOCK_BITS
+from synq.rtl.packing import index_bits
+from synq.rtl.placement import BankedArray, PlacedArray, UnrolledArray, place_arrays
+from synq.stream import BEAT_BITS
 
 _SHORTEST_SRL = 3
 _DEEP = 32  # words of a LUT used as memory
 # Yosys' LUT4, LUTRAM and FF of one design on ECP5 over its 7-series', which the rest counts
 _ECP5 = (2.63, 2.07, 1.11)
-
-
-@dataclass(frozen=True)
-class RtlEstimate:
-    """A design's estimate, and each layer's share of it."""
-
-    total: Estimate
-    layers: tuple[Resources, ...]
+_TOP = Resources(lut=3, ff=1)  # the top module itself
+_CONTROL_OF_UNROLLED = 50
 
 
 def estimate_design(network: QuantizedNetwork, design: RtlDesign) -> Estimate:
@@ -49,18 +46,11 @@ def estimate_design(network: QuantizedNetwork, design: RtlDesign) -> Estimate:
     Raises:
         SynqError: the design cannot be built for this network.
     """
-    return estimate_layers(plan_layers(network, design)).total
-
-
-def estimate_layers(layers: list[PlacedArray]) -> RtlEstimate:
-    """The same, of layers as `plan_layers` makes them."""
-    shares = tuple(
-        estimate_layer(layer, layers[index + 1].in_lanes if index + 1 < len(layers) else 2)
-        for index, layer in enumerate(layers)
-    )
-    whole = sum(shares, Resources(lut=3, ff=1))
-    latency, interval = worst_case(layers)
-    return RtlEstimate(Estimate(whole, latency, interval), shares)
+    placed = place_arrays(network, design)
+    unrolled = [each for each in placed if isinstance(each, UnrolledArray)]
+    wide = design.result_bits > BEAT_BITS and len(unrolled) == len(placed)
+    cycles = worst_case_of_wide_answers(unrolled) if wide else worst_case(placed)
+    return Estimate(sum(map(estimate_array, placed), _TOP), *cycles)
 
 
 def for_family(estimate: Estimate, family: str) -> Estimate:
@@ -73,38 +63,32 @@ def for_family(estimate: Estimate, family: str) -> Estimate:
     return replace(estimate, resources=replace(used, lut=lut, lutram=lutram, ff=ff))
 
 
-def estimate_layer(layer: PlacedArray, out_lanes: int) -> Resources:
-    """One layer; without the top module's few LUTs.
-
-    Args:
-        out_lanes: sums that it hands out a cycle.
-    """
-    if layer.plan.unrolled:
-        return _unrolled(layer)
-    parts = [_intake(layer), _codes(layer)]
-    parts.append(_events(layer) if layer.plan.event_driven else _dense(layer))
-    parts.append(_banks(layer))
-    if layer.plan.decoded_rows:
-        parts += [_multipliers(layer), _unload(layer, out_lanes)]
+def estimate_array(placed: PlacedArray) -> Resources:
+    """One array; without the top module's few LUTs."""
+    if isinstance(placed, UnrolledArray):
+        return _unrolled(placed)
+    assert isinstance(placed, BankedArray)
+    parts = [_intake(placed), _codes(placed)]
+    parts.append(_events(placed) if placed.plan.event_driven else _dense(placed))
+    parts.append(_banks(placed))
+    if placed.plan.decoded_rows:
+        parts += [_multipliers(placed), _unload(placed)]
     else:
-        parts.append(_weigher(layer, out_lanes))
-    parts.append(_result(layer) if layer.activation is None else _activation(layer, out_lanes))
+        parts.append(_weigher(placed))
+    parts.append(_result(placed) if placed.activation is None else _activation(placed))
     return sum(parts, Resources())
 
 
-def _unrolled(layer: PlacedArray) -> Resources:
-    inputs = layer.array.n_in * layer.array.input_format.width
-    answer = layer.array.n_out * layer.array.accumulator.width
-    lut = sum(neuron.luts for neuron in layer.neurons)
-    ff = sum(neuron.ffs for neuron in layer.neurons)
-    if layer.activation is not None:
-        answer = layer.array.n_out * layer.activation.width
+def _unrolled(placed: UnrolledArray) -> Resources:
+    inputs = placed.array.n_in * placed.array.input_format.width
+    answer = placed.array.n_out * placed.array.accumulator.width
+    lut = sum(neuron.luts for neuron in placed.neurons)
+    ff = sum(neuron.ffs for neuron in placed.neurons)
+    if placed.activation is not None:
+        answer = placed.array.n_out * placed.activation.width
         lut += 2 * answer
-    return Resources(lut=lut + 50, ff=ff + inputs + answer + 50) + _memory(_DEEP, answer)
-
-
-def _index_bits(count: int) -> int:
-    return max(1, (count - 1).bit_length())
+    control = Resources(lut=_CONTROL_OF_UNROLLED, ff=_CONTROL_OF_UNROLLED)
+    return Resources(lut=lut, ff=ff + inputs + answer) + control + _memory(_DEEP, answer)
 
 
 def _delay(width: int, cycles: int) -> Resources:
@@ -120,78 +104,63 @@ def _memory(depth: int, width: int) -> Resources:
     return Resources(lut=luts, lutram=luts)
 
 
-def block_rams(depth: int, width: int) -> int:
-    """Blocks of 18 Kbit of a memory with one port to write and one to read."""
-    choices = [(512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)]
-    small = min(-(-depth // words) * -(-width // bits) for words, bits in choices)
-    large = min(
-        2 * -(-depth // words) * -(-width // bits)
-        for words, bits in [(2 * words, bits) for words, bits in choices] + [(512, 72)]
-    )
-    return min(small, large)
-
-
-def _intake(layer: PlacedArray) -> Resources:
-    x, index = layer.array.input_format.width, _index_bits(layer.beats)
-    wide = layer.lanes * x
+def _intake(placed: BankedArray) -> Resources:
+    x, index = placed.array.input_format.width, placed.stored.index_bits
+    wide = placed.stored.beat_bits
     usage = Resources(lut=wide + 2 * index + 6, ff=wide + 2 * index + 4)
-    if layer.in_lanes > layer.lanes:  # gearbox
-        lane = _index_bits(layer.in_lanes)
-        count = _index_bits(layer.array.n_in)
-        choice = x * ceil((layer.in_lanes - 1) / 3)
+    if placed.arriving.lanes > placed.stored.lanes:  # gearbox
+        lane = index_bits(placed.arriving.lanes)
+        count = index_bits(placed.array.n_in)
+        choice = x * ceil((placed.arriving.lanes - 1) / 3)
         usage += Resources(lut=choice + lane + 2 * count, ff=lane + count)
     return usage
 
 
-def _codes(layer: PlacedArray) -> Resources:
-    depth = 1 << layer.address
+def _codes(placed: BankedArray) -> Resources:
+    depth, codes = placed.code_depth, placed.codes
     named = 0  # bits of the words that name the levels
-    if layer.plan.bucket_rows:
-        named = int(np.bitwise_or.reduce(np.arange(layer.levels))) | 1 << layer.index_bits
+    if codes.in_buckets:
+        named = int(np.bitwise_or.reduce(np.arange(codes.levels))) | 1 << codes.index_bits
     usage = Resources()
-    for rows in layer.placement:
+    for rows in placed.banks.rows:
         # Bits that are zero in every word are no memory.
-        ones = np.bitwise_or.reduce(layer.codes[rows[rows >= 0]], axis=0) | named
+        ones = np.bitwise_or.reduce(codes.codes[rows[rows >= 0]], axis=0) | named
         width = sum(int(each).bit_count() for each in ones)
-        if depth * layer.array.n_out * layer.code_bits > BLOCK_BITS:
+        if placed.codes_in_block:
             usage += Resources(ff=width, bram_18k=block_rams(depth, width))
         else:
             usage += Resources(lut=width * max(1, depth // 64), ff=2 * width)
     return usage
 
 
-def _dense(layer: PlacedArray) -> Resources:
-    x, address, banks, group = (
-        layer.array.input_format.width,
-        layer.address,
-        layer.plan.rows,
-        layer.group,
-    )
-    index = address if layer.rotate else _index_bits(layer.beats)
-    lane = _index_bits(group) if group > 1 else 0
+def _dense(placed: BankedArray) -> Resources:
+    x, address = placed.array.input_format.width, placed.address_bits
+    banks, group, index = placed.plan.rows, placed.banks.group, placed.input_address_bits
+    lane = index_bits(group) if group > 1 else 0
     usage = Resources(lut=14, ff=10)
     # Bank 0 is read by itself where it waits or has fewer rows.
-    apart = banks > 1 and (layer.plan.bucket_rows > 0 or layer.first_words != layer.words)
+    shorter = placed.banks.first_words != placed.banks.words
+    apart = banks > 1 and (placed.plan.bucket_rows > 0 or shorter)
     walk = Resources(lut=address + 5, ff=3 * address + 2)
     if group > 1:
         walk += Resources(lut=index + lane + 3, ff=index + 2 * lane)
     usage += walk * (1 + apart)
-    bank = Resources(lut=x * (ceil((group - 1) / 3) + bool(layer.array.bias_input)), ff=x)
+    bank = Resources(lut=x * (ceil((group - 1) / 3) + bool(placed.array.bias_input)), ff=x)
     depth, width = 2 << index, group * x
-    if layer.block_inputs:
+    if placed.inputs_in_block:
         bank += Resources(bram_18k=block_rams(depth, width))
     else:
         bank += _memory(depth, width) + Resources(ff=width)
-    if layer.rotate:
-        pixel = ceil(layer.lanes / 3) + (layer.lanes > 3)
-        bank += Resources(lut=x * pixel + layer.lanes + 5 + index)
+    if placed.banks.in_turn:
+        pixel = ceil(placed.stored.lanes / 3) + (placed.stored.lanes > 3)
+        bank += Resources(lut=x * pixel + placed.stored.lanes + 5 + index)
         usage += Resources(lut=banks + index, ff=banks + index)
-    return usage + bank * (banks)
+    return usage + bank * banks
 
 
-def _events(layer: PlacedArray) -> Resources:
-    x, address, group = layer.array.input_format.width, layer.address, layer.group
-    index = _index_bits(layer.beats)
+def _events(placed: BankedArray) -> Resources:
+    x, address, group = placed.array.input_format.width, placed.address_bits, placed.banks.group
+    index = placed.stored.index_bits
     count = index + 1
     lane = Resources(lut=3 * count + 4, ff=2 * count + x + index + 1)
     lane += _memory(2 << index, x + index)
@@ -200,31 +169,36 @@ def _events(layer: PlacedArray) -> Resources:
             lut=address // 2
         )  # naming the row; half of it joins the choice of the lane
     bank = Resources(lut=(x + address) * ceil((group - 1) / 5) + 2, ff=x + address)
-    usage = Resources(lut=8, ff=5) + lane * (layer.lanes) + bank * (layer.plan.rows)
-    return usage + Resources(lut=4, ff=2) * (layer.array.bias_input is not None)
+    usage = Resources(lut=8, ff=5) + lane * placed.stored.lanes + bank * placed.plan.rows
+    return usage + Resources(lut=4, ff=2) * (placed.array.bias_input is not None)
 
 
-def _banks(layer: PlacedArray) -> Resources:
+def _banks(placed: BankedArray) -> Resources:
     """The bucket banks, their place in time, and the control of the array."""
     n_out, x, address, width = (
-        layer.array.n_out,
-        layer.array.input_format.width,
-        layer.address,
-        layer.total_bits,
+        placed.array.n_out,
+        placed.array.input_format.width,
+        placed.address_bits,
+        placed.total_bits,
     )
-    banks, decoded, levels = layer.plan.bucket_rows, layer.plan.decoded_rows, layer.levels
-    skew = banks + 1 if banks else 0
-    back = max(banks, levels) if decoded else banks
-    chain = 7 + max(back, skew) if decoded else banks + 4
-    usage = Resources(lut=25 if banks else 8, ff=chain + (7 + skew if decoded else chain) + 12)
+    banks, decoded, levels = placed.plan.bucket_rows, placed.plan.decoded_rows, placed.codes.levels
+    skew = pipeline.skew(banks)
+    if decoded:
+        back = pipeline.clearing(banks, levels)
+        chain, ending = pipeline.followed(banks, levels), pipeline.SUMMED + skew
+    else:
+        back = banks
+        chain = ending = pipeline.drained(banks)
+    usage = Resources(lut=25 if banks else 8, ff=chain + ending + 12)
     # The numbers of rows and levels, one chain for all banks.
     if decoded:  # two bits that follow an image to its end
         usage += Resources(lut=2, lutram=2)
-    usage += Resources(lut=2 * address * (banks > 0), ff=address * (2 + max(back, skew)))
+    followed = pipeline.FETCH + max(back, skew)
+    usage += Resources(lut=2 * address * (banks > 0), ff=address * followed)
     usage += Resources(ff=address * max(0, banks - 1))
     for bank in range(banks):
         usage += _delay(x, bank) + Resources(lut=address, ff=2 * x + 4)
-    words = 2 << layer.index_bits if not decoded else 1 << layer.index_bits
+    words = 2 << placed.codes.index_bits if not decoded else 1 << placed.codes.index_bits
     memory = 4 * ceil(width / 8) * ceil(words / _DEEP)
     lane = Resources(lut=width + memory, lutram=memory, ff=width)
     usage += lane * (banks * n_out)
@@ -233,67 +207,64 @@ def _banks(layer: PlacedArray) -> Resources:
     return usage
 
 
-def _multipliers(layer: PlacedArray) -> Resources:
-    n_out, x, address = layer.array.n_out, layer.array.input_format.width, layer.address
-    banks, decoded = layer.plan.bucket_rows, layer.plan.decoded_rows
-    value = _value_luts(layer) * (1 << max(0, layer.code_bits - 6))
-    row = Resources(lut=n_out * value, ff=2 * x, dsp=n_out) + _delay(x, banks + 1 if banks else 0)
-    usage = row * (decoded)
+def _multipliers(placed: BankedArray) -> Resources:
+    n_out, x, address = placed.array.n_out, placed.array.input_format.width, placed.address_bits
+    banks, decoded = placed.plan.bucket_rows, placed.plan.decoded_rows
+    value = _value_luts(placed) * (1 << max(0, placed.codes.code_bits - 6))
+    row = Resources(lut=n_out * value, ff=2 * x, dsp=n_out) + _delay(x, pipeline.skew(banks))
+    usage = row * decoded
     if banks:
-        usage += Resources(lut=n_out * min(x, layer.total_bits) + address * decoded)
+        usage += Resources(lut=n_out * min(x, placed.total_bits) + address * decoded)
     # Three sums are added at once: measured, one and a half LUTs a bit.
     adders = 1.5 if decoded == 3 else decoded - 1
-    return usage + Resources(lut=round(n_out * layer.array.accumulator.width * adders))
+    return usage + Resources(lut=round(n_out * placed.array.accumulator.width * adders))
 
 
-def _value_luts(layer: PlacedArray) -> int:
+def _value_luts(placed: BankedArray) -> int:
     """Different bits of a code's value that are neither constant nor a bit of the code."""
-    values = layer.values
-    given = [
-        tuple(code >> bit & 1 for code in range(len(values))) for bit in range(layer.code_bits)
-    ]
-    bits = {
-        tuple(value >> bit & 1 for value in values) for bit in range(layer.array.table_format.width)
-    }
+    values = placed.codes.values
+
+    def column(numbers: Iterable[int], bit: int) -> tuple[int, ...]:
+        return tuple(number >> bit & 1 for number in numbers)
+
+    given = [column(range(len(values)), bit) for bit in range(placed.codes.code_bits)]
+    bits = {column(values, bit) for bit in range(placed.array.table_format.width)}
     return sum(len(set(bit)) > 1 and bit not in given for bit in bits)
 
 
-def _unload(layer: PlacedArray, lanes: int) -> Resources:
-    n_out, accumulator = layer.array.n_out, layer.array.accumulator.width
-    held = n_out * accumulator
-    beats = -(-n_out // lanes)
-    index = _index_bits(beats)
-    usage = _select(lanes * accumulator, beats) + Resources(lut=index + 10, ff=held + index + 8)
-    if layer.plan.event_driven:
+def _unload(placed: BankedArray) -> Resources:
+    sums = placed.sums
+    held, index = sums.values * sums.bits, sums.index_bits
+    usage = _select(sums.beat_bits, sums.beats) + Resources(lut=index + 10, ff=held + index + 8)
+    if placed.plan.event_driven:
         usage += Resources(lut=2, ff=held + 2)
     return usage
 
 
 def _select(width: int, count: int) -> Resources:
-    usage, left, index = Resources(), count, _index_bits(count)
-    for _ in range((index + 1) // 2):
+    usage, left, index = Resources(), count, index_bits(count)
+    for _ in range(pipeline.choice(count)):
         left = -(-left // 4)
         index = max(0, index - 2)
         usage += Resources(lut=left * width, ff=left * width + index)
     return usage
 
 
-def _weigher(layer: PlacedArray, lanes: int) -> Resources:
-    n_out, accumulator = layer.array.n_out, layer.array.accumulator.width
-    turns = -(-n_out // lanes)
-    usage = _select(lanes * layer.total_bits, turns)
-    usage += Resources(ff=turns * lanes * layer.total_bits)
-    group = Resources(lut=accumulator, ff=accumulator, dsp=1)
-    group += _memory(1 << _index_bits(turns), accumulator)
-    return usage + group * (lanes) + Resources(lut=20, ff=20)
+def _weigher(placed: BankedArray) -> Resources:
+    sums, lanes = placed.sums, placed.sums.lanes
+    usage = _select(lanes * placed.total_bits, sums.beats)
+    usage += Resources(ff=sums.beats * lanes * placed.total_bits)
+    group = Resources(lut=sums.bits, ff=sums.bits, dsp=1)
+    group += _memory(1 << sums.index_bits, sums.bits)
+    return usage + group * lanes + Resources(lut=20, ff=20)
 
 
-def _activation(layer: PlacedArray, lanes: int) -> Resources:
-    assert layer.activation is not None
-    accumulator, width = layer.array.accumulator.width, layer.activation.width
-    return Resources(lut=lanes * (accumulator + width + 4) + 3, ff=lanes * width + 2)
+def _activation(placed: BankedArray) -> Resources:
+    assert placed.activation is not None
+    sums, width = placed.sums, placed.activation.width
+    return Resources(lut=sums.lanes * (sums.bits + width + 4) + 3, ff=sums.lanes * width + 2)
 
 
-def _result(layer: PlacedArray) -> Resources:
-    accumulator = layer.array.accumulator.width
+def _result(placed: BankedArray) -> Resources:
+    accumulator = placed.array.accumulator.width
     return Resources(lut=3 * accumulator, ff=4 * accumulator + 25)

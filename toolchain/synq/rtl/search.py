@@ -6,17 +6,17 @@ from functools import cached_property
 
 import numpy as np
 
-from synq.cost import Estimate, Resources
+from synq.cost import TYPICAL_EVENTS, Estimate, Resources
 from synq.errors import SynqError, UsageError
 from synq.network import QuantizedNetwork, SynapseArray
 from synq.request import BUDGET, Datapath, Request
-from synq.rtl.cycles import of_wide_answers
+from synq.rtl import pipeline
+from synq.rtl.codes import MOST_BUCKETS, bucket_values
 from synq.rtl.design import RtlArray, RtlDesign, wide_result
-from synq.rtl.estimate import estimate_layer, estimate_layers
-from synq.rtl.placement import PlacedArray, plan_layers
+from synq.rtl.estimate import estimate_array, estimate_design
+from synq.rtl.placement import BankedArray
+from synq.stream import BEAT_BITS
 
-_TYPICAL_EVENTS = 3  # an event-driven array rarely takes more than a third of its worst case
-_MOST_VALUES = 32  # of buckets
 _MEMORY_BITS = 8  # of a bucket, in each four LUTs
 _MORE_BUCKETS = 8
 _LEAST_LANE = 10  # LUTs of a bucket lane
@@ -38,21 +38,20 @@ def rtl_designs(
         SynqError: no design can be built.
     """
     if request.datapath is Datapath.BANK:
-        raise UsageError("--datapath bank needs --flow hls; the Verilog has decode and buckets")
+        raise UsageError(
+            "datapath bank needs flow hls; flow rtl has decode, buckets and unrolled",
+            settings=("datapath", "flow"),
+        )
     if request.datapath is Datapath.UNROLLED or (
         not (request.fixes_rows or request.datapath or request.event_driven)
         and _synapse_bits(network) <= BUDGET * available.lut
     ):
         arrays = (RtlArray(0, 0, unrolled=True),) * len(network.arrays)
         # A wide stream is not to wait for answers of 64 bits.
-        wide = wide_result(network.sizes[-1]) if request.beat_bits > 64 else 64
-        design = RtlDesign(arrays, request.beat_bits, wide)
-        layers = plan_layers(network, design)
-        estimate = estimate_layers(layers).total
-        if wide > 64:
-            latency, interval = of_wide_answers(layers)
-            estimate = replace(estimate, latency=latency, interval=interval)
-        yield design, estimate
+        wide = request.beat_bits > BEAT_BITS
+        result_bits = wide_result(network.sizes[-1]) if wide else BEAT_BITS
+        design = RtlDesign(arrays, request.beat_bits, result_bits)
+        yield design, estimate_design(network, design)
     if request.datapath is Datapath.UNROLLED:
         return
     later = [
@@ -61,10 +60,11 @@ def rtl_designs(
     ]
     found = False
     for first in _first_arrays(network, available, request):
-        layer = _first_layer(network, first, request.beat_bits)
-        interval, busy = _interval(layer), _busy(layer)
+        lanes = request.beat_bits // network.input_format.width
+        placed = BankedArray(0, network.arrays[0], first, lanes)
+        interval, busy = _interval(placed), _busy(placed)
         if request.event_driven:
-            interval = -(-interval // _TYPICAL_EVENTS)
+            interval = -(-interval // TYPICAL_EVENTS)
         rest = [
             each.balanced(array.n_out, interval, 0 if index else busy)
             for index, (each, array) in enumerate(zip(later, network.arrays[:-1], strict=True))
@@ -74,17 +74,14 @@ def rtl_designs(
         plans = (first, *(plan for plan in rest if plan is not None))
         design = RtlDesign(plans, request.beat_bits)
         found = True
-        yield design, estimate_layers(plan_layers(network, design)).total
+        yield design, estimate_design(network, design)
     if not found:
         raise SynqError(
             "no Verilog design can be built as asked: an event-driven array takes at most as many "
             "rows a cycle as inputs arrive in one, level buckets hold at most "
-            f"{_MOST_VALUES} values; use fewer --rows or --levels, or more --beat-bits"
+            f"{MOST_BUCKETS} values; use fewer rows or levels, or wider beats",
+            settings=("rows", "levels", "beat_bits"),
         )
-
-
-def _first_layer(network: QuantizedNetwork, plan: RtlArray, beat_bits: int) -> PlacedArray:
-    return PlacedArray(0, network.arrays[0], plan, beat_bits // network.input_format.width)
 
 
 def _synapse_bits(network: QuantizedNetwork) -> int:
@@ -139,18 +136,18 @@ def _has(datapath: Datapath | None, buckets: int, decoded: int) -> bool:
 
 
 def _has_buckets(array: SynapseArray) -> bool:
-    return len(set(abs(array.codebook).tolist())) <= _MOST_VALUES
+    return len(bucket_values(array)) <= MOST_BUCKETS
 
 
 def _narrowing_buckets(array: SynapseArray) -> int | None:
     """The fewest buckets beyond one a value that save memory in every lane."""
     if not _has_buckets(array):
         return None
-    plain = PlacedArray(0, array, RtlArray(1, 0), 1)
-    values = len(plain.level_values)
+    plain = BankedArray(0, array, RtlArray(1, 0), 1)
+    values = len(plain.codes.level_values)
     memories = -(-plain.total_bits // _MEMORY_BITS)
-    for buckets in range(values + 1, min(_MOST_VALUES, values + _MORE_BUCKETS) + 1):
-        wider = PlacedArray(0, array, RtlArray(1, 0, buckets=buckets), 1)
+    for buckets in range(values + 1, min(MOST_BUCKETS, values + _MORE_BUCKETS) + 1):
+        wider = BankedArray(0, array, RtlArray(1, 0, buckets=buckets), 1)
         if -(-wider.total_bits // _MEMORY_BITS) < memories:
             return buckets
     return None
@@ -173,7 +170,7 @@ class _Later:
                         continue
                     if _has(request.datapath, rows - decoded, decoded):
                         plan = RtlArray(rows - decoded, decoded, request.event_driven, lanes)
-                        options.append(_Option(PlacedArray(index, array, plan, lanes), available))
+                        options.append(_Option(BankedArray(index, array, plan, lanes), available))
             self.options[lanes] = options
 
     def balanced(self, n_in: int, interval: int, busy: int) -> RtlArray | None:
@@ -194,32 +191,32 @@ class _Later:
             for option in options:
                 every.append((max(arrival, option.interval), option))
                 # More rows of the same kind are never smaller.
-                decoded = option.layer.plan.decoded_rows
-                kind = -1 if decoded == option.layer.plan.rows else decoded
+                decoded = option.placed.plan.decoded_rows
+                kind = -1 if decoded == option.placed.plan.rows else decoded
                 if max(arrival, option.interval) <= interval and kind not in kinds:
                     kinds.add(kind)
                     fast.append(option)
         if fast:
-            return min(fast, key=lambda option: option.share).layer.plan
-        return min(every, key=lambda each: each[0])[1].layer.plan if every else None
+            return min(fast, key=lambda option: option.share).placed.plan
+        return min(every, key=lambda each: each[0])[1].placed.plan if every else None
 
 
 @dataclass(eq=False)
 class _Option:
     """A later array."""
 
-    layer: PlacedArray
+    placed: BankedArray
     available: Resources
 
     @cached_property
     def interval(self) -> int:
-        return _interval(self.layer)
+        return _interval(self.placed)
 
     @cached_property
     def share(self) -> float:
         """The shares of each of the board's resources, added: any of them may become scarce."""
         # Its lanes cost in the array before, too, but less than rows do.
-        used = estimate_layer(self.layer, 2)
+        used = estimate_array(self.placed)
         pairs = (
             (used.lut, self.available.lut),
             (used.lutram, self.available.lutram),
@@ -229,21 +226,20 @@ class _Option:
         return sum(need / have for need, have in pairs if have)
 
 
-def _busy(layer: PlacedArray) -> int:
+def _busy(placed: BankedArray) -> int:
     """Cycles from an image's drain to its sums, where they are held once."""
-    plan = layer.plan
+    plan = placed.plan
     if plan.event_driven or not plan.decoded_rows:
         return 0
-    return layer.levels + 7 + (plan.bucket_rows + 1 if plan.bucket_rows else 0)
+    return placed.codes.levels + pipeline.SUMMED + pipeline.skew(plan.bucket_rows)
 
 
-def _interval(layer: PlacedArray) -> int:
+def _interval(placed: BankedArray) -> int:
     """Cycles an image of an array alone, every input nonzero."""
-    plan, levels = layer.plan, layer.levels
-    held = levels if plan.bucket_rows else 0
-    rows = max(layer.words, layer.first_words + held) + levels
+    plan, banks, levels = placed.plan, placed.banks, placed.codes.levels
+    rows = max(banks.words, banks.first_words + banks.waits) + levels
     if plan.decoded_rows:
-        return max(rows, layer.beats)
-    turns = -(-layer.array.n_out // 2)
-    weighing = levels * (plan.bucket_rows + turns + turns.bit_length() + 7) + turns
-    return max(rows, weighing, layer.beats)
+        return max(rows, banks.beats)
+    turns = placed.sums.beats
+    weighing = levels * pipeline.level_cycles(plan.bucket_rows, turns) + turns
+    return max(rows, weighing, banks.beats)

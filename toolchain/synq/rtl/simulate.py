@@ -19,7 +19,7 @@ from synq.process import Command, run_all
 from synq.process import run as run_command
 from synq.resources import folder
 from synq.rtl.design import RtlDesign
-from synq.rtl.placement import plan_layers
+from synq.rtl.placement import place_arrays
 from synq.rtl.verilog import TOP
 from synq.stream import beats_per_result, pack_results, transfer_ends, unpack_results
 
@@ -181,13 +181,15 @@ def build(
     tool = verilator or find_verilator()
     driver = scratch / "driver.cpp"
     driver.write_bytes((folder("hls_templates") / "rtl" / "driver.cpp").read_bytes())
+    monitor = scratch / "synq_monitor.v"
+    monitor.write_bytes((folder("hls_templates") / "rtl" / "sim" / "synq_monitor.v").read_bytes())
     jobs = str(os.cpu_count() or 1)
     tool.run(
         [
             *["--cc", "--exe", "--build", "-j", jobs, "-O3", "-Wno-fatal", "-DSYNQ_MONITOR"],
             *["--x-assign", "unique", "--x-initial", "unique", "--top-module", TOP],
             *["-CFLAGS", f"{optimize} -DBEAT_BITS={beat_bits}", "--Mdir", str(scratch / "build")],
-            *["-o", "driver", str(driver), *_sources(place)],
+            *["-o", "driver", str(driver), str(monitor), *_sources(place)],
         ],
         place,
     )
@@ -305,7 +307,7 @@ def _stages(
     network: QuantizedNetwork, design: RtlDesign, folders: list[Path], counts: list[int]
 ) -> Stages:
     """The monitored sums and activations of every layer."""
-    layers = plan_layers(network, design)
+    layers = place_arrays(network, design)
     stages: Stages = []
     for index, layer in enumerate(layers):
         n_out = layer.array.n_out

@@ -2,7 +2,7 @@
 
 A library of parameterized modules (`hls_templates/rtl/synq_*.v`), a module a layer and a top module
 made from templates, and a memory file of codes for every bank. The streams' contract is that of
-`synq.hls.axis`, so that both back ends answer the same beats, unless a design asks for wider ones.
+`synq.stream`, so that both back ends answer the same beats, unless a design asks for wider ones.
 
 How an array is built (`RtlArray`):
 - `bucket_rows` banks add one input each and cycle to the bucket of every output's code;
@@ -11,22 +11,21 @@ How an array is built (`RtlArray`):
 - or `unrolled`: the synapses are logic, a pipeline takes an image a cycle (`synq.rtl.unrolled`).
 """
 
+from typing import Any
+
 import numpy as np
 from jinja2 import Environment, StrictUndefined
+from numpy.typing import NDArray
 
-from synq.fixedpoint import Overflow, Rounding
 from synq.network import QuantizedNetwork
 from synq.resources import folder
+from synq.rtl import pipeline
 from synq.rtl.design import RtlDesign
-from synq.rtl.placement import PlacedArray, plan_layers
-from synq.rtl.unrolled import Neuron, concat, rounding_shift
+from synq.rtl.parameters import banked_parameters, top_parameters, unrolled_parameters
+from synq.rtl.placement import BankedArray, UnrolledArray, place_arrays
 from synq.stream import check_logits
 
 TOP = "synq_top"
-BLOCK_BITS = 4096  # a memory smaller than this is built from logic
-_QUEUE = 5  # likewise: binary logarithm
-_MARGIN = 4  # cycles in and out of a pipeline, beside its own
-_ROUNDING = {Rounding.TRN: 0, Rounding.RND: 1, Rounding.RND_CONV: 2}
 
 
 def render_rtl(network: QuantizedNetwork, design: RtlDesign) -> dict[str, bytes]:
@@ -36,7 +35,13 @@ def render_rtl(network: QuantizedNetwork, design: RtlDesign) -> dict[str, bytes]
         SynqError: the design cannot be built for this network.
     """
     check_logits(network)
-    layers = plan_layers(network, design)
+    placed = place_arrays(network, design)
+    templates = folder("hls_templates") / "rtl"
+    files = {
+        item.name: item.read_bytes()
+        for item in sorted(templates.iterdir(), key=lambda item: item.name)
+        if item.name.startswith("synq_")
+    }
     environment = Environment(
         undefined=StrictUndefined,
         keep_trailing_newline=True,
@@ -50,182 +55,32 @@ def render_rtl(network: QuantizedNetwork, design: RtlDesign) -> dict[str, bytes]
         comment_start_string="@#",
         comment_end_string="#@",
     )
-    templates = folder("hls_templates") / "rtl"
-    files: dict[str, bytes] = {}
-    for item in sorted(templates.iterdir(), key=lambda item: item.name):
-        if item.name.startswith("synq_"):
-            files[item.name] = item.read_bytes()
 
-    def write(name: str, template: str, settings: dict[str, object]) -> None:
+    def render(template: str, **parameters: Any) -> bytes:
         text = (templates / template).read_text("ascii")
-        files[name] = environment.from_string(text).render(settings).encode("ascii")
+        rendered = environment.from_string(text).render(parameters, pipeline=pipeline)
+        return rendered.encode("ascii")
 
-    for layer in layers:
-        name = f"synq_layer_{layer.index}.v"
-        if layer.plan.unrolled:
-            settings = _unrolled_settings(layer, layers, design)
-            write(name, "layer_unrolled.v", settings)
-            write(f"synq_neurons_{layer.index}.v", "neurons.v", settings)
-        else:
-            write(name, "layer.v", _settings(layer, layers))
-            files |= layer.memories
-    widths = [layer.in_lanes * layer.array.input_format.width for layer in layers]
-    top_settings: dict[str, object] = {
-        "pixel_bits": network.input_format.width,
-        "lanes": layers[0].in_lanes,
-        "beat_bits": design.beat_bits,
-        "result_bits": design.result_bits,
-        "widths": [*widths, design.result_bits],
-        "n_layers": len(layers),
-    }
-    write(f"{TOP}.v", "top.v", top_settings)
+    for each in placed:
+        name = f"synq_layer_{each.index}.v"
+        if isinstance(each, UnrolledArray):
+            layer = unrolled_parameters(each, placed, design)
+            files[name] = render("layer_unrolled.v", layer=layer)
+            for neuron in layer.neurons:
+                files[f"{neuron.name}.v"] = render("neuron.v", neuron=neuron)
+        elif isinstance(each, BankedArray):
+            banked = banked_parameters(each)
+            files[name] = render("layer.v", layer=banked)
+            for bank, file in enumerate(banked.memory.files):
+                files[file] = _hexadecimal(each.code_words(bank), each.codes.code_bits)
+    files[f"{TOP}.v"] = render("top.v", top=top_parameters(placed, design))
     return files
 
 
-def _vector(values: list[int], bits: int) -> str:
-    """A Verilog constant: the values side by side, the first lowest."""
-    packed = sum((value & ((1 << bits) - 1)) << (bits * i) for i, value in enumerate(values))
-    return f"{len(values) * bits}'h{packed:x}"
-
-
-def _settings(layer: PlacedArray, layers: list[PlacedArray]) -> dict[str, object]:
-    array, plan = layer.array, layer.plan
-    last = layer is layers[-1]
-    following = None if last else layers[layer.index + 1]
-    out_lanes = 2 if following is None else following.in_lanes
-    out_beats = -(-array.n_out // out_lanes)
-    activation = None if following is None else following.array.input_format
-    shift = rounding_shift(array, activation)
-    bias_bank, bias_word = 0, 0
-    if array.bias_input is not None:
-        bias_bank, bias_word = (int(i) for i in np.argwhere(layer.placement == array.n_in)[0])
-    depth = 1 << layer.address
-    parts = []
-    if plan.bucket_rows:
-        parts.append(f"{plan.bucket_rows} in buckets")
-    if plan.decoded_rows:
-        parts.append(f"{plan.decoded_rows} in multipliers")
-    return {
-        "index": layer.index,
-        "n_in": array.n_in,
-        "n_out": array.n_out,
-        "rows_text": f"{plan.rows} rows ({', '.join(parts)})",
-        "x_bits": array.input_format.width,
-        "in_lanes": layer.in_lanes,
-        "lanes": layer.lanes,
-        "block_inputs": int(layer.block_inputs),
-        "beats": layer.beats,
-        "beat_index": max(1, (layer.beats - 1).bit_length()),
-        "last_lanes": array.n_in - (layer.beats - 1) * layer.lanes,
-        "banks": plan.rows,
-        "bucket_rows": plan.bucket_rows,
-        "decoded_rows": plan.decoded_rows,
-        "event_driven": plan.event_driven,
-        "rows_module": "synq_rows_events" if plan.event_driven else "synq_rows_dense",
-        "array_module": "synq_array" if plan.decoded_rows else "synq_array_serial",
-        "rotate": int(layer.rotate),
-        "group": layer.group,
-        "words": layer.words,
-        "first_words": layer.first_words,
-        "skip": layer.skip,
-        "address": layer.address,
-        "depth": depth,
-        "block": int(depth * array.n_out * layer.code_bits > BLOCK_BITS),
-        "names": [layer.memory_name(bank) for bank in range(plan.rows)],
-        "bias": int(array.bias_input is not None),
-        "bias_bank": bias_bank,
-        "bias_word": bias_word,
-        "bias_input": array.bias_input or 0,
-        "levels": layer.levels,
-        "total_bits": layer.total_bits,
-        "code_bits": layer.code_bits,
-        "index_bits": layer.index_bits,
-        "value_bits": array.table_format.width,
-        "values": _vector(layer.values, array.table_format.width),
-        "level_values": _vector(layer.level_values[: layer.levels], array.table_format.width),
-        "groups": out_lanes,
-        "acc_bits": array.accumulator.width,
-        "images": 2 if plan.event_driven else 1,
-        "out_lanes": out_lanes,
-        "out_beats": out_beats,
-        "out_index": max(1, (out_beats - 1).bit_length()),
-        "out_bits": 64 if activation is None else out_lanes * activation.width,
-        "last": last,
-        "activation": activation,
-        "shift": shift,
-        "rounding": 0 if activation is None else _ROUNDING[activation.rounding],
-        "saturate": int(activation is not None and activation.overflow is Overflow.SAT),
-        "class_bits": out_beats.bit_length() + 1,
-    }
-
-
-def _unrolled_settings(
-    layer: PlacedArray, layers: list[PlacedArray], design: RtlDesign
-) -> dict[str, object]:
-    array, index = layer.array, layer.index
-    last = layer is layers[-1]
-    activation = None if last else layers[index + 1].array.input_format
-    x_bits = array.input_format.width
-    acc_bits = array.accumulator.width
-    wide = last and design.result_bits != 64
-    flows_out = design.flows(index + 1)
-    out_lanes = 2 if last else layers[index + 1].in_lanes
-    out_beats = -(-array.n_out // out_lanes)
-
-    def x_of(neuron: Neuron) -> str:
-        return concat([f"image[{number * x_bits + bit}]" for number, bit in neuron.inputs])
-
-    def resized(name: str, width: int, wanted: int) -> str:
-        """A two's complement in another width, which holds its value."""
-        if width < wanted:
-            return f"{{{{{wanted - width}{{{name}[{width - 1}]}}}}, {name}}}"
-        return name if width == wanted else f"{name}[{wanted - 1}:0]"
-
-    return {
-        "index": index,
-        "n_in": array.n_in,
-        "n_out": array.n_out,
-        "x_bits": x_bits,
-        "resized": resized,
-        "in_lanes": layer.in_lanes,
-        "beats": layer.beats,
-        "beat_index": max(1, (layer.beats - 1).bit_length()),
-        "last_lanes": array.n_in - (layer.beats - 1) * layer.lanes,
-        "flows_in": design.flows(index),
-        "flows_out": flows_out,
-        "neurons": layer.neurons,
-        "x_of": x_of,
-        "acc_bits": acc_bits,
-        "value_bits": acc_bits if activation is None else activation.width,
-        "sum_depth": layer.sum_depth,
-        "depth": layer.sum_depth + (not last),
-        "address": _queue_address(layer, layers, design),
-        "last": last,
-        "wide": wide,
-        "class_index": max(1, (array.n_out - 1).bit_length()),
-        "class_levels": (array.n_out - 1).bit_length(),
-        "class_bits": out_beats.bit_length() + 1,
-        "out_lanes": out_lanes,
-        "out_beats": out_beats,
-        "out_index": max(1, (out_beats - 1).bit_length()),
-        "out_bits": design.result_bits if activation is None else out_lanes * activation.width,
-        "activation": activation,
-        "shift": rounding_shift(array, activation),
-        "ties_to_even": int(activation is not None and activation.rounding is Rounding.RND_CONV),
-        "saturate": int(activation is not None and activation.overflow is Overflow.SAT),
-    }
-
-
-def _queue_address(layer: PlacedArray, layers: list[PlacedArray], design: RtlDesign) -> int:
-    """Binary logarithm of how many images are under way in the unrolled arrays around `layer`.
-
-    As many as keep the pipeline full: one a cycle, from the last beat's arrival to the answer.
-    """
-    first = end = layer.index
-    while design.flows(first):
-        first -= 1
-    while design.flows(end + 1):
-        end += 1
-    cycles = sum(each.sum_depth + 1 for each in layers[first : end + 1])
-    cycles += (layers[end].array.n_out - 1).bit_length()  # the comparison of a wide answer
-    return max(_QUEUE, (cycles + _MARGIN - 1).bit_length())
+def _hexadecimal(words: NDArray[np.int64], code_bits: int) -> bytes:
+    """(n_words, n_out) codes as lines for `$readmemh`, output 0 lowest."""
+    bits = (words[:, :, None] >> np.arange(code_bits)) & 1
+    flat = bits.reshape(len(words), -1).astype(np.uint8)
+    packed = np.packbits(flat, axis=1, bitorder="little")[:, ::-1]
+    digits = -(-flat.shape[1] // 4)
+    return "".join(row.tobytes().hex()[-digits:] + "\n" for row in packed).encode()

@@ -1,7 +1,6 @@
 """Synthesize a project's Verilog with open tools: Yosys, and nextpnr where it knows the part."""
 
 import logging
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from synq.errors import SynqError
+from synq.files import atomic_write
 from synq.process import TimeUpError
 from synq.progress import Progress
 from synq.project.manifest import read_manifest
+from synq.scratch import scratch_folder
 from synq.synth import nextpnr, timing, yosys
 from synq.synth.deadline import Deadline, InterruptedRunError
 from synq.synth.sources import check_sources
@@ -59,11 +60,10 @@ def run_open(project: Path, minutes: float, progress: Progress) -> OpenRun:
     if not (project / _RTL).is_dir():
         raise SynqError(f"{project} has no Verilog: export it with the rtl flow")
     part, clock_ns = _target(project, manifest.get("configuration"))
-    names = check_sources(project, manifest, [_RTL])
     files = {
         name.removeprefix(f"{_RTL}/"): (project / name).read_bytes()
-        for name in names
-        if name.endswith((".v", ".mem"))
+        for name in check_sources(project, manifest)
+        if name.startswith(f"{_RTL}/") and name.endswith((".v", ".mem"))
     }
     family = yosys.family_of(part)
     route = family is yosys.ECP5
@@ -77,8 +77,7 @@ def run_open(project: Path, minutes: float, progress: Progress) -> OpenRun:
     made: list[Path] = []
     tools: list[str] = []
     stage = "Yosys"
-    with tempfile.TemporaryDirectory(prefix="synq-") as folder:
-        scratch = Path(folder)
+    with scratch_folder() as scratch:
         try:
             with _task(progress, f"Yosys for {part}", start) as show:
                 statistics = yosys.synthesize(
@@ -108,10 +107,12 @@ def run_open(project: Path, minutes: float, progress: Progress) -> OpenRun:
             kept = _keep_logs(scratch, logs)
             raise SynqError(
                 f"{stage} was not done within {minutes:g} minutes and was ended{_see(kept)}; "
-                "give it more time"
+                "give it more time",
+                ("timeout",),
             ) from None
         except SynqError as error:
-            raise type(error)(f"{error}{_see(_keep_logs(scratch, logs))}") from None
+            text = f"{error}{_see(_keep_logs(scratch, logs))}"
+            raise type(error)(text, error.settings) from None
         kept = _keep_logs(scratch, logs)
     seconds = round(time.monotonic() - start, 3)
     return OpenRun(tuple(tools), tuple(made), tuple(kept), seconds)
@@ -142,11 +143,7 @@ def _task(progress: Progress, label: str, start: float) -> Iterator[Callable[[st
 
 
 def _put(path: Path, content: str) -> Path:
-    """Write a file whole: aside, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.new")
-    aside.write_text(content)
-    aside.replace(path)
+    atomic_write(path, content.encode())
     return path
 
 

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from synq.errors import SynqError, UsageError
 from synq.process import TO_END
-from synq.project.flow import BITSTREAM, OUTPUTS
+from synq.project.flow import BITSTREAM
 from synq.synth.deadline import Deadline
 
 _log = logging.getLogger("synq")
 
 _TO_COPY = 900.0  # seconds for a project to get to another machine, or its reports back
+_LEFT = ("flow/build", "flow/logs", "flow/reports")  # by earlier runs
 _FETCHED = re.compile(rf"flow/(reports|logs)/[\w.-]+|driver/{BITSTREAM}\.(bit|hwh)")
 # A user's own ssh configuration may hand the name on to a shell (ProxyCommand, Match exec).
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:%/+\[\]-]*")
@@ -41,9 +42,9 @@ class Remote:
 
     def __post_init__(self) -> None:
         if not _HOST.fullmatch(self.host):
-            raise UsageError(f"the host must be a host name or user@host, got {self.host!r}")
+            raise UsageError(f"host must be a host name or user@host, got {self.host!r}", ("ssh",))
         if not self.folder or not self.folder.isprintable():
-            raise UsageError(f"the folder on the host must be its name, got {self.folder!r}")
+            raise UsageError(f"folder must be a folder's name, got {self.folder!r}", ("ssh_dir",))
 
 
 _PREPARE = """\
@@ -180,7 +181,7 @@ def _packed(project: Path) -> bytes:
     """What a run needs of a project: the sources and the flow, not what earlier runs left."""
 
     def wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-        return None if entry.name in OUTPUTS or not (entry.isfile() or entry.isdir()) else entry
+        return None if entry.name in _LEFT or not (entry.isfile() or entry.isdir()) else entry
 
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:

@@ -7,24 +7,25 @@ first bytes tell; a file that ends before they can is refused where it can only 
 import logging
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
 
 from synq.errors import SynqError
+from synq.files import in_words, read_at_most, reason
 from synq.synth import hls_reports, nextpnr, vivado_timing, vivado_utilization, yosys_statistics
 from synq.synth.result import Kind, OtherReportError, Report
 
 _log = logging.getLogger("synq")
 
 MAX_BYTES = 16 << 20
-"""Larger files are refused before they are read: a timing summary of a full part has a megabyte or
-two, the csynth.xml of a top with 10,000 ports five."""
+"""Larger files are refused: a timing summary of a full part has a megabyte or
+two."""
 
+_MAX_XML = 8 << 20  # bytes; a top with 10,000 ports has 5 MB
 _MAX_JSON = 4 << 20  # bytes; statistics have some 100 KB, a route without its nets in detail less
-_MAX_BELOW = 48 << 20  # bytes of all reports below a folder
+_MAX_BELOW = 32 << 20  # bytes of all reports below a folder
 _HEAD = 1 << 14  # bytes that tell which report it is
 _MAX_LINES = 1_000_000
 _MAX_LINE = 20_000  # bytes; longer lines are skipped, no table is as wide
@@ -83,19 +84,19 @@ def read_report(path: Path) -> Report:
         OtherReportError: it is a report that synq does not read.
         SynqError: it cannot be read, is no report that synq knows, is damaged, or is cut off.
     """
+    content = _read(path)
     try:
-        content = _read(path)
         head = content[:_HEAD]
         kind = _kind(head, len(content) <= _HEAD)
         if kind is None:
             raise OtherReportError(_HLS_TEXT if _is_hls_text(head) else _NOT_KNOWN)
         if kind is Kind.HLS_CSYNTH:
+            _check_size(content, _MAX_XML)
             return hls_reports.parse_csynth(content)
         if kind in _JSON_PARSERS:
             return _read_json(content, _JSON_PARSERS[kind])
+        _check_size(content, MAX_BYTES)
         return _PARSERS[kind](_lines(content))
-    except OSError as error:
-        raise SynqError(f"{path}: cannot be read ({error.strerror})") from None
     except SynqError as error:
         raise type(error)(f"{path} {error}") from None
 
@@ -129,7 +130,7 @@ def find_reports(folder: Path) -> list[tuple[Path, Report]]:
             size += path.stat().st_size
             if size > _MAX_BELOW:
                 raise SynqError(
-                    f"{folder}: more than {_MAX_BELOW >> 20} MB of reports; give a folder further "
+                    f"{folder}: more than {in_words(_MAX_BELOW)} of reports; give a folder further "
                     "down, or the reports"
                 )
             found.setdefault(read_report(path), path)
@@ -137,6 +138,8 @@ def find_reports(folder: Path) -> list[tuple[Path, Report]]:
             if within:
                 raise
             skipped.append(path)
+        except OSError as error:  # it is gone
+            raise SynqError(f"{path}: cannot be read ({reason(error)})") from None
     if skipped:
         more = f" and {len(skipped) - _SHOWN} more" if len(skipped) > _SHOWN else ""
         names = ", ".join(str(path) for path in skipped[:_SHOWN])
@@ -177,16 +180,12 @@ def _candidates(folder: Path) -> Iterator[Path]:
 
 
 def _refuse(error: OSError) -> None:
-    raise SynqError(f"{error.filename}: cannot be read ({error.strerror})")
+    raise SynqError(f"{error.filename}: cannot be read ({reason(error)})")
 
 
 def _head_of(path: Path) -> tuple[bytes, bool]:
     """The first bytes of a file, and whether they are all."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD + 1)
-    except OSError as error:
-        raise SynqError(f"{path}: cannot be read ({error.strerror})") from None
+    head = read_at_most(path, _HEAD + 1)
     return head[:_HEAD], len(head) <= _HEAD
 
 
@@ -206,28 +205,20 @@ def _is_cut_profile(head: bytes, whole: bool) -> bool:
 
 
 def _read(path: Path) -> bytes:
-    """The contents of a file of sane size.
+    """The contents of a file, but for what is over the bound.
 
     Raises:
-        OSError: it cannot be read.
-        SynqError: it is too large, empty, or not a file at all (a pipe would never end).
+        SynqError: it cannot be read, or is empty.
     """
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise SynqError("is not a file")
-    with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1) if status.st_size <= MAX_BYTES else b""
-    _check_size(max(status.st_size, len(content)), MAX_BYTES)
+    content = read_at_most(path, MAX_BYTES + 1)
     if not content.strip():
-        raise SynqError("is empty: run the tool again")
+        raise SynqError(f"{path} is empty: run the tool again")
     return content
 
 
-def _check_size(size: int, most: int) -> None:
-    if size > most:
-        raise SynqError(
-            f"has {size / (1 << 20):.1f} MB, no such report has more than {most >> 20}: not read"
-        )
+def _check_size(content: bytes, most: int) -> None:
+    if len(content) > most:
+        raise SynqError(f"has more than {in_words(most)}, as no such report has: not read")
 
 
 def _kind(head: bytes, whole: bool) -> Kind | None:
@@ -281,7 +272,7 @@ def _is_hls_text(head: bytes) -> bool:
 
 
 def _read_json(content: bytes, parse: Callable[[str], Report]) -> Report:
-    _check_size(len(content), _MAX_JSON)
+    _check_size(content, _MAX_JSON)
     try:
         return parse(content.decode("utf-8-sig", errors="replace"))
     except OtherReportError:

@@ -92,12 +92,13 @@ def run_stage(
     manifest = read_manifest(project)
     if not (project / "hls").is_dir() and (project / "rtl").is_dir():
         raise SynqError(
-            f"{project} has no HLS project for AMD's tools: run synq synth --tool yosys, or export "
-            "both flows"
+            f"{project} has no HLS project for AMD's tools: synthesize its Verilog with Yosys, or "
+            "export both flows",
+            settings=("tool",),
         )
     if not (project / "flow" / "build.sh").is_file():
         raise SynqError(f"{project} has no flow/build.sh: export it again with this synq")
-    check_sources(project, manifest, ["hls", "flow"])
+    check_sources(project, manifest)
     if stage == "bitstream" and not (project / "flow" / "system.tcl").is_file():
         raise SynqError(_no_system(manifest.get("configuration")))
     deadline = Deadline(minutes)
@@ -210,9 +211,8 @@ def _needed(project: Path, stage: str) -> list[Kind]:
 def _elsewhere(project: Path, stage: str) -> str:
     folder = shlex.quote(str(project))
     return (
-        "where it is installed, run one of\n"
-        f"  synq synth {folder} --stage {stage} --ssh HOST   (copies it, fetches the reports)\n"
-        f"  {folder}/flow/build.sh {stage}   (in a copy of the project there; needs no synq)"
+        f"where it is installed, run `{folder}/flow/build.sh {stage}` in a copy of the project, or "
+        f"let `synq synth {folder} --stage {stage} --ssh HOST` do so"
     )
 
 
@@ -239,7 +239,8 @@ def _watch(
     if code is None:
         raise SynqError(
             f"{stage} took longer than {deadline.minutes:g} minutes and was ended, see {logs}; "
-            "give it more time"
+            "give it more time",
+            ("timeout",),
         )
     if code == 3:
         raise NoToolError(f"{said}{place}; {_elsewhere(project, stage)}")

@@ -4,13 +4,13 @@ import logging
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from synq.errors import NoToolError, SynqError
+from synq.process import stream
 
 _log = logging.getLogger("synq")
 
@@ -97,26 +97,15 @@ def identify(path: Path, seconds: float) -> Tool:
     """
     seconds = min(seconds, _SECONDS_TO_ANSWER)
     option = "--version" if path.name == "vitis-run" else "-version"
-    try:
-        answer = subprocess.run(
-            [str(path), option],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=seconds,
-        ).stdout
-    except OSError as error:
-        raise SynqError(f"{path} cannot be run: {error.strerror}") from None
-    except subprocess.TimeoutExpired:
+    lines: list[str] = []
+    if stream([str(path), option], seconds, lines.append, {}) is None:
         raise SynqError(
             f"{path} {option} did not answer within {seconds:.0f} s: is its licence or "
             "network drive at hand?"
-        ) from None
-    version = parse_version(answer)
+        )
+    version = parse_version("\n".join(lines))
     if version is None:
-        said = " ".join(answer.split("\n", 1)[0].split()) or "nothing"
+        said = " ".join(lines[0].split()) if lines else "nothing"
         raise SynqError(f"{path} {option} does not say its version, it says: {said[:200]}")
     tool = Tool(path, version)
     check_version(tool)

@@ -61,7 +61,8 @@ def fetched(files: list[IdxFile], task: Task) -> Iterator[tuple[IdxFile, bytes]]
             return
     raise SynqError(
         f"cannot fetch MNIST; tried {', '.join(failures)}; connect once to fill the cache, "
-        "or give a folder with its four IDX files as --data-dir"
+        "or give a folder with its four IDX files",
+        settings=("data_dir",),
     )
 
 

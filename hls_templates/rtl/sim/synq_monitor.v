@@ -1,4 +1,5 @@
 // In simulation only: writes the sums and the activations of every image to a file, as text.
+`default_nettype none
 module synq_monitor #(
     parameter COUNT = 1,
     parameter BITS = 8,
@@ -27,3 +28,4 @@ module synq_monitor #(
         end
     end
 endmodule
+`default_nettype wire

@@ -1,0 +1,157 @@
+"""Evaluation on a Dask cluster."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from interrupted import COMMAND, listening, small_network
+
+from sweeps import BIN, Here, Hook, points_of, until, without_seconds
+from synq.errors import SynqError
+from synq.progress import SILENT
+from synq.quantize import Method
+from synq.sweep.cluster import dask_cluster
+from synq.sweep.evaluation import Materials
+from synq.sweep.points import Axes
+from synq.sweep.results import open_results
+from synq.sweep.run import run_sweep
+
+
+def test_dask_is_optional(small: Materials, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with (
+        pytest.raises(SynqError, match=r"pip install 'synq\[dask\]'"),
+        dask_cluster("127.0.0.1:1", small),
+    ):
+        pass
+
+
+def started(*arguments: str, log: Path, stack: ExitStack) -> "subprocess.Popen[bytes]":
+    """A process of a cluster that ends with the test."""
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [str(BIN / "dask"), *arguments], stdout=stream, stderr=stream, cwd=log.parent
+        )
+
+    def end() -> None:
+        process.kill()
+        process.wait(10)
+
+    stack.callback(end)
+    return process
+
+
+@dataclass(frozen=True)
+class Cluster:
+    address: str
+    scheduler: "subprocess.Popen[bytes]"
+    workers: "list[subprocess.Popen[bytes]]"
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[Cluster]:
+    """A scheduler and two workers of one thread."""
+    distributed = pytest.importorskip("distributed")
+    with ExitStack() as stack:
+        described = folder / "scheduler.json"
+        scheduler = started(
+            *("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"),
+            *("--no-show", "--scheduler-file", str(described)),
+            log=folder / "scheduler.log",
+            stack=stack,
+        )
+        until(described.exists, 60, "scheduler")
+        address = json.loads(described.read_text())["address"]
+        workers = [
+            started(
+                *("worker", address, "--host", "127.0.0.1", "--nthreads", "1", "--no-nanny"),
+                *("--no-dashboard", "--local-directory", str(folder / f"worker{index}")),
+                log=folder / f"worker{index}.log",
+                stack=stack,
+            )
+            for index in range(2)
+        ]
+        with distributed.Client(address, timeout=30, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
+        yield Cluster(address, scheduler, workers)
+
+
+def end_at(process: "subprocess.Popen[bytes]", count: int) -> Hook:
+    """Kills a process when so many points are done."""
+
+    def end(done: float) -> None:
+        if done >= count and process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            process.wait(10)
+
+    return Hook(end)
+
+
+def test_a_cluster_that_loses_a_worker_gives_the_same(small: Materials, tmp_path: Path) -> None:
+    axes = Axes(tuple(range(2, 42)), (Method.PROPOSED,))
+    points = points_of(small, axes)
+    with open_results(tmp_path / "local.jsonl") as results:
+        local = run_sweep(points, Here(small), results, SILENT)
+    with cluster(tmp_path) as running, open_results(tmp_path / "cluster.jsonl") as results:
+        with dask_cluster(running.address, small) as evaluate:
+            outcomes = run_sweep(points, evaluate, results, end_at(running.workers[0], 10))
+        assert running.workers[0].returncode == -signal.SIGKILL
+        assert len(results.known) == len(points)
+    assert without_seconds(outcomes) == without_seconds(local)
+
+
+def test_a_lost_scheduler_leaves_what_is_finished(small: Materials, tmp_path: Path) -> None:
+    axes = Axes(tuple(range(2, 202)), (Method.PROPOSED,))
+    points = points_of(small, axes)
+    with cluster(tmp_path) as running, open_results(tmp_path / "cluster.jsonl") as results:
+        with dask_cluster(running.address, small) as evaluate:
+            outcomes = run_sweep(points, evaluate, results, end_at(running.scheduler, 10))
+        assert 10 <= len(results.known) < len(points)
+    errors = {outcome.error for outcome in outcomes if outcome.result is None}
+    assert errors == {"the scheduler has dropped it; run the sweep again"}
+
+
+def test_an_interrupt_leaves_the_cluster_as_it_was(small: Materials, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    network = small_network(tmp_path)
+    results = tmp_path / "out" / "results.jsonl"
+    arguments = ["--levels", "2:256", "--methods", "proposed,sampling,uniform", *network]
+    with cluster(tmp_path) as running:
+        process = subprocess.Popen(
+            [
+                COMMAND,
+                "sweep",
+                *arguments,
+                "--output",
+                results.parent,
+                "--scheduler",
+                running.address,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=listening,
+        )
+        until(lambda: results.exists() and results.read_bytes().count(b"\n") >= 5, 60, "result")
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+        kept = results.read_bytes().count(b"\n")
+        assert (process.returncode, output) == (130, ""), errors
+        assert errors.startswith(f"synq: error: interrupted; {kept} of 765 points are kept")
+        assert errors.count("\n") == 1
+
+        with distributed.Client(running.address, timeout=30, set_as_default=False) as client:
+            until(lambda: not any(client.processing().values()), 30, "idle worker")
+            assert set(client.run(_installed).values()) == {0}
+
+
+def _installed() -> int:
+    from synq.sweep.cluster import installed_materials
+
+    return len(installed_materials)

@@ -1,0 +1,74 @@
+"""A small sweep, its parts, and what stands in for the processes that evaluate it."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from synq.board import load_board
+from synq.device import load_device
+from synq.quantize import Method, Quantization
+from synq.sweep.evaluation import Materials, Outcome, attempt
+from synq.sweep.points import Axes, Point, make_points
+from synq.sweep.summary import Sweep
+
+BIN = Path(sys.executable).parent
+DEVICE = load_device("pcmo")
+BOARD = load_board("pynq-z2")
+AXES = Axes((5, 6, 10), (Method.PROPOSED, Method.SAMPLING, Method.NEAREST))
+
+
+def points_of(materials: Materials, axes: Axes = AXES) -> list[Point]:
+    return make_points(
+        axes, Quantization(5), None, materials.dataset, materials.trained, DEVICE, BOARD
+    )
+
+
+class Here:
+    """Evaluates at once, and remembers what; fails where it is told to."""
+
+    def __init__(self, materials: Materials, broken: Callable[[Point], bool] = lambda _: False):
+        self.materials, self.broken = materials, broken
+        self.evaluated: list[Point] = []
+
+    def __call__(self, points: Sequence[Point]) -> Iterator[Outcome]:
+        for point in points:
+            self.evaluated.append(point)
+            if self.broken(point):
+                yield Outcome(point, None, "a cosmic ray")
+            else:
+                yield attempt(point, self.materials)
+
+
+class Hook:
+    """A progress that calls back with how much is done."""
+
+    def __init__(self, callback: Callable[[float], None]) -> None:
+        self.callback = callback
+
+    @contextmanager
+    def task(self, label: str, total: float | None = None) -> Iterator["Hook"]:
+        yield self
+
+    def update(self, done: float, detail: str = "") -> None:
+        self.callback(done)
+
+
+def finished(materials: Materials, outcomes: Sequence[Outcome], axes: Axes = AXES) -> Sweep:
+    return Sweep(materials.dataset, DEVICE, materials.trained, axes, tuple(outcomes))
+
+
+def without_seconds(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    return [
+        replace(outcome, result=outcome.result and replace(outcome.result, seconds=0))
+        for outcome in outcomes
+    ]
+
+
+def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what} in {seconds} s"
+        time.sleep(0.02)

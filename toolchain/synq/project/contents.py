@@ -1,0 +1,160 @@
+"""What is in a project's folder, rendered in memory: all but what TensorFlow and hls4ml write.
+
+`export` writes these files and `verify` renders them anew, so a file that was changed together with
+its digest is noticed. Left to the digests alone are hls4ml's sources and scripts (the simulations
+compile them), `qkeras_model.h5`, the logs, and the test vectors and labels in `vectors.npz`.
+"""
+
+import io
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synq.board import Board, Sources
+from synq.cost import Resources
+from synq.errors import SynqError
+from synq.hls import axis
+from synq.hls.back_end import read_hls_design
+from synq.hls.design import HlsDesign
+from synq.hls.sources import render_sources
+from synq.network import QuantizedNetwork, Trace
+from synq.project.driver import render_driver
+from synq.project.flow import PROCESSING_SYSTEMS, render_flow
+from synq.project.tables import render_tables
+from synq.request import Flow
+from synq.rtl.back_end import read_design
+from synq.rtl.design import RtlDesign
+from synq.rtl.verilog import render_rtl
+
+_SHIPPED_VECTORS = 100  # test images that go along as text, for csim_design, cosim_design, driver
+
+
+@dataclass(frozen=True, eq=False)  # comparing arrays is ambiguous
+class Contents:
+    """What the files follow from.
+
+    Attributes:
+        inputs: (n_samples, n_in) uint8 raw integers, all test inputs.
+        labels: (n_samples,) int64 class numbers.
+        expected: the integer reference for them.
+        title: of the driver's notebook.
+        hls: the design of the HLS core, or None without one.
+        stream: whether the HLS core's layers are joined by streams (io_stream).
+        rtl: the design of the Verilog core, or None without one.
+    """
+
+    network: QuantizedNetwork
+    inputs: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    expected: Trace
+    board: Board
+    title: str
+    hls: HlsDesign | None
+    stream: bool
+    rtl: RtlDesign | None
+
+
+def project_title(dataset: str, device: str, levels: int, board: str) -> str:
+    """What a project is called."""
+    return f"{dataset}-{device}-L{levels}-{board}"
+
+
+def render_contents(contents: Contents) -> dict[str, bytes]:
+    """The files by their names in the project; the same bytes for the same contents.
+
+    Raises:
+        SynqError: a design cannot be built for this network.
+    """
+    network = contents.network
+    vectors = io.BytesIO()
+    np.savez(vectors, inputs=contents.inputs, labels=contents.labels)
+    files = {"network.npz": network.to_npz(), "vectors.npz": vectors.getvalue()}
+    files |= _below("tables", render_tables(network))
+    if contents.hls is not None:
+        files |= _hls(contents, contents.hls)
+    if contents.rtl is not None:
+        files |= _below("rtl", render_rtl(network, contents.rtl))
+    return files
+
+
+def _hls(contents: Contents, design: HlsDesign) -> dict[str, bytes]:
+    network, board = contents.network, contents.board
+    some, labels = contents.inputs[:_SHIPPED_VECTORS], contents.labels[:_SHIPPED_VECTORS]
+    answers = contents.expected.head(_SHIPPED_VECTORS)
+    sources = [f"hls/{source}" for source in axis.SOURCES]
+    files = _below("hls", render_sources(network, design, contents.stream, some, answers))
+    files |= _below("flow", render_flow(board, axis.TOP, sources, f"hls/{axis.TEST_BENCH}"))
+    if board.family in PROCESSING_SYSTEMS:
+        driver = render_driver(network, some, answers, labels, contents.title)
+        files |= _below("driver", driver)
+    return files
+
+
+def _below(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {f"{folder}/{name}": content for name, content in files.items()}
+
+
+def read_contents(
+    manifest: Mapping[str, Any],
+    network: QuantizedNetwork,
+    inputs: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    expected: Trace,
+) -> Contents:
+    """The contents of an exported project, as its manifest tells them.
+
+    Raises:
+        SynqError: it does not.
+    """
+    flows = read_flows(manifest)
+    hls = read_hls_design(manifest) if Flow.HLS in flows else None
+    rtl = read_design(manifest) if Flow.RTL in flows else None
+    if hls is not None and len(hls.arrays) != len(network.arrays):
+        raise SynqError("the manifest describes an HLS design of another network")
+    try:
+        configuration = manifest["configuration"]
+        title = project_title(
+            manifest["dataset"]["name"],
+            configuration["device"],
+            configuration["quantization"]["levels"],
+            manifest["board"]["name"],
+        )
+        stream = configuration.get("io_type") == "io_stream"
+        return Contents(
+            network, inputs, labels, expected, _board(manifest["board"]), title, hls, stream, rtl
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise SynqError(
+            f"the manifest does not tell what the project is of: {error!r:.100}"
+        ) from None
+
+
+def read_flows(manifest: Mapping[str, Any]) -> tuple[Flow, ...]:
+    """The back ends of a project.
+
+    Raises:
+        SynqError: its manifest names none.
+    """
+    given = manifest.get("flows")
+    named = given if isinstance(given, list) else []
+    flows = tuple(flow for flow in Flow if flow.value in named)
+    if not flows or len(flows) != len(named):
+        raise SynqError("the manifest names no flow: export the project again with this synq")
+    return flows
+
+
+def describe_board(board: Board) -> dict[str, Any]:
+    """The board as the manifest holds it: its whole definition."""
+    return asdict(board)
+
+
+def _board(told: Mapping[str, Any]) -> Board:
+    resources, sources = Resources(**told["resources"]), Sources(**told["sources"])
+    board = Board(**{**told, "resources": resources, "sources": sources})
+    texts = (board.name, board.description, board.part, board.family)
+    if not all(isinstance(text, str) for text in texts) or type(board.clock_ns) not in (int, float):
+        raise TypeError("a board of other types")
+    return board
