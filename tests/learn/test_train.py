@@ -256,9 +256,9 @@ def test_a_second_call_reads_the_cache(
 def test_the_cache_needs_no_torch(tmp_path: Path) -> None:
     script = """if True:
         import sys, pathlib, numpy
-        from synq.data import BYTE_FORMAT, Dataset
+        from synq.learn.data.dataset import BYTE_FORMAT, Dataset
+        from synq.learn.train import Recipe, trained_network
         from synq.progress import SILENT
-        from synq.train import Recipe, trained_network
         inputs, labels = numpy.eye(4, dtype=numpy.uint8), numpy.arange(4)
         dataset = Dataset("toy", BYTE_FORMAT, inputs, labels, inputs, labels, "")
         recipe = Recipe(name="quick", epochs=1, batch_size=4, learning_rate=0.1)

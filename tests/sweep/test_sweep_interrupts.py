@@ -13,7 +13,7 @@ from interrupted import COMMAND, MOMENTS, Try, interrupt, listening, small_netwo
 
 from sweeps import until
 from synq.cache import default_cache_dir
-from synq.learn.data import Dataset
+from synq.learn.data.dataset import Dataset
 from synq.learn.train import RECIPES, trained_network
 from synq.progress import SILENT
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from synq.errors import quoted
 from synq.files import in_words
 
 _MAX_MEMBERS = 10_000
@@ -72,9 +73,9 @@ def members(stream: BinaryIO) -> dict[str, Member]:
     for _ in range(count):
         member, at = _entry(directory, at)
         if member.name in found:
-            raise ArchiveError(f"it has two members {member.name!r}")
+            raise ArchiveError(f"it has two members {quoted(member.name)}")
         if member.offset + _LOCAL.size + member.packed > offset:
-            raise ArchiveError(f"member {member.name!r} does not lie in it")
+            raise ArchiveError(f"member {quoted(member.name)} does not lie in it")
         found[member.name] = member
     packed = sum(member.packed for member in found.values())
     if packed > archive_size:
@@ -165,13 +166,13 @@ def stored_bytes(content: bytes, member: Member) -> memoryview:
         ArchiveError: the member is deflated or damaged.
     """
     if member.deflated:
-        raise ArchiveError(f"member {member.name!r} is compressed")
+        raise ArchiveError(f"member {quoted(member.name)} is compressed")
     stream = io.BytesIO(content)
     MemberReader(stream, member)
     start = stream.tell()
     found = memoryview(content)[start : start + member.size]
     if len(found) < member.size or zlib.crc32(found) != member.checksum:
-        raise ArchiveError(f"member {member.name!r} is damaged")
+        raise ArchiveError(f"member {quoted(member.name)} is damaged")
     return found
 
 
@@ -217,11 +218,11 @@ def _entry(directory: bytes, at: int) -> tuple[Member, int]:
         next(large, field) if field == 0xFFFFFFFF else field for field in (size, packed, offset)
     )
     if flags & _ENCRYPTED:
-        raise ArchiveError(f"member {name!r} is encrypted")
+        raise ArchiveError(f"member {quoted(name)} is encrypted")
     if method not in (_STORED, _DEFLATED):
-        raise ArchiveError(f"member {name!r} has a compression other than deflate")
+        raise ArchiveError(f"member {quoted(name)} has a compression other than deflate")
     if method == _STORED and packed != size:
-        raise ArchiveError(f"member {name!r} has two sizes")
+        raise ArchiveError(f"member {quoted(name)} has two sizes")
     return Member(name, offset, packed, size, checksum, method == _DEFLATED), end
 
 

@@ -1,6 +1,10 @@
 """Errors a user can act on: one line saying what is wrong, what is allowed, what to do."""
 
-_LONGEST = 2000  # characters of a message; a name in a damaged file may have millions
+import reprlib
+
+_LONGEST = 2000  # characters of a message; a path or a list of names can be long
+_NAMES = reprlib.Repr()
+_NAMES.maxstring = _NAMES.maxother = 100
 
 
 class SynqError(Exception):
@@ -39,6 +43,11 @@ def one_line(text: str) -> str:
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )
+
+
+def quoted(name: object) -> str:
+    """A name out of a user's file for a message: in quotes, and its middle left out if long."""
+    return _NAMES.repr(name)
 
 
 def nearest_names(given: str, valid: list[str]) -> str:

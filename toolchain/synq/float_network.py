@@ -136,4 +136,5 @@ def _check_finite(array: NDArray[np.float32], name: str) -> None:
 
 def check_total(values: int) -> None:
     if values > MAX_VALUES:
-        raise SynqError(f"holds {values:,} values; at most {MAX_VALUES:,} are supported")
+        shown = f"{values:,}" if values < 10**15 else "more than 10**15"
+        raise SynqError(f"holds {shown} values; at most {MAX_VALUES:,} are supported")

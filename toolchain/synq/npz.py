@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from synq import archive
 from synq.archive import ArchiveError, MemberReader
-from synq.errors import SynqError
+from synq.errors import SynqError, quoted
 from synq.files import in_words, open_regular, reason
 
 _MAX_HEADER = 10_000  # bytes, as numpy
 _HEADER = re.compile(
     r"\s*\{\s*'descr'\s*:\s*'(?P<descr>[^']*)'\s*,"
     r"\s*'fortran_order'\s*:\s*(?P<fortran>True|False)\s*,"
-    r"\s*'shape'\s*:\s*\((?P<shape>[0-9, ]*)\)\s*,?\s*\}\s*"
+    r"\s*'shape'\s*:\s*\((?P<shape>[0-9, ]*)\)\s*(?:,\s*)?\}\s*"
 )
 _NUMBERS = re.compile(r"[<>|=]?[?biufc][0-9]{0,2}")
 
@@ -137,7 +137,7 @@ def _header(reader: MemberReader) -> _Header:
     if match is None:
         raise ArchiveError("it is not an array of plain numbers")
     if not _NUMBERS.fullmatch(match["descr"]):
-        raise ArchiveError(f"its values are of type {match['descr']!r}, not plain numbers")
+        raise ArchiveError(f"its values are of type {quoted(match['descr'])}, not plain numbers")
     try:
         dtype = np.dtype(match["descr"])
         shape = tuple(int(side) for side in match["shape"].replace(" ", "").split(",") if side)

@@ -24,15 +24,12 @@ def train(
     console.start_logging(verbose)
     source = options.source(recipe, seed, bias, None, data, data_dir)
     options.check_output_file(output)
-    import numpy as np
-
     from synq.learn.checkpoint import save_checkpoint
-    from synq.learn.prepare import Stopwatch, load_source
+    from synq.learn.prepare import Stopwatch, accuracy_of, load_source
 
     watch = Stopwatch()
     dataset, network, cached = load_source(source, watch, console.progress(as_json))
-    real = dataset.test_inputs * np.float32(dataset.input_format.step)
-    accuracy = round(network.accuracy(real, dataset.test_labels), 4)
+    accuracy = round(accuracy_of(network, dataset), 4)
     if output is not None:
         save_checkpoint(network, output, {"recipe": source.recipe.name})
     if as_json:

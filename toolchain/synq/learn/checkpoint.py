@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from synq.errors import SynqError
+from synq.errors import SynqError, quoted
 from synq.files import atomic_write, read_at_most, read_bounded
 from synq.float_network import FloatNetwork
 from synq.learn.layers import network_of
@@ -117,15 +117,15 @@ def _state_dict(content: Any) -> dict[str, Stored]:
     for name, value in content.items():
         if isinstance(name, str) and name.endswith("analog_tile_state"):
             raise SynqError(
-                f"{name!r} is aihwkit's, which is not read yet: save the weights of its layers, "
-                "with torch.save(convert_to_digital(model).state_dict(), ...) "
+                f"{quoted(name)} is aihwkit's, which is not read yet: save the weights of its "
+                "layers, with torch.save(convert_to_digital(model).state_dict(), ...) "
                 "(aihwkit.nn.conversion)"
             )
         if isinstance(name, str) and isinstance(value, Other):
-            raise SynqError(f"{name!r} is sparse, quantized or without values; save it dense")
+            raise SynqError(f"{quoted(name)} is sparse, quantized or without values; save it dense")
         if not isinstance(name, str) or not isinstance(value, TorchTensor):
             raise SynqError(
-                f"entry {name!r} is a {_kind(value)}, not a tensor; give a state dict, "
+                f"entry {quoted(name)} is a {_kind(value)}, not a tensor; give a state dict, "
                 f"alone or under the key 'state_dict' or 'model_state_dict'"
             )
         tensors[name] = value.stored()

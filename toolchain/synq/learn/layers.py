@@ -7,15 +7,18 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from itertools import islice, pairwise
+from textwrap import shorten
 
-from synq.errors import SynqError
+from synq.errors import SynqError, quoted
 from synq.float_network import ONLY_DENSE, FloatNetwork, check_layers, check_total
 from synq.learn.stored import Stored
 
 _log = logging.getLogger("synq")
 
+_MOST_LAYERS = 200
 _MOST_SHOWN = 3
 _MOST_TRIES = 20_000
+_FEW_LAYERS = 7  # whose orders are fewer than that
 
 # What the last part of a tensor's name, or the last two, says of a tensor that is no dense layer's.
 _OTHER_PARTS = {
@@ -56,7 +59,7 @@ def network_of(tensors: Mapping[str, Stored], ordered: bool) -> FloatNetwork:
     if len(layers) > 1:
         _log.info(
             "layers %s, the activations between them taken as ReLU: the file does not say",
-            ", ".join(layers),
+            _listed(layers),
         )
     prefixes = {layer: f"{layer}." if layer else "" for layer in layers}
     biases = [tensors.get(f"{prefix}bias") for prefix in prefixes.values()]
@@ -66,8 +69,8 @@ def network_of(tensors: Mapping[str, Stored], ordered: bool) -> FloatNetwork:
     check_layers(
         arrays,
         offsets,
-        [repr(f"{prefix}weight") for prefix in prefixes.values()],
-        [repr(f"{prefix}bias") for prefix in prefixes.values()],
+        [quoted(f"{prefix}weight") for prefix in prefixes.values()],
+        [quoted(f"{prefix}bias") for prefix in prefixes.values()],
     )
     return FloatNetwork(arrays, offsets)
 
@@ -76,31 +79,34 @@ def _weights(tensors: Mapping[str, Stored]) -> dict[str, Stored]:
     """The weights by layer, after checking that all tensors are weights and biases of layers."""
     for name in tensors:
         if (hint := _OTHER_PARTS.get(name.replace("/", ".").rpartition(".")[2])) is not None:
-            raise SynqError(f"{name!r} {hint}")
+            raise SynqError(f"{quoted(name)} {hint}")
     weights = {}
     for name, tensor in tensors.items():
         if not tensor.is_real:
             raise SynqError(
-                f"{name!r} is {tensor.dtype}; weights must be float16, bfloat16, float32 or float64"
+                f"{quoted(name)} is {tensor.dtype}; "
+                "weights must be float16, bfloat16, float32 or float64"
             )
         layer, _, kind = name.rpartition(".")
         if kind == "weight" and len(tensor.shape) == 2:
             weights[layer] = tensor
         elif kind == "weight" and len(tensor.shape) == 1:
             raise SynqError(
-                f"{name!r} of shape {tensor.shape} is not the weight (2-D) of a dense layer but of "
-                f"a normalization (BatchNorm, LayerNorm) or a PReLU; {ONLY_DENSE}"
+                f"{quoted(name)} of shape {tensor.shape} is not the weight (2-D) of a dense layer "
+                f"but of a normalization (BatchNorm, LayerNorm) or a PReLU; {ONLY_DENSE}"
             )
         elif kind != "bias" or len(tensor.shape) != 1:
             raise SynqError(
-                f"{name!r} of shape {tensor.shape} is not the weight (2-D) or bias (1-D) of a "
-                f"dense layer; {ONLY_DENSE}"
+                f"{quoted(name)} of shape {tensor.shape} is not the weight (2-D) or bias (1-D) "
+                f"of a dense layer; {ONLY_DENSE}"
             )
     if not weights:
         raise SynqError(f"holds no layer (a 2-D tensor named '*.weight'); {ONLY_DENSE}")
+    if len(weights) > _MOST_LAYERS:
+        raise SynqError(f"holds {len(weights)} layers; at most {_MOST_LAYERS} are supported")
     for name in tensors:
         if name.rpartition(".")[0] not in weights:
-            raise SynqError(f"{name!r} has no weight beside it; {ONLY_DENSE}")
+            raise SynqError(f"{quoted(name)} has no weight beside it; {ONLY_DENSE}")
     return weights
 
 
@@ -110,11 +116,12 @@ def _in_order(weights: Mapping[str, Stored], ordered: bool) -> list[str]:
     shapes = {layer: (weight.shape[1], weight.shape[0]) for layer, weight in weights.items()}
     if ordered and _chains(given, shapes):
         return given
-    found = list(islice(_orders(given, shapes), _MOST_SHOWN + 1))
+    few = not ordered or len(given) <= _FEW_LAYERS
+    found = list(islice(_orders(given, shapes), _MOST_SHOWN + 1)) if few else []
     if len(found) == 1 and not ordered:
         return found[0]
     if found and not ordered:
-        shown = "; ".join(", ".join(order) for order in found[:_MOST_SHOWN])
+        shown = "; ".join(map(_listed, found[:_MOST_SHOWN]))
         more = " and more" if len(found) > _MOST_SHOWN else ""
         raise SynqError(
             f"the layers chain in several orders ({shown}{more}), and the file has none: save them "
@@ -133,19 +140,18 @@ def _why_not(
         for before, after in pairwise(layers)
         if shapes[before][1] != shapes[after][0]
     )
-    name, before_name = (repr(f"{layer}.weight") for layer in (after, before))
+    name, before_name = (quoted(f"{layer}.weight") for layer in (after, before))
     problem = (
         f"{name} takes {shapes[after][0]} inputs, but {before_name} before it gives "
         f"{shapes[before][1]} outputs"
     )
-    transposed = {layer: (n_out, n_in) for layer, (n_in, n_out) in shapes.items()}
-    if _chains(layers, transposed):
-        return (
-            f"{problem}; transposed they chain: a weight is (outputs, inputs) as torch has it, "
-            "so save the transpose of each"
-        )
+    hints = []
     if chaining:
-        return f"{problem}; they chain as {', '.join(chaining[0])}: save them in this order"
+        hints.append(f"in another order: {_listed(chaining[0])}")
+    if _chains(layers, {layer: (n_out, n_in) for layer, (n_in, n_out) in shapes.items()}):
+        hints.append("transposed: a weight is (outputs, inputs), as torch has it")
+    if hints:
+        return f"{problem}; they chain {' or '.join(hints)}; save them so"
     return f"{problem}; save only the layers of one chain, in its order: {ONLY_DENSE}"
 
 
@@ -179,6 +185,10 @@ def _orders(layers: list[str], shapes: Mapping[str, tuple[int, int]]) -> Iterato
                 yield from extended([*order, layer], [each for each in left if each != layer])
 
     yield from extended([], layers)
+
+
+def _listed(layers: list[str]) -> str:
+    return shorten(", ".join(layers), 120, placeholder=" ...")
 
 
 def _by_number(name: str) -> str:

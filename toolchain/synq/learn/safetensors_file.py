@@ -8,7 +8,7 @@ import json
 import math
 from typing import Any
 
-from synq.errors import SynqError
+from synq.errors import SynqError, quoted
 from synq.files import in_words
 from synq.learn.stored import Stored, packed
 
@@ -46,12 +46,18 @@ def read_safetensors(data: bytes) -> tuple[dict[str, Stored], dict[str, Any]]:
     for name, entry in sorted(header.items(), key=lambda item: _start(item[1])):
         dtype, shape = entry.get("dtype"), entry.get("shape")
         start, end = entry["data_offsets"]
-        if not isinstance(dtype, str) or not _counts(shape) or start != reached or end < start:
-            raise _damaged(f"the entry of {name!r} is wrong")
+        if (
+            not isinstance(dtype, str)
+            or not _counts(shape)
+            or len(shape) > 32
+            or start != reached
+            or end < start
+        ):
+            raise _damaged(f"the entry of {quoted(name)} is wrong")
         reached = end
-        known, width = _DTYPES.get(dtype, (dtype, 0))
+        known, width = _DTYPES.get(dtype, (dtype[:20], 0))
         if width and math.prod(shape) * width != end - start:
-            raise _damaged(f"{name!r} has another size than its shape")
+            raise _damaged(f"{quoted(name)} has another size than its shape")
         tensors[name] = packed(known, tuple(shape), content[start:end])
     if reached != len(content):
         raise _damaged(f"it has {len(content)} bytes of values, and should have {reached}")

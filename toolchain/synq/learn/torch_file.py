@@ -18,7 +18,7 @@ from synq.files import in_words
 from synq.learn.stored import Stored
 
 _MAX_PICKLE = 4 << 20  # bytes; a tensor takes about 150
-_MAX_STEPS = 500_000
+_MAX_STEPS = 100_000  # a tensor takes about 25
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _CODE = (
     "is not a plain state dict, or damaged; synq never runs code from a checkpoint: "
