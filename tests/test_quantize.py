@@ -141,7 +141,7 @@ def test_sampling_takes_samples_of_the_curve() -> None:
     assert offset == pytest.approx(2 * curve - 1)
 
 
-# FACTS, PCMO: distinct values left of L uniform levels of 0..1
+# Distinct values left of L uniform levels of 0..1
 @pytest.mark.parametrize(
     ("branch", "effective"),
     [
