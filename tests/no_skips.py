@@ -19,7 +19,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
     if terminal is None or not session.config.getoption("--no-skips"):
         return
-    reasons = {report.longrepr[2] for report in terminal.stats.get("skipped", [])}
+    skipped = terminal.stats.get("skipped", [])
+    reasons = {report.longrepr[2].removeprefix("Skipped: ") for report in skipped}
     strange = [reason for reason in reasons if not any(known in reason for known in SKIPS_ALLOWED)]
     if strange:
         terminal.write_line("not to be skipped: " + "; ".join(sorted(strange)), red=True)
