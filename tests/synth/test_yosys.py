@@ -150,7 +150,9 @@ def test_projects_that_cannot_be_synthesized(tmp_path: Path) -> None:
     shutil.rmtree(project / "rtl")
     assert_refused(synq("synth", project, "--tool", "yosys"), 1, "export it with the rtl flow")
     (project / "rtl").mkdir()
-    assert_refused(synq("synth", project, "--tool", "yosys"), 1, "lacks rtl/", "export it again")
+    assert_refused(
+        synq("synth", project, "--tool", "yosys"), 1, ".mem is missing (and ", "export the"
+    )
     project = make_project(tmp_path / "another", "pynq-z2")
     manifest = project / "manifest.json"
     manifest.write_text(manifest.read_text().replace("xc7z020clg400-1", "5CSEBA6U23I7"))
