@@ -13,7 +13,6 @@ from synq.sweep.evaluation import Evaluate, Materials, Outcome, attempt
 from synq.sweep.points import Point
 
 _CONNECT_SECONDS = 5
-_CLOSE_SECONDS = 0.2
 
 
 @contextmanager
@@ -48,6 +47,8 @@ def dask_cluster(address: str, materials: Materials) -> Iterator[Evaluate]:
         for future in dask.as_completed(futures, loop=client.loop):
             yield _outcome(futures[future], future)
 
+    # In a thread: a cluster that is gone must not keep us, nor a lock in Dask left by an interrupt.
+    closing, patience = Thread(target=_close, args=(client,), daemon=True), _CONNECT_SECONDS
     try:
         if not client.scheduler_info()["workers"]:
             raise SynqError(
@@ -55,11 +56,12 @@ def dask_cluster(address: str, materials: Materials) -> Iterator[Evaluate]:
                 f"`dask worker {address}`"
             )
         yield evaluate
+    except KeyboardInterrupt:
+        patience = 0  # the end of the process does the same
+        raise
     finally:
-        # In a thread: neither a cluster that is gone nor an interrupted lock in Dask may keep us.
-        closing = Thread(target=_close, args=(client,), daemon=True)
         closing.start()
-        closing.join(_CLOSE_SECONDS)
+        closing.join(patience)
 
 
 def _close(client: Any) -> None:
