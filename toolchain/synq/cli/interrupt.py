@@ -20,9 +20,10 @@ class Interrupts:
     on its way out.
     """
 
+    happened = False  # in this process
+
     def __init__(self) -> None:
         self._last = -_CLEANING_UP
-        self.happened = False
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and a shell's & ask for
                 signal.signal(number, self._handle)
@@ -36,7 +37,7 @@ class Interrupts:
     def _handle(self, _signal: int, _frame: FrameType | None) -> None:
         if time.monotonic() - self._last < _CLEANING_UP:
             return
-        self._last, self.happened = time.monotonic(), True
+        self._last, Interrupts.happened = time.monotonic(), True
         end_all()
         signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
         sys.unraisablehook = lambda _: None  # what is dropped from here on is no news

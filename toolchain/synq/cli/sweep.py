@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 
 from synq.cli import console, options
+from synq.cli.interrupt import Interrupts
 from synq.errors import SynqError, UsageError, nearest_names
 
 if TYPE_CHECKING:
@@ -191,7 +192,9 @@ def _saying_what_is_kept(results: "Results", points: "Sequence[Point]") -> "Iter
     """Ctrl-C as an error that counts the points in the file, if there are any."""
     try:
         yield
-    except KeyboardInterrupt:
+    except BaseException:
+        if not Interrupts.happened:  # libraries turn a Ctrl-C into an ImportError and worse
+            raise
         results.refresh()
         done = sum(point.key in results.known for point in points)
         if not done:
