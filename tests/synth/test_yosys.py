@@ -160,7 +160,8 @@ def test_projects_that_cannot_be_synthesized(tmp_path: Path) -> None:
 
 def test_hls_is_refused_where_there_is_none(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", "pynq-z2")
-    assert_refused(synq("synth", project), 1, "has no HLS project", "synthesize its Verilog with Yosys", "(--tool)")
+    words = ("has no HLS project", "synthesize its Verilog with Yosys", "(--tool)")
+    assert_refused(synq("synth", project), 1, *words)
 
 
 def test_a_failing_yosys_is_one_line(needed: None, tmp_path: Path) -> None:
