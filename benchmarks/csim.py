@@ -6,19 +6,20 @@ bench is what `synq-export` checks with. Each is timed several times in turn; me
 
     python benchmarks/csim.py [--small] [--json]
 
-`--small` takes a random network of 32-12-10 and times once: that it runs, not how fast.
+`--small` takes a random network of 36-12-10 and times once: that it runs, not how fast.
 """
 
 import argparse
 import contextlib
+import ctypes
 import io
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +29,16 @@ from synq.cache import default_cache_dir
 from synq.device import load_device
 from synq.float_network import FloatNetwork
 from synq.hls import csim
-from synq.hls.design import HlsDesign
+from synq.hls.back_end import HlsSettings, render_hls
+from synq.hls.compiler import building
+from synq.hls.sources import render_sources
 from synq.learn.data.dataset import Dataset
 from synq.learn.data.mnist import load_mnist
 from synq.learn.train import RECIPES, trained_network
-from synq.plan import make_plan
+from synq.network import QuantizedNetwork
+from synq.plan import plan_hls
 from synq.progress import SILENT
+from synq.project.output import write_files
 from synq.quantize import Quantization, quantize_network
 from synq.request import Request
 
@@ -86,27 +91,13 @@ def measure(scratch: Path, small: bool) -> dict[str, list[float]]:
     inputs = dataset.test_inputs[:IMAGES]
     real = inputs * np.float64(dataset.input_format.step)
 
-    from synq.hls import project, qkeras_model
-
-    model = qkeras_model.build_model(network)
-    board = load_board("pynq-z2")
-    core = make_plan(network, board, Request()).chosen.core
-    assert isinstance(core, HlsDesign)
-    ours = project.convert(
-        model, network, core.arrays, board, "Vitis", "io_parallel", scratch / "synq"
-    )
-    project.write(ours, inputs[:10], network.run(inputs[:10]))
-    with csim.test_bench_build(scratch / "synq", scratch / "bench") as build:
-        build.finish()
-    ours.graph.compile()
+    bench, ours = compiled(network, inputs[:10], scratch / "synq")
     theirs = plain_hls4ml(trained, scratch / "plain")
-
-    given, results = scratch / "inputs.txt", scratch / "results.txt"
-    given.write_bytes(csim.integer_lines(inputs))
     rates: dict[str, list[float]] = {"test bench": [], "synq predict": [], "hls4ml predict": []}
     for _ in range(1 if small else ROUNDS):
-        rates["test bench"].append(bench_rate(scratch / "bench", given, results))
-        rates["synq predict"].append(predict_rate(ours.graph, real))
+        run = csim.simulate(bench, network, inputs, scratch, parts=1)
+        rates["test bench"].append(run.images_per_second)
+        rates["synq predict"].append(predict_rate(ours, real))
         rates["hls4ml predict"].append(predict_rate(theirs, real))
     return rates
 
@@ -117,19 +108,30 @@ def paper() -> tuple[FloatNetwork, Dataset]:
     return trained_network(RECIPES["paper"], dataset, default_cache_dir(), SILENT)[0], dataset
 
 
-def bench_rate(bench: Path, given: Path, results: Path) -> float:
-    run = subprocess.run([bench, given, results], capture_output=True, text=True, check=True)
-    words = run.stdout.split()
-    return int(words[1]) / float(words[3])
+def compiled(network: QuantizedNetwork, some: NDArray[np.uint8], scratch: Path) -> tuple[Path, Any]:
+    """The test bench of the emitted project, and hls4ml's graph with its library."""
+    from synq.hls import project
+
+    board = load_board("pynq-z2")
+    design = plan_hls(network, board, Request()).chosen.core
+    core = render_hls(network, design, board, HlsSettings("Vitis", "io_parallel"), scratch)
+    place = scratch / "hls"
+    write_files(place, core.files)
+    write_files(place, render_sources(network, design, False, some, network.run(some)))
+    programs = (csim.TEST_BENCH, project.LIBRARY)
+    with building(place, programs, scratch, scratch / "cache") as builds:
+        bench, library = (builds.finish(program) for program in programs)
+    core.graph._top_function_lib = ctypes.CDLL(str(library))
+    return bench, core.graph
 
 
-def predict_rate(graph: object, real: NDArray[np.float64]) -> float:
+def predict_rate(graph: Any, real: NDArray[np.float64]) -> float:
     start = time.perf_counter()
-    graph.predict(real)  # type: ignore[attr-defined]
+    graph.predict(real)
     return len(real) / (time.perf_counter() - start)
 
 
-def plain_hls4ml(trained: FloatNetwork, folder: Path) -> object:
+def plain_hls4ml(trained: FloatNetwork, folder: Path) -> Any:
     """The same network as hls4ml itself emits it, compiled."""
     import hls4ml
     import tensorflow as tf

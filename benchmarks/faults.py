@@ -2,8 +2,8 @@
 
 A small project of both flows is exported. In each kind of its files one bit is flipped, or one
 integer is another, and `synq verify` runs: once with the manifest as it was, so that a digest
-catches it, and once with the digest mended too, so that only computing everything again can. What
-that cannot cover is named in `KINDS`, with the reason.
+catches it, and once with the digest mended too, so that only rendering and computing everything
+again can. What that does not cover is named in `KINDS`, with the reason.
 
     python benchmarks/faults.py [--count N] [--mended N] [--kind KIND ...] [--seed S] [--jobs N]
         [--json | --markdown]
@@ -35,9 +35,8 @@ from synq.verify import verify
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from samples import samples
 
-_NOT_RUN = "nothing here runs it: only its digest is checked"
-_NO_TOOL = "only AMD's tools run it: only its digest is checked"
-_MANIFEST = "it has no digest itself, and not all it states can be computed again"
+_HLS4ML = "hls4ml's own, not written anew: only what the simulations run is seen"
+_MANIFEST = "no digest of its own; how the network was trained is not computed again"
 
 
 @dataclass(frozen=True)
@@ -56,28 +55,28 @@ class FileKind:
 KINDS = {
     "manifest": FileKind(r"manifest\.json", _MANIFEST),
     "network.npz": FileKind(r"network\.npz"),
-    "vectors.npz": FileKind(r"vectors\.npz", "other inputs or labels are as good as these"),
-    "tables, C header": FileKind(r"tables/.*\.h", _NOT_RUN),
-    "tables, .mem": FileKind(r"tables/.*\.mem", _NOT_RUN),
-    "tables, .coe": FileKind(r"tables/.*\.coe", _NOT_RUN),
-    "tables, .npz": FileKind(r"tables/.*\.npz", _NOT_RUN),
-    "QKeras model": FileKind(r"qkeras_model\.h5", _NOT_RUN),
+    "vectors.npz": FileKind(r"vectors\.npz", "other inputs are as good as these"),
+    "tables, C header": FileKind(r"tables/.*\.h"),
+    "tables, .mem": FileKind(r"tables/.*\.mem"),
+    "tables, .coe": FileKind(r"tables/.*\.coe"),
+    "tables, .npz": FileKind(r"tables/.*\.npz"),
+    "QKeras model": FileKind(r"qkeras_model\.h5", "only its digest is checked"),
     "HLS codes and values": FileKind(r"hls/firmware/array_\d+\.h"),
-    "HLS formats": FileKind(r"hls/firmware/(parameters|defines)\.h", "some are wider than needed"),
-    "HLS kernel": FileKind(r"hls/.*/nnet_synapse_array\.h", "a project uses some of its paths"),
-    "HLS network": FileKind(r"hls/firmware/synapse_network\.(cpp|h)", "pragmas are for HLS"),
-    "HLS stream": FileKind(r"hls/firmware/synapse_axis\.(cpp|h)", "pragmas are for HLS"),
+    "HLS kernel": FileKind(r"hls/.*/nnet_synapse_array\.h", _HLS4ML),
+    "HLS formats": FileKind(r"hls/firmware/(parameters|defines)\.h", _HLS4ML),
+    "HLS network": FileKind(r"hls/firmware/synapse_network\.(cpp|h)", _HLS4ML),
+    "HLS stream": FileKind(r"hls/firmware/synapse_axis\.(cpp|h)"),
     "hls4ml's headers": FileKind(
-        r"hls/firmware/(ap_types|nnet_utils)/(?!nnet_synapse_array).*", "most are not used"
+        r"hls/firmware/(ap_types|nnet_utils)/(?!nnet_synapse_array).*", _HLS4ML
     ),
-    "test benches": FileKind(r"hls/[\w]+_test\.cpp", "messages and checks of their own"),
-    "test vectors": FileKind(r"hls/tb_data/.*", _NO_TOOL),
-    "HLS scripts": FileKind(r"hls/[^/]*\.(tcl|sh|yml)|hls/[^/]*_bridge\.cpp", _NO_TOOL),
-    "flow": FileKind(r"flow/.*", _NO_TOOL),
-    "driver": FileKind(r"driver/.*", "only a board runs it: only its digest is checked"),
-    "Verilog": FileKind(r"rtl/.*\.v", "a project uses some of its paths"),
+    "hls4ml's scripts": FileKind(r"hls/[^/]*\.(tcl|sh|yml)|hls/[^/]*_bridge\.cpp", _HLS4ML),
+    "test benches": FileKind(r"hls/\w+_test\.cpp"),
+    "test vectors": FileKind(r"hls/tb_data/.*"),
+    "flow": FileKind(r"flow/.*"),
+    "driver": FileKind(r"driver/.*"),
+    "Verilog": FileKind(r"rtl/.*\.v"),
     "Verilog memories": FileKind(r"rtl/.*\.mem"),
-    "logs": FileKind(r"logs/.*", _NOT_RUN),
+    "logs": FileKind(r"logs/.*", "only their digests are checked"),
 }
 _COMMENT = re.compile(rb"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _INTEGER = re.compile(rb"(?<![\w.])(0x)?[0-9a-f]+(?![\w.])")

@@ -10,7 +10,7 @@ from synq.learn.checkpoint import save_checkpoint
 from synq.learn.data.dataset import Dataset
 from synq.learn.data.npz import load_npz
 
-SIZES = (32, 12, 10)
+SIZES = (36, 12, 10)  # images of 6 x 6
 
 
 def samples(

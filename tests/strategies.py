@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from synq.fixedpoint import FixedPoint, Overflow, Rounding
 from synq.network import QuantizedNetwork, SynapseArray
+from synq.rtl.design import RtlArray, RtlDesign, wide_result
 
 BYTE = FixedPoint(8, 0, signed=False)
 
@@ -169,3 +170,46 @@ def images(random: np.random.Generator, network: QuantizedNetwork, count: int) -
     given *= random.random((count, network.sizes[0])) < random.random((count, 1))
     given[1], given[2] = 0, top
     return given
+
+
+def paired_network(
+    random: np.random.Generator, sizes: tuple[int, ...], bias: bool = False
+) -> QuantizedNetwork:
+    """A network of bytes with a codebook as differential pairs have it."""
+    form = BYTE
+    layers: list[SynapseArray] = []
+    activations: list[FixedPoint] = []
+    for n_in, n_out in pairwise(sizes):
+        if layers:
+            integer = layers[-1].accumulator.integer - 1
+            form = FixedPoint(8, integer, signed=False, overflow=Overflow.SAT)
+            activations.append(form)
+        array = synapse_array(random, n_in, n_out, levels=5, input_format=form, bias=bias)
+        codebook = np.array([-90, -60, -20, 0, 20, 60, 90])
+        codes = random.integers(0, len(codebook), array.codes.shape, dtype=np.uint8)
+        layers.append(dataclasses.replace(array, codes=codes, codebook=codebook))
+    return QuantizedNetwork(tuple(layers), tuple(activations))
+
+
+def random_design(random: np.random.Generator, network: QuantizedNetwork) -> RtlDesign:
+    """All datapaths of the Verilog mixed, both widths of its streams; a third has unrolled arrays,
+    too."""
+    beat_bits = int(random.choice([64, 64, 192]))
+    kinds = ["decoded", "mixed", "serial", "unrolled"][: 4 if random.integers(3) == 0 else 3]
+    plans = []
+    for index, array in enumerate(network.arrays):
+        lanes = int(random.integers(1, 6))
+        arriving = lanes if index else beat_bits // array.input_format.width
+        kind = random.choice(kinds)
+        if kind == "unrolled":
+            levels = int(random.integers(1, 4))
+            plans.append(RtlArray(0, 0, lanes=lanes, unrolled=True, logic_levels=levels))
+            continue
+        bucket_rows = 0 if kind == "decoded" else int(random.integers(1, 7))
+        decoded_rows = 0 if kind == "serial" else int(random.integers(1, 4))
+        event_driven = bool(random.integers(2)) and bucket_rows + decoded_rows <= arriving
+        buckets = int(random.integers(5, 17)) if random.integers(2) else None
+        plans.append(RtlArray(bucket_rows, decoded_rows, event_driven, lanes, buckets))
+    wide = plans[-1].unrolled and random.integers(2)
+    result_bits = wide_result(network.sizes[-1]) if wide else 64
+    return RtlDesign(tuple(plans), beat_bits, result_bits)

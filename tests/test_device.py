@@ -111,7 +111,7 @@ def test_union_has_no_single_curve() -> None:
         PCMO.curve(Branch.UNION, np.array([0.5]))
 
 
-# FACTS, PCMO: distinct values left of L uniform levels, each moved to its nearest reference value
+# Distinct values left of L uniform levels, each moved to its nearest reference value
 @pytest.mark.parametrize(
     ("branch", "effective"),
     [

@@ -314,6 +314,9 @@ def test_parts_that_do_not_chain() -> None:
     ]:
         with pytest.raises(ValueError):
             QuantizedNetwork(parts, activations)
+    huge = replace(first, scale=1e308), replace(second, scale=1e308)
+    with pytest.raises(ValueError, match="scales multiply"):
+        QuantizedNetwork(huge, (BYTE,))
 
 
 # ---- Files --------------------------------------------------------------------------------------

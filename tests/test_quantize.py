@@ -141,7 +141,7 @@ def test_sampling_takes_samples_of_the_curve() -> None:
     assert offset == pytest.approx(2 * curve - 1)
 
 
-# FACTS, PCMO: distinct values left of L uniform levels of 0..1
+# Distinct values left of L uniform levels of 0..1
 @pytest.mark.parametrize(
     ("branch", "effective"),
     [
@@ -435,6 +435,14 @@ def test_inputs_must_be_there_and_in_their_format() -> None:
     with pytest.raises(SynqError, match="inputs must be between 0 and 15, got 16"):
         inputs = np.full((1, 9), 16, dtype=np.uint8)
         quantize_network(network, Quantization(10), PCMO, FixedPoint(4, 0, False), inputs)
+
+
+@pytest.mark.parametrize("size", [1e38, 1e-38])
+def test_weights_beyond_any_scale(size: float) -> None:
+    network = FloatNetwork((np.full((2, 2), size, dtype=np.float32),) * 9, (None,) * 9)
+    with pytest.raises(SynqError, match="the layers' weights multiply to"):
+        inputs = np.full((1, 2), 255, dtype=np.uint8)
+        quantize_network(network, Quantization(10), PCMO, BYTE, inputs)
 
 
 def test_ranges_take_the_place_of_the_rules() -> None:

@@ -21,10 +21,7 @@ module synq_unload #(
     output wire [LANES*ACC_BITS-1:0] beat
 );
     generate  // rules of the parameters
-        if (BEATS > (1 << INDEX)) begin : g_rule_1
-            error_INDEX_numbers_the_beats error ();
-        end
-        if (BEATS * LANES < N_OUT || (BEATS - 1) * LANES >= N_OUT) begin : g_rule_2
+        if (BEATS * LANES < N_OUT || (BEATS - 1) * LANES >= N_OUT) begin : g_rule_1
             error_BEATS_hold_N_OUT error ();
         end
     endgenerate

@@ -75,8 +75,9 @@ def _saved(content: Any, zipped: bool) -> bytes:
 
 def _safetensors() -> tuple[bytes, ...]:
     rng = np.random.default_rng(0)
-    first, second = rng.normal(size=(6, 4)), rng.normal(size=(4, 3))
-    networks = (FloatNetwork((first, second), (None, np.ones(3))), FloatNetwork((first,), (None,)))
+    first, second = (rng.normal(size=size).astype(np.float32) for size in ((6, 4), (4, 3)))
+    bias = np.ones(3, dtype=np.float32)
+    networks = (FloatNetwork((first, second), (None, bias)), FloatNetwork((first,), (None,)))
     return tuple(checkpoint_bytes(network, {"recipe": "none"}) for network in networks)
 
 

@@ -25,7 +25,7 @@ from synq.request import Datapath
         (8192, 2, 1),
         (16384, 1, 1),
         (16385, 1, 2),
-        (784, 512, 29),  # FACTS: 15.5 tiles of 36K for both arrays, of which 14.5 are this one
+        (784, 512, 29),  # 15.5 tiles of 36K for both arrays, of which 14.5 are this one
         (128, 40, 2),
     ],
 )

@@ -1,47 +1,26 @@
 """The model of the Verilog core against the tools: Yosys' resources, Verilator's cycles."""
 
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from strategies import synapse_array
+from cores import CoreBuilder
+from strategies import images, paired_network
 from synq.board import load_board
 from synq.cost import block_rams
 from synq.errors import UsageError
-from synq.fixedpoint import FixedPoint, Overflow
-from synq.network import QuantizedNetwork, SynapseArray
+from synq.network import QuantizedNetwork
 from synq.plan import event_cycles, make_plan
 from synq.request import BUDGET, Datapath, Flow, Request
 from synq.rtl import simulate
-from synq.rtl.cycles import count_cycles, worst_case
+from synq.rtl.cycles import count_cycles
 from synq.rtl.design import RtlArray, RtlDesign
 from synq.rtl.estimate import estimate_design
-from synq.rtl.placement import place_arrays
 from synq.rtl.verilog import render_rtl
 from synq.synth import yosys
 
 PYNQ = load_board("pynq-z2")
-
-
-def network_of(*sizes: int, seed: int = 0, bias: bool = False) -> QuantizedNetwork:
-    """Random codebooks as differential pairs have them."""
-    random = np.random.default_rng(seed)
-    form = FixedPoint(8, 0, signed=False)
-    arrays: list[SynapseArray] = []
-    activations: list[FixedPoint] = []
-    for n_in, n_out in pairwise(sizes):
-        if arrays:
-            integer = arrays[-1].accumulator.integer - 1
-            form = FixedPoint(8, integer, signed=False, overflow=Overflow.SAT)
-            activations.append(form)
-        array = synapse_array(random, n_in, n_out, levels=5, input_format=form, bias=bias)
-        codebook = np.array([-90, -60, -20, 0, 20, 60, 90])
-        codes = random.integers(0, len(codebook), array.codes.shape, dtype=np.uint8)
-        format_ = array.table_format
-        arrays.append(SynapseArray(codes, codebook, format_, form, array.bias_input, array.scale))
-    return QuantizedNetwork(tuple(arrays), tuple(activations))
 
 
 @pytest.mark.parametrize(
@@ -52,8 +31,9 @@ def network_of(*sizes: int, seed: int = 0, bias: bool = False) -> QuantizedNetwo
     ],
 )
 def test_resources_are_those_of_yosys(design: RtlDesign, tmp_path: Path) -> None:
-    network = network_of(100, 12, 6)
-    used = yosys.synthesize(render_rtl(network, design), tmp_path / "yosys").total
+    network = paired_network(np.random.default_rng(0), (100, 12, 6))
+    simulate.write_rtl(render_rtl(network, design), tmp_path / "rtl")
+    used = yosys.synthesize(tmp_path / "rtl", tmp_path / "yosys").total
     estimated = estimate_design(network, design).resources
     assert estimated.lut == pytest.approx(used.lut, rel=0.15)
     assert estimated.lutram == pytest.approx(used.lutram, rel=0.15)
@@ -64,28 +44,18 @@ def test_resources_are_those_of_yosys(design: RtlDesign, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("bias", "design"),
     [
-        (False, RtlDesign((RtlArray(8, 1), RtlArray(0, 2, lanes=4)))),
         (True, RtlDesign((RtlArray(5, 2), RtlArray(2, 1, event_driven=True, lanes=3)))),
         (False, RtlDesign((RtlArray(3, 0, event_driven=True), RtlArray(1, 0, lanes=3)))),
-        (True, RtlDesign((RtlArray(6, 1, event_driven=True), RtlArray(0, 1, lanes=3)), 128)),
     ],
 )
-def test_cycles_are_those_of_verilator(bias: bool, design: RtlDesign, tmp_path: Path) -> None:
-    verilator = simulate.find_verilator()
-    network = network_of(90, 12, 6, bias=bias)
-    random = np.random.default_rng(1)
-    images = random.integers(0, 256, (50, 90))
-    images *= random.random((50, 90)) < random.random((50, 1))
-    images[:6] = 255
-    place = tmp_path / "rtl"
-    simulate.write_rtl(render_rtl(network, design), place)
-    executable = simulate.build(place, tmp_path, design.beat_bits, verilator, optimize="-O0")
-    scratch = tmp_path / "run"
-    run = simulate.run(executable, place, network, design, images, scratch, parts=1)
-    np.testing.assert_array_equal(count_cycles(network, design, images).ends, run.ends)
-    if not any(array.event_driven for array in design.arrays):
-        latency, interval = worst_case(place_arrays(network, design))
-        assert (latency, interval) == (run.ends[0], run.intervals.max())
+def test_cycles_are_those_of_verilator(
+    build_core: CoreBuilder, bias: bool, design: RtlDesign, tmp_path: Path
+) -> None:
+    """Random designs: see test_cores.py."""
+    network = paired_network(np.random.default_rng(0), (90, 12, 6), bias)
+    given = images(np.random.default_rng(1), network, 50)
+    run = build_core(network, design).check(given, tmp_path)
+    np.testing.assert_array_equal(count_cycles(network, design, given).ends, run.ends)
 
 
 @pytest.mark.parametrize(
@@ -112,14 +82,14 @@ def test_events_take_fewer_cycles_than_the_worst_case(paper_network: QuantizedNe
     request = Request(event_driven=True, beat_bits=256)
     plan = make_plan(paper_network, PYNQ, request, Flow.RTL)
     random = np.random.default_rng(0)
-    images = random.integers(1, 256, (30, 784)) * (random.random((30, 784)) < 0.2)
-    cycles = event_cycles(paper_network, plan.chosen.core, images)
+    given = random.integers(1, 256, (30, 784)) * (random.random((30, 784)) < 0.2)
+    cycles = event_cycles(paper_network, plan.chosen.core, given)
     assert plan.chosen.share(PYNQ) <= BUDGET
     assert cycles.max() < plan.chosen.estimate.interval
 
 
 def test_requests_that_the_verilog_cannot_meet() -> None:
-    network = network_of(90, 12, 6)
+    network = paired_network(np.random.default_rng(0), (90, 12, 6))
     with pytest.raises(UsageError, match="datapath bank needs flow hls"):
         make_plan(network, PYNQ, Request(datapath=Datapath.BANK), Flow.RTL)
     with pytest.raises(UsageError, match="--beat-bits must be a multiple of 64"):

@@ -151,9 +151,9 @@ def test_a_real_report() -> None:
 BROKEN = {
     "cut": (REAL.read_text()[:3000], "is damaged or cut off"),
     "twice": (REAL.read_text().replace('"fmax"', '"critical_paths"', 1), "twice"),
-    "other parts": (REAL.read_text().replace("TRELLIS_COMB", "ICESTORM_LC"), "not of an ECP5"),
+    "other parts": (REAL.read_text().replace("TRELLIS_COMB", "ICESTORM_LC"), "iCE40 is not read"),
     "no clock": (REAL.read_text().replace('"achieved"', '"archived"'), "KeyError"),
-    "zero": (REAL.read_text().replace('"constraint": 100', '"constraint": 0'), "0 is no frequency"),
+    "zero": (REAL.read_text().replace('"constraint": 100', '"constraint": 0'), "0 is no number"),
     "no list": (REAL.read_text().replace('"fmax": {', '"fmax": 1, "f": {', 1), "AttributeError"),
     "count": (REAL.read_text().replace('"used": 12\n', '"used": 1.5\n'), "1.5 is no count"),
 }

@@ -27,8 +27,9 @@ from synq.progress import SILENT
 from synq.project.flow import STAGES, render_flow
 from synq.project.manifest import write_manifest
 from synq.project.output import write_files
-from synq.synth import run as runner
-from synq.synth.run import Remote, run_stage
+from synq.synth import remote as far
+from synq.synth.remote import Remote
+from synq.synth.run import run_stage
 from synq.synth.tools import Tool, Version, check_version, find_tool, parse_version
 
 NASTY = "größe [x] $HOME 'a' \"b\""
@@ -499,7 +500,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
 def test_a_time_limit(bench: Bench) -> None:
     bench.tool("vitis-run")
     result = bench.synth(bench.project, "--timeout", "0.02", FAKE="stubborn")
-    assert_refused(result, 1, "csynth took longer than 0.02 minutes", "--timeout")
+    assert_refused(result, 1, "csynth took longer than 0.02 minutes", "more time")
     assert "working [now]" in (bench.project / "flow/logs/csynth.log").read_text()
     wait_for(lambda: not living(bench))
 
@@ -844,11 +845,11 @@ def test_only_reports_logs_and_bitstream_are_unpacked(tmp_path: Path) -> None:
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
     project = tmp_path / "project"
-    runner._unpack(project, buffer.getvalue(), "fpga")
+    far._unpack(project, buffer.getvalue(), "fpga")
     found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if not path.is_dir()}
     assert found == {"project/flow/reports/a.rpt", "project/driver/synq.bit"}
     with pytest.raises(SynqError, match="what fpga sent is no archive"):
-        runner._unpack(project, b"Welcome to fpga!\n", "fpga")
+        far._unpack(project, b"Welcome to fpga!\n", "fpga")
 
 
 @pytest.mark.parametrize(
@@ -863,7 +864,7 @@ def test_only_reports_logs_and_bitstream_are_unpacked(tmp_path: Path) -> None:
 )
 def test_folders_there_are_quoted(folder: str, expanded: str) -> None:
     Remote("fpga", folder)
-    script = f"printf %s {runner._remote_path(folder)}"
+    script = f"printf %s {far._remote_path(folder)}"
     result = subprocess.run(
         ["sh", "-c", script], env={"HOME": "/home/me"}, capture_output=True, text=True
     )

@@ -23,6 +23,8 @@ from synq.synth.open_synthesis import run_open
 from synq.synth.reports import find_reports, read_report
 from synq.synth.result import Kind, Usage
 from synq.synth.timing import Longest, analyse
+from synq.synth.tool_json import with_facts
+from synq.synth.yosys_statistics import parse_report
 
 REAL = Path(__file__).parent / "data" / "reports" / "yosys_0.70_xc7z020.json"
 
@@ -83,8 +85,9 @@ def test_the_report_of_a_run(ran: tuple[Path, str]) -> None:
     assert report.lut is not None and report.lutram is not None
     assert 0 < report.lutram.used < report.lut.used
     assert [layer.name for layer in report.layers] == ["synq_layer_0", "synq_layer_1"]
-    assert 0 <= report.lut.used - sum(layer.lut for layer in report.layers) < 20
-    assert [layer.dsp for layer in report.layers] == [6, 3]
+    layers = [layer.resources for layer in report.layers]
+    assert 0 <= report.lut.used - sum(layer.lut for layer in layers) < 20
+    assert [layer.dsp for layer in layers] == [6, 3]
     assert (report.target_clock_ns, report.timing_met) == (10.0, None)
     assert report.clock_model == timing.MODEL
     assert report.estimated_clock_ns is not None and 2 < report.estimated_clock_ns < 15
@@ -145,9 +148,10 @@ def test_projects_that_cannot_be_synthesized(tmp_path: Path) -> None:
     assert_refused(synq("synth", tmp_path, "--tool", "yosys"), 1, "is it a synq project?")
     project = make_project(tmp_path / "project", "pynq-z2")
     shutil.rmtree(project / "rtl")
-    assert_refused(synq("synth", project, "--tool", "yosys"), 1, "export it with --flow rtl")
+    assert_refused(synq("synth", project, "--tool", "yosys"), 1, "export it with the rtl flow")
     (project / "rtl").mkdir()
-    assert_refused(synq("synth", project, "--tool", "yosys"), 1, "has no synq_top.v")
+    assert_refused(synq("synth", project, "--tool", "yosys"), 1, "lacks rtl/", "export it again")
+    project = make_project(tmp_path / "another", "pynq-z2")
     manifest = project / "manifest.json"
     manifest.write_text(manifest.read_text().replace("xc7z020clg400-1", "5CSEBA6U23I7"))
     result = synq("synth", project, "--tool", "yosys")
@@ -156,7 +160,8 @@ def test_projects_that_cannot_be_synthesized(tmp_path: Path) -> None:
 
 def test_hls_is_refused_where_there_is_none(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", "pynq-z2")
-    assert_refused(synq("synth", project), 1, "has no HLS project", "synthesize its Verilog with Yosys", "(--tool)")
+    words = ("has no HLS project", "synthesize its Verilog with Yosys", "(--tool)")
+    assert_refused(synq("synth", project), 1, *words)
 
 
 def test_a_failing_yosys_is_one_line(needed: None, tmp_path: Path) -> None:
@@ -184,12 +189,8 @@ def test_a_missing_yosys_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_time_limit(needed: None, tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", "pynq-z2")
-    start = time.monotonic()
     result = synq("synth", project, "--tool", "yosys", "--timeout", "0.005")
-    assert time.monotonic() - start < 60
-    assert_refused(
-        result, 1, "Yosys was not done within 0.005 minutes and was ended; see", "--timeout"
-    )
+    assert_refused(result, 1, "Yosys was not done within 0.005 minutes and was ended; see", "time")
 
 
 def test_an_interrupt_leaves_the_log_and_no_process(needed: None, tmp_path: Path) -> None:
@@ -246,7 +247,7 @@ def test_real_statistics() -> None:
         Usage(6149, None),
     )
     assert (report.bram_18k, report.dsp, report.uram) == (Usage(31, None), Usage(12, None), None)
-    assert [(layer.name, layer.lut, layer.dsp) for layer in report.layers] == [
+    assert [(layer.name, layer.resources.lut, layer.resources.dsp) for layer in report.layers] == [
         ("synq_layer_0", 4006, 2),
         ("synq_layer_1", 382, 10),
     ]
@@ -277,6 +278,10 @@ def nested(content: dict[str, Any]) -> None:
     content["modules"]["\\synq_layer_1"]["num_submodules_by_type"] = {"\\synq_top": 1}
 
 
+def endless(content: dict[str, Any]) -> None:
+    content["modules"]["\\synq_layer_1"]["num_cells_by_type"]["FDRE"] = 10**12 - 1
+
+
 BROKEN = {
     "cut": (REAL.read_text()[:900], "is damaged or cut off"),
     "twice": (
@@ -291,6 +296,7 @@ BROKEN = {
     "no count": (REAL.read_text().replace('"DSP48E1": 2', '"DSP48E1": true'), "True is no count"),
     "infinite": (REAL.read_text().replace('"DSP48E1": 2', '"DSP48E1": NaN'), "NaN is no number"),
     "inside itself": (broken(nested), "inside itself"),
+    "endless": (broken(endless), "count 1,000,000,000,000 and more"),
     "deep": (REAL.read_text().replace("{", '{"a": ' + "[" * 9000, 1), "is damaged or cut off"),
     "huge": (REAL.read_text().replace('"DSP48E1": 2', '"DSP48E1": ' + "9" * 5000), "is damaged"),
 }
@@ -310,7 +316,7 @@ def test_broken_statistics(case: str, tmp_path: Path) -> None:
 
 def test_facts_of_others_are_left_out() -> None:
     facts = {"part": 1, "clock_ns": "x", "estimated_clock_ns": True, "logic_levels": -1}
-    report = yosys.parse_report(yosys.with_facts(REAL.read_text(), facts))
+    report = parse_report(with_facts(REAL.read_text(), facts))
     assert (report.part, report.target_clock_ns, report.estimated_clock_ns) == (None, None, None)
     assert (report.logic_levels, report.clock_model, report.lut) == (None, None, Usage(4391, None))
 

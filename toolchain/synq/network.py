@@ -82,7 +82,7 @@ class SynapseArray:
             raise ValueError("the scale must be positive and finite")
         if self.table_format.width + self.input_format.width + self.n_rows.bit_length() > 63:
             raise ValueError("the sums may need more than 63 bits")
-        FixedPoint(2, 2 - self._sum_fraction, signed=True)  # whether there is such a format
+        FixedPoint(2, 2 - self._sum_fraction, signed=True)  # whether there is a format for them
         for name in ("codes", "codebook"):  # copies, so that nobody else can change them
             copy = np.array(getattr(self, name), order="C")
             copy.setflags(write=False)
@@ -134,6 +134,11 @@ class SynapseArray:
         """The narrowest format that provably holds every sum: nothing rounds, nothing overflows."""
         width = signed_width(*self.accumulator_range)
         return FixedPoint(width, width - self._sum_fraction, signed=True)
+
+    @property
+    def sum_step(self) -> float:
+        """The value of one raw unit of a sum: that of `accumulator`, which takes longer to find."""
+        return 2.0**-self._sum_fraction
 
     @property
     def _sum_fraction(self) -> int:
@@ -244,7 +249,7 @@ class QuantizedNetwork:
             ReLU; one fewer than `arrays`.
 
     Raises:
-        ValueError: shapes or formats do not chain.
+        ValueError: shapes or formats do not chain, or `output_unit` is beyond a float.
     """
 
     arrays: tuple[SynapseArray, ...]
@@ -258,6 +263,8 @@ class QuantizedNetwork:
         ):
             if after.n_in != before.n_out or after.input_format != activation:
                 raise ValueError("the arrays' shapes or formats do not chain")
+        if not 0 < self.output_unit < math.inf:
+            raise ValueError("the arrays' scales multiply to more, or less, than a float holds")
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -275,10 +282,8 @@ class QuantizedNetwork:
         ReLU commutes with a positive factor, so the scales are never multiplied in hardware: they
         only pile up in the unit of the outputs.
         """
-        unit = self.arrays[-1].accumulator.step
-        for array in self.arrays:
-            unit *= array_unit(array)
-        return unit
+        units = (array_unit(array) for array in self.arrays)
+        return math.prod(units, start=self.arrays[-1].sum_step)
 
     def run(self, inputs: NDArray[np.integer[Any]]) -> Trace:
         """The integer reference: all sums and activations, exactly.

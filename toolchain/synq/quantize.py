@@ -268,7 +268,7 @@ def quantize_network(
 
     Raises:
         SynqError: the inputs do not fit the network's first layer or their format, there are none,
-            the ranges are another network's, or a layer's weights vanish.
+            the ranges are another network's, or the weights vanish or are beyond any scale.
     """
     if ranges is not None and len(ranges.scales) != len(network.weights):
         raise SynqError(
@@ -289,6 +289,11 @@ def quantize_network(
         scale = None if ranges is None else ranges.scales[index]
         array = _quantize_layer(weight, bias, unit, choice, device, input_format, scale)
         arrays.append(array)
+        unit *= array_unit(array)
+        if not 1e-300 < unit < 1e300:
+            raise SynqError(
+                f"the layers' weights multiply to {unit:g}, which no float holds: rescale them"
+            )
         if index == len(network.weights) - 1:
             break
         accumulator = np.maximum(array.accumulate(signal), 0)
@@ -300,7 +305,6 @@ def quantize_network(
             input_format = ranges.activations[index]
         activations.append(input_format)
         signal = requantize(accumulator, array.accumulator.fraction, input_format)
-        unit *= array_unit(array)
     return QuantizedNetwork(tuple(arrays), tuple(activations))
 
 

@@ -15,6 +15,7 @@ from synq.project.flow import BITSTREAM
 MANIFEST = "manifest.json"
 _FORMAT = "synq-project-1"
 _MAX_BYTES = 16 << 20
+_MAX_NAME = 200  # characters of a file's name
 # What `synq synth` and flow/build.sh add to a project; anything else that is added is refused.
 _PRODUCT = re.compile(rf"flow/(build|logs|reports)(/.*)?|driver/{BITSTREAM}\.(bit|hwh)", re.DOTALL)
 
@@ -168,4 +169,4 @@ def _names(root: Path) -> list[str]:
 
 def _stays_inside(name: str) -> bool:
     path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
+    return len(name) <= _MAX_NAME and not path.is_absolute() and ".." not in path.parts

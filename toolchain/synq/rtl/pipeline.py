@@ -12,8 +12,6 @@ STORE = 1
 """From a beat taken to its values stored (`synq_intake`)."""
 NOTICE = 1
 """From an image stored to its being seen by who reads all rows (`synq_rows_dense`)."""
-BEGIN = 1
-"""From an image's start, or its room, to its first row, or beat."""
 
 # ---- A step: a row of every bank, or a level of the drain.
 FETCH = 2

@@ -15,7 +15,8 @@ from synq.errors import SynqError
 from synq.synth.result import Kind, Report, Usage, count, known, normalize_part, number, period
 
 _MAX_DEPTH = 64  # a report has 10 at most
-_MAX_ELEMENTS = 1_000_000  # a report of 10,000 ports has 120,000
+_MAX_ELEMENTS = 300_000  # a report of 10,000 ports has 120,000
+_MAX_ATTRIBUTES = 100  # names and values of an element; a report has none
 _MAX_TEXT = 1000  # characters of a value
 
 _LATENCY = "PerformanceEstimates/SummaryOfOverallLatency"
@@ -103,7 +104,9 @@ class _Collector:
         self._elements = 0
         self._text: list[str] | None = None
 
-    def start(self, tag: str, _attributes: list[str]) -> None:
+    def start(self, tag: str, attributes: list[str]) -> None:
+        if len(attributes) > _MAX_ATTRIBUTES:
+            raise SynqError("has an element with many attributes: no report has")
         if not self._path and tag != "profile":
             raise SynqError(f"is not an HLS synthesis report: its root is <{known(tag)}>")
         self._path.append(tag)

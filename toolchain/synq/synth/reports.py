@@ -21,10 +21,11 @@ _log = logging.getLogger("synq")
 
 MAX_BYTES = 16 << 20
 """Larger files are refused before they are read: a timing summary of a full part has a megabyte or
-two, the csynth.xml of a top with 10,000 ports five."""
+two."""
 
+_MAX_XML = 8 << 20  # bytes; a top with 10,000 ports has 5 MB
 _MAX_JSON = 4 << 20  # bytes; statistics have some 100 KB, a route without its nets in detail less
-_MAX_BELOW = 48 << 20  # bytes of all reports below a folder
+_MAX_BELOW = 32 << 20  # bytes of all reports below a folder
 _HEAD = 1 << 14  # bytes that tell which report it is
 _MAX_LINES = 1_000_000
 _MAX_LINE = 20_000  # bytes; longer lines are skipped, no table is as wide
@@ -90,6 +91,7 @@ def read_report(path: Path) -> Report:
         if kind is None:
             raise OtherReportError(_HLS_TEXT if _is_hls_text(head) else _NOT_KNOWN)
         if kind is Kind.HLS_CSYNTH:
+            _check_size(len(content), _MAX_XML)
             return hls_reports.parse_csynth(content)
         if kind in _JSON_PARSERS:
             return _read_json(content, _JSON_PARSERS[kind])

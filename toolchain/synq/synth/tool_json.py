@@ -68,7 +68,9 @@ def number(value: Any, low: float, high: float) -> float:
 
 def with_facts(report: str, facts: dict[str, Any]) -> str:
     """A report as its tool wrote it, and what is known beside it: fields of `Report`."""
-    return json.dumps({_FACTS: facts, **json.loads(report)}, indent=1) + "\n"
+    written = json.loads(report)
+    written.pop(_FACTS, None)
+    return json.dumps({_FACTS: facts, **written}, indent=1) + "\n"
 
 
 @dataclass(frozen=True)

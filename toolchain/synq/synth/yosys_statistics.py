@@ -179,4 +179,4 @@ def _primitive(kind: str) -> Resources:
         return Resources(dsp=1)
     if kind in _FREE:
         return Resources()
-    raise SynqError(f"Yosys used {kind[:80]!r}, whose cost is not known")
+    raise SynqError(f"Yosys used {result.known(kind)}, whose cost is not known")

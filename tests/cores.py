@@ -1,0 +1,90 @@
+"""Cores that are rendered, compiled and run."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from synq.network import QuantizedNetwork
+from synq.rtl import simulate
+from synq.rtl.design import RtlDesign
+from synq.rtl.simulate import RtlRun, Traffic
+from synq.rtl.verilog import render_rtl
+from verilog import difference
+
+_RUNTIME = ("verilated.o", "verilated_threads.o")
+
+
+@dataclass(frozen=True, eq=False)
+class Core:
+    """A compiled core with what it must reproduce.
+
+    Attributes:
+        network: what it computes.
+        design: how.
+        folder: its own.
+        executable: the simulation.
+    """
+
+    network: QuantizedNetwork
+    design: RtlDesign
+    folder: Path
+    executable: Path
+
+    @property
+    def place(self) -> Path:
+        """Its Verilog and memories."""
+        return self.folder / "rtl"
+
+    def run(
+        self, inputs: np.ndarray, scratch: Path, traffic: Traffic | None = None, parts: int = 1
+    ) -> RtlRun:
+        """See `simulate.run`."""
+        which = (self.executable, self.place, self.network, self.design)
+        return simulate.run(*which, inputs, scratch, traffic, parts)
+
+    def check(self, inputs: np.ndarray, scratch: Path, traffic: Traffic | None = None) -> RtlRun:
+        """The same, every integer that of the reference."""
+        run = self.run(inputs, scratch, traffic)
+        assert difference(run, self.network.run(inputs)) is None, (self.design, traffic)
+        return run
+
+
+@dataclass
+class CoreBuilder:
+    """Compiles cores, and what they have in common, Verilator's own library, only once.
+
+    Attributes:
+        verilator: what compiles.
+        scratch: a folder for all of them.
+        built: how many.
+    """
+
+    verilator: simulate.Verilator
+    scratch: Path
+    built: int = 0
+
+    def __call__(
+        self,
+        network: QuantizedNetwork,
+        design: RtlDesign,
+        spoil: Callable[[dict[str, bytes]], None] | None = None,
+    ) -> Core:
+        """Render, lint and compile a core, its files spoilt before."""
+        folder = self.scratch / str(self.built)
+        self.built += 1
+        files = render_rtl(network, design)
+        if spoil is not None:
+            spoil(files)
+        simulate.write_rtl(files, folder / "rtl")
+        simulate.lint(folder / "rtl", self.verilator)
+        (folder / "build").mkdir()
+        for name in _RUNTIME:
+            if (made := self.scratch / "0" / "build" / name).exists():
+                shutil.copy(made, folder / "build")
+        executable = simulate.build(
+            folder / "rtl", folder, design.beat_bits, self.verilator, optimize="-O0"
+        )
+        return Core(network, design, folder, executable)

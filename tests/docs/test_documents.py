@@ -1,0 +1,332 @@
+"""What README.md and docs/ say can be done is done here, in a small form; what they name exists.
+
+Every fenced block in `sh` or `python` runs, a document's in order and in one folder. The rules:
+
+- Commands that would train on MNIST take a network of 36-12-10 and its samples instead (`SMALL`).
+- `make` and `pip` are for `.ci/run`, which must run the same targets; `pip install` must name
+  extras that there are.
+- What needs AMD's tools ends with exit code 3; reports of theirs are then put in their place.
+- A comment before a block, `<!-- run: OLD => NEW -->`, has it run with NEW in place of OLD.
+"""
+
+import ast
+import contextlib
+import fnmatch
+import importlib
+import io
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from samples import samples
+from synq.cli.app import app, export_app
+from synq.learn.data import mnist
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+REPORT = ROOT / "tests/synth/data/reports/vitis_hls_2025.1_xc7z020_csynth.xml"
+
+_OURS = "--checkpoint mine.safetensors --data mine.npz"
+SMALL = (
+    (r"^(synq-export|synq (?:export|plan|quantize|sweep))(?!.*--checkpoint)", rf"\1 {_OURS}"),
+    (r"^(synq train)", r"\1 --data mine.npz"),
+    (r"(--checkpoint .*)--recipe \w+", r"\1"),
+    (r"build/mnist-", "build/mine-"),
+)
+_FENCE = re.compile(r"((?:^<!-- run: .* -->\n)*)^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_MARKER = re.compile(r"<!-- run: (.*?) => (.*?) -->")
+_CODE = re.compile(r"`([^`\n]+)`")
+_LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+_FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
+_NO_PATH = ("build/", "~", "/", "http")  # made by a command, or not ours
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a document."""
+
+    language: str
+    text: str
+
+
+def blocks(document: Path) -> list[Block]:
+    found = []
+    for markers, language, text in _FENCE.findall(document.read_text()):
+        for old, new in _MARKER.findall(markers):
+            assert old in text, f"{document.name}: a block is to run without {old!r}, and has none"
+            text = text.replace(old, new)
+        found.append(Block(language, text))
+    return found
+
+
+def commands(text: str) -> list[str]:
+    """The commands of an `sh` block, continued lines joined, comments removed."""
+    lines = text.replace("\\\n", " ").splitlines()
+    stripped = (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines)
+    return [line for line in stripped if line]
+
+
+def small(command: str) -> str:
+    for pattern, replacement in SMALL:
+        command = re.sub(pattern, replacement, command)
+    return command
+
+
+def spans(document: Path) -> list[str]:
+    """The inline code of a document."""
+    return _CODE.findall(_FENCE.sub("", document.read_text()))
+
+
+def ids(document: Path) -> str:
+    return str(document.relative_to(ROOT))
+
+
+# ---- Blocks run ---------------------------------------------------------------------------------
+
+
+def run_command(command: str, folder: Path) -> None:
+    words = shlex.split(small(command))
+    if words[0] == "make":
+        assert f"make {words[1]}" in (ROOT / ".ci/run").read_text(), f".ci/run lacks {command}"
+        return
+    if words[0] == "pip":
+        for extra in re.findall(r"\[(\w+)\]", command):
+            project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+            assert extra in project["optional-dependencies"]
+        return
+    if words[0] == "python":
+        script, tried = ROOT / words[1], [sys.executable, str(ROOT / words[1]), "--help"]
+        assert script.is_file()  # `make benchmark-small` runs it
+        words = tried
+    else:
+        assert words[0] in ("synq", "synq-export"), f"no rule runs {command!r}"
+        words[0] = str(Path(sys.executable).parent / words[0])
+    environment = {**os.environ, "SYNQ_CACHE_DIR": str(folder / "cache")}
+    environment |= {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}  # no vendor's tools
+    environment |= {"HOME": str(folder)}
+    done = subprocess.run(
+        words, cwd=folder, env=environment, capture_output=True, text=True, timeout=600
+    )
+    wanted = 3 if "--stage" in words else 0
+    assert done.returncode == wanted, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
+    if wanted == 3:
+        reports = folder / words[2] / "flow/reports"
+        reports.mkdir(exist_ok=True)
+        shutil.copy(REPORT, reports / "csynth.xml")
+
+
+def run_python(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the samples in place of MNIST."""
+    (folder / "python").mkdir(exist_ok=True)
+    _, dataset = samples(folder / "python", "mnist")
+    monkeypatch.setattr(mnist, "load_mnist", lambda *_: dataset)
+    monkeypatch.chdir(folder)
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(compile(text, "block", "exec"), {"__name__": "__main__"})
+
+
+def run_blocks(document: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples(folder)
+    for block in blocks(document):
+        match block.language:
+            case "sh":
+                for command in commands(block.text):
+                    run_command(command, folder)
+            case "python":
+                run_python(block.text, folder, monkeypatch)
+            case "" | "mermaid":  # what a command prints; a picture
+                pass
+            case other:
+                pytest.fail(f"{document.name} has a block in {other}, which no rule runs")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS[1:], ids=ids)
+def test_every_block_runs(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_blocks(document, tmp_path, monkeypatch)
+
+
+@pytest.mark.xdist_group("readme")
+def test_the_readme_runs_and_its_project_has_the_named_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_blocks(ROOT / "README.md", tmp_path, monkeypatch)
+    project = tmp_path / "build/mine-pcmo-L10-pynq-z2"
+    emitted = {
+        path.relative_to(project).as_posix() + "/" * path.is_dir() for path in project.rglob("*")
+    }
+    assert len(emitted) > 50
+    for document in DOCUMENTS:
+        for name in named_files(document):
+            assert exists(name) or matches(name, emitted), f"{ids(document)} names {name}"
+
+
+def named_files(document: Path) -> list[str]:
+    """Inline code that is a path; `{a,b}` is two."""
+    found = []
+    for span in spans(document):
+        is_path = re.fullmatch(r"[\w./*{},-]*(?:/[\w.*{},-]*|\.(?:md|py|v|cpp|h|json|npz))", span)
+        if is_path is None or span.startswith(_NO_PATH) or span.startswith("."):
+            continue
+        braces = re.search(r"\{(.*?)\}", span)
+        for choice in braces[1].split(",") if braces else [""]:
+            found.append(span.replace(braces[0], choice) if braces else span)
+    return found
+
+
+def exists(name: str) -> bool:
+    """Whether it is in the repository, named from its root, from docs/ or from the package."""
+    places = (ROOT, ROOT / "docs", ROOT / "toolchain", ROOT / "toolchain/synq")
+    return any(list(place.glob(name.rstrip("/"))) for place in places)
+
+
+def matches(name: str, emitted: set[str]) -> bool:
+    """Whether a project has it; a single N or B stands for a number."""
+    pattern = re.sub(r"(?<![A-Za-z])[NB](?![A-Za-z])", "[0-9]*", name)
+    return any(
+        fnmatch.fnmatch(each, pattern) or fnmatch.fnmatch(each, f"*/{pattern}") for each in emitted
+    )
+
+
+# ---- What is named exists -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / "CHANGELOG.md"], ids=ids)
+def test_links_resolve(document: Path) -> None:
+    for link in _LINK.findall(document.read_text()):
+        if not link.startswith("http"):
+            assert (document.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / "CHANGELOG.md"], ids=ids)
+def test_options_exist(document: Path) -> None:
+    text = _FENCE.sub("", document.read_text())
+    sh = [block.text for block in blocks(document) if block.language == "sh"]
+    for code in [*_CODE.findall(text), *(line for each in sh for line in commands(each))]:
+        for flag in _FLAG.findall(code):
+            assert flag in known_options(), f"{code}: {flag}"
+
+
+@cache
+def known_options() -> set[str]:
+    """Of all commands, and of the benchmarks."""
+    group: Any = typer.main.get_command(app)
+    single: Any = typer.main.get_command(export_app)
+    found = {"--help"}
+    for command in [*group.commands.values(), single]:
+        found |= {name for parameter in command.params for name in parameter.opts}
+    for script in (ROOT / "benchmarks").glob("*.py"):
+        found |= set(re.findall(r'add_argument\("(--[\w-]+)"', script.read_text()))
+    return found
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=ids)
+def test_commands_in_the_text_are_understood(document: Path) -> None:
+    for span in spans(document):
+        words = span.split()
+        if words[0] == "synq-export":
+            command, arguments = typer.main.get_command(export_app), words[1:]
+        elif words[0] == "synq" and len(words) > 1:
+            group: Any = typer.main.get_command(app)
+            assert words[1] in group.commands, span
+            command, arguments = group.commands[words[1]], words[2:]
+        else:
+            continue
+        if any(param.required for param in command.params):
+            arguments = ["build", *arguments]  # the project, which the text leaves out
+        command.make_context("synq", arguments)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=ids)
+def test_modules_exist(document: Path) -> None:
+    for span in spans(document):
+        if re.fullmatch(r"synq(\.\w+)+", span) and not span.endswith((".bit", ".hwh", ".ipynb")):
+            assert is_importable(span), span
+
+
+def is_importable(name: str) -> bool:
+    """A module, or what a module holds."""
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        module, _, attribute = name.rpartition(".")
+        return hasattr(importlib.import_module(module), attribute)
+    return True
+
+
+def test_the_gate_runs_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    named = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert named is not None
+    run = (ROOT / ".ci/run").read_text()
+    needs = dict(re.findall(r"^([\w-]+): ([\w-]+)$", makefile, re.MULTILINE))
+    started = set(re.findall(r"make ([\w-]+)", run))
+    reached = started | {needs[target] for target in started if target in needs}
+    full = {"benchmark"}  # hours; in its small form below
+    assert set(named[1].split()) - full <= reached
+
+
+def test_the_gate_runs_every_benchmark() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    _, _, rest = makefile.partition("\nbenchmark-small:")
+    recipe = re.match(r".*\n((?:\t.*\n)+)", rest)
+    assert recipe is not None
+    full = makefile.partition("\nbenchmark:")[2]
+    for script in (ROOT / "benchmarks").glob("*.py"):
+        assert f"benchmarks/{script.name}" in recipe[1], "not in benchmark-small"
+        assert f"benchmarks/{script.name}" in full.split("\n\n")[0], "not in benchmark"
+
+
+# ---- The house ----------------------------------------------------------------------------------
+
+
+def rooms() -> tuple[str, ...]:
+    """ROOMS of tests/test_architecture.py, which says what may import what."""
+    tree = ast.parse((ROOT / "tests/test_architecture.py").read_text())
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ROOMS":
+            value = ast.literal_eval(node.value)
+            assert isinstance(value, tuple)
+            return value
+    raise AssertionError("ROOMS is gone")
+
+
+def test_the_architecture_names_every_room_on_its_floor() -> None:
+    """The table lists the rooms as ROOMS does, the lowest first; rooms of a row are one floor."""
+    table = (ROOT / "docs/architecture.md").read_text().partition("## Floor by floor")[2]
+    rows = [
+        re.findall(r"`(\w+)`", row) for row in re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
+    ]
+    assert sorted(name for row in rows for name in row) == sorted(rooms())
+    floors = [[rooms().index(name) for name in row] for row in rows]
+    assert all(max(lower) < min(upper) for lower, upper in pairwise(floors))
+
+
+def test_the_picture_shows_rooms() -> None:
+    pictures = [b for b in blocks(ROOT / "docs/architecture.md") if b.language == "mermaid"]
+    assert len(pictures) == 1
+    arrows = re.findall(r"^ +(\w+)(?:\(\[.*\]\))? --> (\w+)", pictures[0].text, re.MULTILINE)
+    others = set(re.findall(r"(\w+)\(\[", pictures[0].text))  # what is no room is drawn round
+    assert len(arrows) > 15
+    assert {name for arrow in arrows for name in arrow} - others <= {*rooms()}
+
+
+def test_nothing_refers_to_what_is_not_here() -> None:
+    absent = ("DESIGN" + ".md", "FACTS" + ".md")
+    for path in ROOT.rglob("*"):
+        if path.suffix in (".py", ".md", ".cpp", ".h", ".v", ".toml", ".tcl"):
+            parts = path.relative_to(ROOT).parts
+            if not parts[0].startswith(".") and parts[0] not in ("build", "node_modules"):
+                text = path.read_text(errors="ignore")
+                assert not any(name in text for name in absent), path

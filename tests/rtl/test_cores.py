@@ -1,0 +1,92 @@
+"""Random cores in Verilator: every integer, and the cycle of every answer."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from cores import CoreBuilder
+from strategies import images, paired_network, random_design, random_network, seeds
+from synq.network import QuantizedNetwork
+from synq.rtl import simulate
+from synq.rtl.cycles import count_cycles, worst_case
+from synq.rtl.design import RtlArray, RtlDesign
+from synq.rtl.placement import BankedArray, place_arrays
+from synq.rtl.simulate import Traffic
+from synq.rtl.verilog import render_rtl
+
+# Drawn anew in each run, a few, since each is compiled; the failing one's seed is printed, and
+# making it smaller would take too long.
+ANEW = settings(
+    deadline=None,
+    derandomize=False,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+    print_blob=False,
+)
+
+
+def check(build_core: CoreBuilder, network: QuantizedNetwork, design: RtlDesign, seed: int) -> None:
+    """Every integer, on streams that never wait and on such that do; the cycles of the first."""
+    core = build_core(network, design)
+    random = np.random.default_rng(seed)
+    given = images(random, network, 40)
+    scratch = core.folder
+    run = core.check(given, scratch / "free")
+    if not any(array.unrolled for array in design.arrays):
+        np.testing.assert_array_equal(count_cycles(network, design, given).ends, run.ends)
+    if not any(array.unrolled or array.event_driven for array in design.arrays):
+        latency, interval = worst_case(place_arrays(network, design))
+        assert (latency, interval) == (run.ends[0], run.intervals[-20:].max())
+    for gap, stall, transfer in ((0.5, 0.5, 3), (0, 0.95, 1), (0.9, 0, 100)):
+        traffic = Traffic(gap, stall, seed & 0xFFFF, transfer)
+        core.check(given, scratch / f"{gap}_{stall}", traffic)
+
+
+@settings(ANEW, max_examples=4)
+@given(seed=seeds)
+def test_random_networks_and_designs(build_core: CoreBuilder, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    network = random_network(random, max_size=16)
+    check(build_core, network, random_design(random, network), seed)
+
+
+@settings(ANEW, max_examples=2)
+@given(seed=seeds, skips=st.booleans(), biased=st.booleans())
+def test_inputs_and_codes_in_block_ram(
+    build_core: CoreBuilder, seed: int, skips: bool, biased: bool
+) -> None:
+    random = np.random.default_rng(seed)
+    network = paired_network(random, (int(random.integers(300, 600)), 4, 3), bias=biased)
+    first = RtlArray(int(random.integers(1, 3)), int(random.integers(0, 2)), event_driven=skips)
+    design = RtlDesign((first, RtlArray(0, 1)))
+    placed = place_arrays(network, design)[0]
+    assert isinstance(placed, BankedArray)
+    assert placed.codes_in_block
+    assert placed.inputs_in_block
+    check(build_core, network, design, seed)
+
+
+def test_the_network_of_the_paper_in_nine_rows(build_core: CoreBuilder, tmp_path: Path) -> None:
+    """784-128-10, an image as often as a 64-bit stream brings one."""
+    random = np.random.default_rng(1)
+    network = paired_network(random, (784, 128, 10))
+    design = RtlDesign((RtlArray(8, 1), RtlArray(0, 2, lanes=2)))
+    given = images(random, network, 100)
+    run = build_core(network, design).check(given, tmp_path)
+    assert set(run.intervals[5:].tolist()) == {98}
+    np.testing.assert_array_equal(count_cycles(network, design, given).ends, run.ends)
+
+
+@settings(ANEW, max_examples=12)
+@given(seed=seeds)
+def test_random_designs_are_lint_clean(
+    verilator: simulate.Verilator, tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    network = random_network(random, max_size=50)
+    place = tmp_path_factory.mktemp("lint")
+    simulate.write_rtl(render_rtl(network, random_design(random, network)), place)
+    simulate.lint(place, verilator)
