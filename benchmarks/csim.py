@@ -6,7 +6,7 @@ bench is what `synq-export` checks with. Each is timed several times in turn; me
 
     python benchmarks/csim.py [--small] [--json]
 
-`--small` takes a random network of 36-12-10 and times once: that it runs, not how fast.
+`--small` takes a random network of 36-8-4 and times once: that it runs, not how fast.
 """
 
 import argparse

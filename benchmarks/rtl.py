@@ -9,7 +9,7 @@ are marked as such. The network is recipe `accurate`, fine-tuned for each design
     python benchmarks/rtl.py [--design NAME ...] [--da4ml PYTHON] [--plot FILE] [--small] [--json]
 
 `--da4ml` names the Python of an environment with da4ml (it needs another numpy than synq).
-`--small` takes a random network of 36-12-10 and two of the designs.
+`--small` takes a random network of 36-8-4 and two of the designs.
 """
 
 import argparse

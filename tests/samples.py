@@ -10,7 +10,7 @@ from synq.learn.checkpoint import save_checkpoint
 from synq.learn.data.dataset import Dataset
 from synq.learn.data.npz import load_npz
 
-SIZES = (36, 12, 10)  # images of 6 x 6
+SIZES = (36, 8, 4)  # images of 6 x 6
 
 
 def samples(

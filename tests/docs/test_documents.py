@@ -2,7 +2,7 @@
 
 Every fenced block in `sh` or `python` runs, a document's in order and in one folder. The rules:
 
-- Commands that would train on MNIST take a network of 36-12-10 and its samples instead (`SMALL`).
+- Commands that would train on MNIST take a network of 36-8-4 and its samples instead (`SMALL`).
 - `make` and `pip` are for `.ci/run`, which must run the same targets; `pip install` must name
   extras that there are.
 - What needs AMD's tools ends with exit code 3; reports of theirs are then put in their place.
@@ -50,7 +50,7 @@ _MARKER = re.compile(r"<!-- run: (.*?) => (.*?) -->")
 _CODE = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 _FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
-_NO_PATH = ("build/", "~", "/", "http")  # made by a command, or not ours
+_NO_PATH = ("build/", "flow/logs", "~", "/", "http")  # made by a command or a tool, or not ours
 
 
 @dataclass(frozen=True)
@@ -163,9 +163,7 @@ def test_the_readme_runs_and_its_project_has_the_named_files(
 ) -> None:
     run_blocks(ROOT / "README.md", tmp_path, monkeypatch)
     project = tmp_path / "build/mine-pcmo-L10-pynq-z2"
-    emitted = {
-        path.relative_to(project).as_posix() + "/" * path.is_dir() for path in project.rglob("*")
-    }
+    emitted = {path.relative_to(project).as_posix() for path in project.rglob("*")}
     assert len(emitted) > 50
     for document in DOCUMENTS:
         for name in named_files(document):
@@ -193,7 +191,7 @@ def exists(name: str) -> bool:
 
 def matches(name: str, emitted: set[str]) -> bool:
     """Whether a project has it; a single N or B stands for a number."""
-    pattern = re.sub(r"(?<![A-Za-z])[NB](?![A-Za-z])", "[0-9]*", name)
+    pattern = re.sub(r"(?<![A-Za-z])[NB](?![A-Za-z])", "[0-9]*", name.rstrip("/"))
     return any(
         fnmatch.fnmatch(each, pattern) or fnmatch.fnmatch(each, f"*/{pattern}") for each in emitted
     )
@@ -263,29 +261,6 @@ def is_importable(name: str) -> bool:
         module, _, attribute = name.rpartition(".")
         return hasattr(importlib.import_module(module), attribute)
     return True
-
-
-def test_the_gate_runs_every_target() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    named = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
-    assert named is not None
-    run = (ROOT / ".ci/run").read_text()
-    needs = dict(re.findall(r"^([\w-]+): ([\w-]+)$", makefile, re.MULTILINE))
-    started = set(re.findall(r"make ([\w-]+)", run))
-    reached = started | {needs[target] for target in started if target in needs}
-    full = {"benchmark"}  # hours; in its small form below
-    assert set(named[1].split()) - full <= reached
-
-
-def test_the_gate_runs_every_benchmark() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    _, _, rest = makefile.partition("\nbenchmark-small:")
-    recipe = re.match(r".*\n((?:\t.*\n)+)", rest)
-    assert recipe is not None
-    full = makefile.partition("\nbenchmark:")[2]
-    for script in (ROOT / "benchmarks").glob("*.py"):
-        assert f"benchmarks/{script.name}" in recipe[1], "not in benchmark-small"
-        assert f"benchmarks/{script.name}" in full.split("\n\n")[0], "not in benchmark"
 
 
 # ---- The house ----------------------------------------------------------------------------------

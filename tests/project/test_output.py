@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from synq.errors import SynqError, UsageError
+from synq.project import output as output_module
 from synq.project.manifest import MANIFEST, changed_files, read_manifest, write_manifest
 from synq.project.output import check_replaceable, staged, write_files
 
@@ -117,10 +118,25 @@ def test_former_project_comes_back_if_the_rename_fails(
             raise error
         return rename(self, target)
 
+    monkeypatch.setattr(output_module, "_exchanged", lambda *_: False)
     monkeypatch.setattr(Path, "rename", failing)
     with pytest.raises((SynqError, KeyboardInterrupt)):
         make(output)
     assert everything(output.parent) == before
+
+
+def test_a_former_project_is_never_away(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even for the moment in which a process can be killed."""
+    monkeypatch.setattr(output_module, "_replace", None)
+    make(output, files={"new": b"new"})
+    assert (output / "new").exists()
+
+
+def test_a_system_that_cannot_exchange(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctypes.CDLL", lambda _: None)
+    make(output, files={"new": b"new"})
+    assert (output / "new").exists()
+    assert names_in(output.parent) == ["out"]
 
 
 def test_parents_of_others_stay(tmp_path: Path) -> None:

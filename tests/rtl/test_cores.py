@@ -80,7 +80,7 @@ def test_the_network_of_the_paper_in_nine_rows(build_core: CoreBuilder, tmp_path
     np.testing.assert_array_equal(count_cycles(network, design, given).ends, run.ends)
 
 
-@settings(ANEW, max_examples=12)
+@settings(ANEW, max_examples=6)
 @given(seed=seeds)
 def test_random_designs_are_lint_clean(
     verilator: simulate.Verilator, tmp_path_factory: pytest.TempPathFactory, seed: int

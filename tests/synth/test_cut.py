@@ -68,7 +68,9 @@ WHOLE = {
     "timing, late": changed(TIMING, *LATE),
     "timing, late, verdict missing": changed(TIMING, LATE[0], (LATE[1][0], "")),
     "timing, met": changed(TIMING),
-    "timing, no path": (DATA / "field" / "vivado_no_timed_paths_timing_summary.rpt").read_text(),
+    "timing, no path": (
+        DATA / "field" / "vivado_no_timed_paths_timing_summary.rpt"
+    ).read_text(),
     "Yosys": changed("yosys_0.70_xc7z020.json"),
     "nextpnr": changed("nextpnr_0.11.1_lfe5u-85f.json"),
 }
@@ -114,7 +116,9 @@ def test_a_cut_report_is_refused_or_says_the_same(name: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_cut_report_among_the_gathered_ones_is_not_passed_over(name: str, tmp_path: Path) -> None:
+def test_a_cut_report_among_the_gathered_ones_is_not_passed_over(
+    name: str, tmp_path: Path
+) -> None:
     content = WHOLE[name].encode()
     gathered = tmp_path / "flow" / "reports"
     gathered.mkdir(parents=True)

@@ -43,7 +43,9 @@ def _run(name: str) -> NoReturn:
         if interrupts.happened:
             interrupts.ignore()
             kept = isinstance(error, SynqError) and error.exit_code == 130  # it says what
-            _fail(name, str(error) if kept else "interrupted; nothing was written", 130)
+            _say(name, str(error) if kept else "interrupted; nothing was written")
+            _flush()
+            os._exit(130)  # all is tidied up; Python would take TensorFlow apart, and join threads
         _explain(name, error)
     _leave(0)
 
@@ -74,22 +76,29 @@ def _explain(name: str, error: BaseException) -> NoReturn:
 
 
 def _fail(name: str, message: str, code: int) -> NoReturn:
-    line = " ".join(message.splitlines())
-    if sys.stderr is not None:  # for None, print would take standard output
-        with suppress(OSError):  # the exit code is all that is left to say it
-            print(f"{name}: error: {line}", file=sys.stderr, flush=True)
+    _say(name, message)
     _leave(code)
 
 
+def _say(name: str, message: str) -> None:
+    if sys.stderr is not None:  # for None, print would take standard output
+        with suppress(OSError):  # the exit code is all that is left to say it
+            print(f"{name}: error: {' '.join(message.splitlines())}", file=sys.stderr, flush=True)
+
+
 def _leave(code: int) -> NoReturn:
-    """Exit; Python shall not try again, and complain, where an output did not take all."""
+    _flush()
+    sys.exit(code)
+
+
+def _flush() -> None:
+    """Write what is waiting; Python shall not try again, and complain, where that fails."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
                 stream.flush()
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    sys.exit(code)
 
 
 def _open_what_is_closed() -> None:

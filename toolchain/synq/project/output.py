@@ -1,5 +1,7 @@
 """The output folder: written aside and renamed, never half there, never over a user's own files."""
 
+import ctypes
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -9,6 +11,9 @@ from pathlib import Path
 from synq.errors import SynqError, UsageError
 from synq.project.manifest import _digests, _stays_inside, read_manifest
 from synq.scratch import owned_folder, scratch_folder
+
+_FROM_HERE = -100  # AT_FDCWD, for relative names
+_EXCHANGE = 2  # RENAME_EXCHANGE: see renameat2(2)
 
 
 def check_replaceable(output: Path, force: bool) -> None:
@@ -71,18 +76,14 @@ def staged(output: Path, force: bool) -> Iterator[tuple[Path, Path]]:
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with owned_folder(output.parent, ".synq-") as beside, scratch_folder() as temporary:
-            project, former = beside / "project", beside / "former"
+            project = beside / "project"
             project.mkdir()
             yield project, temporary
             check_replaceable(output, force)
-            try:
-                if output.exists():
-                    output.rename(former)
+            if not output.exists():
                 project.rename(output)
-            except BaseException:
-                if former.exists() and not output.exists():
-                    former.rename(output)
-                raise
+            elif not _exchanged(project, output):
+                _replace(output, project, beside / "former")
     except OSError as error:
         reason = (error.strerror or str(error)).partition("\n")[0]
         if isinstance(error, shutil.Error):  # its text is a list of every file
@@ -96,6 +97,27 @@ def staged(output: Path, force: bool) -> Iterator[tuple[Path, Path]]:
         for parent in missing:
             with suppress(OSError):  # it holds the project, or what someone else put there
                 parent.rmdir()
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Whether two names could be swapped: at once, so that a process killed now has swapped them or
+    not. Linux can, on most file systems."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    if rename is None:
+        return False
+    names = (os.fsencode(one), os.fsencode(other))
+    return bool(rename(_FROM_HERE, names[0], _FROM_HERE, names[1], _EXCHANGE) == 0)
+
+
+def _replace(output: Path, project: Path, former: Path) -> None:
+    """The same in two steps: `output` to `former`, `project` to `output`."""
+    try:
+        output.rename(former)
+        project.rename(output)
+    except BaseException:
+        if former.exists() and not output.exists():
+            former.rename(output)
+        raise
 
 
 def write_files(root: Path, files: Mapping[str, bytes]) -> None:
