@@ -337,6 +337,14 @@ def test_a_broken_wrapper_names_the_error(built: Built, tmp_path: Path) -> None:
         axis.build_bench(folder, tmp_path, tmp_path / "cache")
 
 
+def test_a_full_disk_is_said_in_one_line(built: Built, tmp_path: Path) -> None:
+    beats = stream.pack_images(built.inputs[:2], built.bits).ravel()
+    axis.run_axis(built.executable, beats, np.zeros(len(beats), dtype=bool), tmp_path)
+    command = [built.executable, tmp_path / "beats_0.bin", "/dev/full"]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (1, "cannot write /dev/full: is the disk full?\n")
+
+
 def test_a_failing_bench_is_named(built: Built, tmp_path: Path) -> None:
     (tmp_path / "answers_0.bin").mkdir()
     beats = stream.pack_images(built.inputs[:1], built.bits)

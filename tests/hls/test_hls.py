@@ -1,6 +1,7 @@
 """The emitted hls4ml project, for real: converted, compiled with g++, run, compared bit by bit."""
 
 import shutil
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -166,8 +167,6 @@ def test_steps_larger_than_one_are_bit_exact(tmp_path: Path) -> None:
 
 
 def test_shipped_vectors_pass_as_csim_design_runs_them(small: Built, tmp_path: Path) -> None:
-    import subprocess
-
     csim.build_test_bench(small.folder, tmp_path, tmp_path / "cache")
     copy = shutil.copytree(small.folder / "tb_data", tmp_path / "tb_data")
     run = subprocess.run([tmp_path / "test_bench"], cwd=tmp_path, capture_output=True, text=True)
@@ -177,6 +176,22 @@ def test_shipped_vectors_pass_as_csim_design_runs_them(small: Built, tmp_path: P
     expected.write_text(text.replace(text.split()[0], "12345", 1))
     run = subprocess.run([tmp_path / "test_bench"], cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 1 and "image 0, number 0: expected 12345" in run.stderr
+
+
+def test_a_full_disk_is_said_in_one_line(small: Built, tmp_path: Path) -> None:
+    bench = csim.build_test_bench(small.folder, tmp_path, tmp_path / "cache")
+    given = tmp_path / "inputs.bin"
+    given.write_bytes(small.inputs.astype("<u2").tobytes())
+    run = subprocess.run([bench, given, "/dev/full"], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (1, "cannot write /dev/full: is the disk full?\n")
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            [bench, given, tmp_path / "out"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (run.returncode, run.stderr) == (1, "cannot write standard output: is the disk full?\n")
+    given.write_bytes(given.read_bytes()[:-1])
+    run = subprocess.run([bench, given, tmp_path / "out"], capture_output=True, text=True)
+    assert run.returncode == 1 and "is not of whole images" in run.stderr
 
 
 def corrupted(small: Built, folder: Path, file: str, old: str, new: str) -> Built:
