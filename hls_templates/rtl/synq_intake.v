@@ -43,6 +43,7 @@ module synq_intake #(
     assign beat_ready = room & ~filling;
     assign closing = taken & final_beat;
 
+    initial put = 1'b0;  // words of a bank without a row are never cleared
     always @(posedge clk) begin
         put <= taken & ~reset;
         put_last <= final_beat;

@@ -26,6 +26,7 @@ module synq_top (
     output wire m_axis_tlast
 );
     reg reset;
+    initial reset = 1'b1;  // from the first clock on: nothing is written before it takes effect
     always @(posedge clk) reset <= ~reset_n;
     assign m_axis_tkeep = {@{top.result_bits // 8}@{1'b1}};
 @% if top.beat_bits > top.pixels.beat_bits %@

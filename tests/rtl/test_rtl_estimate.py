@@ -90,7 +90,7 @@ def test_requests_that_the_verilog_cannot_meet() -> None:
     network = paired_network(np.random.default_rng(0), (90, 12, 6))
     with pytest.raises(UsageError, match="datapath bank needs flow hls"):
         make_plan(network, PYNQ, Request(datapath=Datapath.BANK), Flow.RTL)
-    with pytest.raises(UsageError, match="--beat-bits must be a multiple of 64"):
+    with pytest.raises(UsageError, match="beat bits must be a multiple of 64"):
         Request(beat_bits=100)
     decoded = make_plan(network, PYNQ, Request(datapath=Datapath.DECODE, rows=3), Flow.RTL)
     core = decoded.chosen.core
