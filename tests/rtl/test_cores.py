@@ -59,13 +59,13 @@ def test_inputs_and_codes_in_block_ram(
     build_core: CoreBuilder, seed: int, skips: bool, biased: bool
 ) -> None:
     random = np.random.default_rng(seed)
-    network = paired_network(random, (int(random.integers(300, 600)), 4, 3), bias=biased)
+    network = paired_network(random, (int(random.integers(400, 600)), 8, 3), bias=biased)
     first = RtlArray(int(random.integers(1, 3)), int(random.integers(0, 2)), event_driven=skips)
     design = RtlDesign((first, RtlArray(0, 1)))
     placed = place_arrays(network, design)[0]
     assert isinstance(placed, BankedArray)
     assert placed.codes_in_block
-    assert placed.inputs_in_block
+    assert skips or placed.inputs_in_block  # lists of events are of logic
     check(build_core, network, design, seed)
 
 
