@@ -192,7 +192,7 @@ def test_verify_simulates_the_verilog(exported_rtl: tuple[Path, str], tmp_path: 
     manifest = json.loads((project / "manifest.json").read_text())
     manifest["files"][f"rtl/{memory.name}"] = hashlib.sha256(memory.read_bytes()).hexdigest()
     (project / "manifest.json").write_text(json.dumps(manifest))
-    assert_refused(run("synq", "verify", project), 1, "not bit-exact", "the Verilog")
+    assert_refused(run("synq", "verify", project), 1, f"rtl/{memory.name} is not what its network and design give")
 
 
 # ---- Help, lists, output streams ----------------------------------------------------------------
@@ -387,8 +387,8 @@ def network_file(path: Path, **tensors: Any) -> None:
 
 
 BAD_CHECKPOINTS: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "missing": (lambda path: None, "no such file"),
-    "a folder": (lambda path: path.mkdir(), "is a folder"),
+    "missing": (lambda path: None, "No such file"),
+    "a folder": (lambda path: path.mkdir(), "Is a directory"),
     "text": (lambda path: path.write_text("hello\n"), "is not a checkpoint"),
     "NaN": (lambda path: network_file(path, a_weight=np.full((3, 20), np.nan)), "NaN"),
     "shapes": (

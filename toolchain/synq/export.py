@@ -213,7 +213,7 @@ def _check_hls(
 
 
 def _logs(core: HlsCore, simulation: HlsSimulation) -> dict[str, bytes]:
-    return {"hls4ml.log": core.public_log(), "g++.log": simulation.compiler_log}
+    return {"hls4ml.log": core.public_log(), "compiler.log": simulation.compiler_log}
 
 
 def _percent(classes: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
