@@ -284,5 +284,5 @@ def test_sums_beyond_float32_are_refused() -> None:
     network, _ = random_network(
         (600, 3), Quantization(256, Method.UNIFORM, table_width=16), bias=False, seed=0
     )
-    with pytest.raises(SynqError, match="--table-width"):
+    with pytest.raises(SynqError, match="use a smaller table width"):
         qkeras_model.build_model(network)
