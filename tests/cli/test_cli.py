@@ -192,7 +192,11 @@ def test_verify_simulates_the_verilog(exported_rtl: tuple[Path, str], tmp_path: 
     manifest = json.loads((project / "manifest.json").read_text())
     manifest["files"][f"rtl/{memory.name}"] = hashlib.sha256(memory.read_bytes()).hexdigest()
     (project / "manifest.json").write_text(json.dumps(manifest))
-    assert_refused(run("synq", "verify", project), 1, f"rtl/{memory.name} is not what its network and design give")
+    assert_refused(
+        run("synq", "verify", project),
+        1,
+        f"rtl/{memory.name} is not what its network and design give",
+    )
 
 
 # ---- Help, lists, output streams ----------------------------------------------------------------
