@@ -385,8 +385,8 @@ def network_file(path: Path, **tensors: Any) -> None:
 
 
 BAD_CHECKPOINTS: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "missing": (lambda path: None, "no such file"),
-    "a folder": (lambda path: path.mkdir(), "is a folder"),
+    "missing": (lambda path: None, "No such file"),
+    "a folder": (lambda path: path.mkdir(), "Is a directory"),
     "text": (lambda path: path.write_text("hello\n"), "is not a checkpoint"),
     "NaN": (lambda path: network_file(path, a_weight=np.full((3, 20), np.nan)), "NaN"),
     "shapes": (
