@@ -1,4 +1,4 @@
-"""Fixtures that more than one test module uses, and `--no-skips`."""
+"""Fixtures that more than one test module uses."""
 
 import pytest
 from hypothesis import settings
@@ -18,28 +18,7 @@ settings.register_profile("synq", deadline=None)
 settings.load_profile("synq")
 
 
-# What --no-skips lets pass: what cannot be tried as root or without a server.
-SKIPS_ALLOWED = ("root may read everything", "sshd ", "ssh is not installed")
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--no-skips",
-        action="store_true",
-        help="a test that is skipped, but for SKIPS_ALLOWED, fails the run",
-    )
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
-    if terminal is None or not session.config.getoption("--no-skips"):
-        return
-    reasons = {report.longrepr[2] for report in terminal.stats.get("skipped", [])}
-    strange = [reason for reason in reasons if not any(known in reason for known in SKIPS_ALLOWED)]
-    if strange:
-        terminal.write_line("not to be skipped: " + "; ".join(sorted(strange)), red=True)
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+pytest_plugins = ["no_skips"]
 
 
 @pytest.fixture(scope="session")

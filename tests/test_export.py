@@ -1,22 +1,19 @@
 """The main job on real MNIST, end to end: `synq-export --levels 10 --board pynq-z2`."""
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from synq.cache import default_cache_dir
-from synq.errors import SynqError
-from synq.export import Export, Target, export
+from synq.export import Destination, Export, export
 from synq.learn.prepare import Source
 from synq.learn.train import RECIPES
 from synq.network import QuantizedNetwork
 from synq.progress import SILENT
-from synq.project.manifest import MANIFEST, changed_files, read_manifest, write_manifest
+from synq.project.manifest import MANIFEST, changed_files, read_manifest
 from synq.quantize import Quantization
 from synq.request import Flow, Request
 from synq.verify import verify
@@ -26,8 +23,8 @@ pytestmark = pytest.mark.xdist_group("export")  # one worker makes the projects 
 
 def make(output: Path) -> Export:
     source = Source(RECIPES["paper"], None, None, None, None, default_cache_dir())
-    target = Target("pynq-z2", (Flow.HLS,), "Vitis", "io_parallel", output, force=False)
-    return export(source, "pcmo", Quantization(10), target, Request(), SILENT)
+    place = Destination("pynq-z2", (Flow.HLS,), "Vitis", "io_parallel", output, force=False)
+    return export(source, "pcmo", Quantization(10), place, Request(), SILENT)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +41,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_accuracy_is_the_papers(made: Export) -> None:
-    accuracy = made.prepared.accuracy
+    accuracy = made.accuracy
     assert accuracy["software"] == pytest.approx(96.47, abs=0.3)
     assert accuracy["csim"] == pytest.approx(95.75, abs=0.4)
     assert accuracy["software"] - accuracy["csim"] < 1
@@ -60,8 +57,11 @@ def test_manifest_tells_everything(made: Export) -> None:
     assert manifest["training"]["seed"] == RECIPES["paper"].seed
     assert manifest["checkpoint"] == made.prepared.trained.digest
     assert manifest["dataset"]["digest"] == made.prepared.dataset.digest
-    assert manifest["accuracy"] == made.prepared.accuracy
-    assert manifest["bit_exact"] == {"images": 10_000, "mismatches": 0}
+    assert manifest["accuracy"] == made.accuracy
+    whole = 10_000 * (128 + 128 + 10 + 1)
+    compared = {"qkeras": whole, "hls4ml": whole, "csim": whole, "axis": 10_000 * 11}
+    assert manifest["bit_exact"] == {"images": 10_000, "compared": compared, "mismatches": 0}
+    assert manifest["board"]["family"] == "zynq"
     assert [array["effective_levels"] for array in manifest["network"]["arrays"]] == [10, 10]
 
 
@@ -79,49 +79,8 @@ def test_same_arguments_same_bytes(made: Export, tmp_path: Path) -> None:
 def test_verify_accepts_the_project(made: Export) -> None:
     result = verify(made.output, SILENT)
     assert (result.flows, result.images) == ((Flow.HLS,), 10_000)
-    assert result.accuracy == made.prepared.accuracy["csim"]
-
-
-def test_verify_notices_a_changed_file(made: Export, tmp_path: Path) -> None:
-    project = copy(made.output, tmp_path)
-    header = project / "hls/firmware/array_0.h"
-    header.write_bytes(flip_a_code(header.read_bytes()))
-    with pytest.raises(SynqError, match=r"hls/firmware/array_0\.h has changed"):
-        verify(project, SILENT)
-
-
-def test_verify_simulates_even_what_the_manifest_vouches_for(made: Export, tmp_path: Path) -> None:
-    project = copy(made.output, tmp_path)
-    header = project / "hls/firmware/array_0.h"
-    header.write_bytes(flip_a_code(header.read_bytes()))
-    manifest: dict[str, Any] = read_manifest(project)
-    del manifest["files"]
-    (project / MANIFEST).unlink()
-    write_manifest(project, manifest)
-    with pytest.raises(
-        SynqError, match=r"not bit-exact: .* image \d+, array_0, neuron 0: expected"
-    ):
-        verify(project, SILENT)
-
-
-def copy(project: Path, folder: Path) -> Path:
-    import shutil
-
-    return shutil.copytree(project, folder / "copy")
-
-
-def flip_a_code(header: bytes) -> bytes:
-    """One bit of neuron 0's code for the pixel in the middle of the image."""
-    lines = header.splitlines(keepends=True)
-    declared = re.search(rb"array_0_codes\[(\d+)\]\[(\d+)\]", header)
-    assert declared
-    banks, blocks = int(declared[1]), int(declared[2])
-    rows = [i for i, line in enumerate(lines) if line.startswith(b"    {0x")]
-    middle = 14 * 28 + 14
-    row = rows[middle % banks * blocks + middle // banks]
-    word = lines[row][5:15]
-    lines[row] = lines[row].replace(word, b"0x%08x" % (int(word, 16) ^ 1), 1)
-    return b"".join(lines)
+    assert result.files > result.rendered > 30
+    assert result.accuracy == made.accuracy["csim"]
 
 
 def test_the_wheel_ships_boards_devices_and_templates(tmp_path: Path) -> None:

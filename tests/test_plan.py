@@ -122,6 +122,15 @@ def test_what_would_fit(monkeypatch: pytest.MonkeyPatch) -> None:
         make_plan(network, PYNQ, request)
 
 
+def test_what_would_fit_is_of_the_same_look_up_tables() -> None:
+    """An estimate for ECP5's, of four inputs, says nothing of AMD's, of six."""
+    random = np.random.default_rng(0)
+    arrays = tuple(synapse_array(random, n, m) for n, m in ((784, 900), (900, 10)))
+    network, request = QuantizedNetwork(arrays, (BYTE,)), Request(datapath=Datapath.DECODE)
+    with pytest.raises(SynqError, match=r"does not fit ulx3s-85f: .*; no known board is large"):
+        make_plan(network, load_board("ulx3s-85f"), request, Flow.RTL)
+
+
 def test_overrides(paper_network: QuantizedNetwork) -> None:
     by_rows = make_plan(paper_network, PYNQ, Request(rows=16, datapath=Datapath.DECODE)).chosen
     assert (by_rows.core.arrays[0].parallel_rows, by_rows.core.arrays[0].decoded_rows) == (16, 16)

@@ -120,6 +120,8 @@ def test_json_is_one_object_with_every_result(exported: tuple[Path, str]) -> Non
     assert list(result["accuracy"]) == ["software", "quantized", "reference", "csim"]
     assert result["accuracy"]["software"] == 100
     assert result["accuracy"]["csim"] == result["accuracy"]["reference"]
+    compared = result["bit_exact"].pop("compared")
+    assert list(compared) == ["qkeras", "hls4ml", "csim", "axis"] and min(compared.values()) > 200
     assert result["bit_exact"] == {"images": 200, "mismatches": 0}
     assert result["output"] == str(output)
     assert list(result["seconds"]) == ["data", "train", "quantize", "emit", "csim"]
@@ -575,7 +577,7 @@ def interrupted(tmp_path: Path) -> Callable[..., None]:
         (".synq-*/project", signal.SIGINT),  # the slow imports begin
         ("tmp/synq-*/hls", signal.SIGTERM),  # hls4ml writes
         (".synq-*/project/vectors.npz", signal.SIGINT),  # two compilers begin
-        ("tmp/synq-*/inputs_0.txt", signal.SIGHUP),  # the test bench runs
+        ("tmp/synq-*/inputs_0.bin", signal.SIGHUP),  # the test bench runs
     ],
 )
 def test_interrupted_export(
@@ -625,6 +627,7 @@ def test_a_project_verifies_from_anywhere(project: Path, tmp_path: Path) -> None
     result = run("synq", "verify", "project", "--json", cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
     report = json.loads(result.stdout)
+    assert list(report["bit_exact"].pop("compared")) == ["csim", "axis"]
     assert report["bit_exact"] == {"images": 200, "mismatches": 0}
     assert report["files"] == len(digests(project)) - 1
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from projects import emit
 from strategies import MANY, SOME, seeds, synapse_array
+from synq import stream
 from synq.device import load_device
 from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint
@@ -74,7 +75,7 @@ def build(network: QuantizedNetwork, inputs: NDArray[np.uint8], io_type: str, ro
 
 PARALLEL = ("io_parallel", 7, (43, 9, 5))
 STREAM = ("io_stream", 3, (50, 6, 4))
-WIDE = ("io_stream", 8, (784, 288, 3))  # 6272 and 6048 bits: no single stream element
+WIDE = ("io_stream", 8, (520, 200, 3))  # 4160 and 4400 bits: no single stream element
 
 
 @pytest.fixture(
@@ -106,19 +107,19 @@ def test_images_are_packed_as_the_contract_says(
 ) -> None:
     rng = np.random.default_rng(seed)
     inputs = rng.integers(0, 1 << bits, (n_samples, n_in), dtype=np.uint8)
-    beats = axis.pack_images(inputs, bits)
+    beats = stream.pack_images(inputs, bits)
     assert beats.dtype == np.uint64
     assert beats.tolist() == [slowly_packed(image, bits) for image in inputs.tolist()]
 
 
 @pytest.mark.parametrize(("bits", "beats"), [(8, 98), (4, 49), (1, 13), (3, 38), (7, 88)])
 def test_an_mnist_image_is_as_many_beats_as_documented(bits: int, beats: int) -> None:
-    assert axis.beats_per_image(784, bits) == beats
+    assert stream.beats_per_image(784, bits) == beats
 
 
 def test_a_pixel_too_large_is_refused() -> None:
     with pytest.raises(ValueError, match="0 to 7, got 0 to 8"):
-        axis.pack_images(np.array([[0, 8]]), 3)
+        stream.pack_images(np.array([[0, 8]]), 3)
 
 
 @MANY
@@ -127,17 +128,17 @@ def test_results_unpack_to_what_was_packed(seed: int, n_out: int, n_samples: int
     rng = np.random.default_rng(seed)
     logits = rng.integers(-(2**31), 2**31, (n_samples, n_out))
     classes = rng.integers(0, n_out, n_samples)
-    beats = axis.pack_results(logits, classes)
+    beats = stream.pack_results(logits, classes)
     assert beats.shape == (n_samples, -(-n_out // 2) + 1)
-    for got, want in zip(axis.unpack_results(beats, n_out), (logits, classes), strict=True):
+    for got, want in zip(stream.unpack_results(beats, n_out), (logits, classes), strict=True):
         assert np.array_equal(got, want)
 
 
 def test_results_lie_as_the_contract_says() -> None:
-    beats = axis.pack_results(np.array([[1, -1, -(2**31)]]), np.array([2]))
+    beats = stream.pack_results(np.array([[1, -1, -(2**31)]]), np.array([2]))
     assert beats.tolist() == [[0xFFFF_FFFF_0000_0001, 0x8000_0000, 2]]
     with pytest.raises(ValueError, match="4 beats are not results of 3"):
-        axis.unpack_results(np.zeros(4, dtype=np.uint64), 3)
+        stream.unpack_results(np.zeros(4, dtype=np.uint64), 3)
 
 
 def test_logits_beyond_32_bits_are_refused() -> None:
@@ -146,7 +147,7 @@ def test_logits_beyond_32_bits_are_refused() -> None:
     array = synapse_array(rng, 200, 3, table_width=16, input_format=wide)
     network = QuantizedNetwork((array,), ())
     assert array.accumulator.width > 32
-    with pytest.raises(SynqError, match="carries at most 32: use a smaller --table-width"):
+    with pytest.raises(SynqError, match="carries at most 32: use a smaller table width"):
         axis.render_axis(network, *network_ports(network, stream=False))
 
 
@@ -183,13 +184,13 @@ def test_any_images_in_any_transfers_are_answered_exactly(
     sizes = data.draw(st.lists(st.integers(1, 5), max_size=5))
     shape = (n_samples, built.network.sizes[0])
     inputs = rng.integers(0, 1 << built.bits, shape, dtype=np.uint8)
-    beats = axis.pack_images(inputs, built.bits)
+    beats = stream.pack_images(inputs, built.bits)
     scratch = tmp_path_factory.mktemp("run")
     last = last_of_transfers(*beats.shape, sizes)
     got = axis.run_axis(built.executable, beats, last, scratch)
 
     expected = built.network.run(inputs)
-    wanted = axis.pack_results(expected.accumulators[-1], expected.classes)
+    wanted = stream.pack_results(expected.accumulators[-1], expected.classes)
     assert np.array_equal(got.data, wanted.ravel())
     assert np.array_equal(got.last, last_of_transfers(*wanted.shape, sizes))
     assert np.all(got.keep == 0xFF)
@@ -206,27 +207,27 @@ def test_all_images_equal_the_reference(built: Built, tmp_path: Path) -> None:
 def test_an_image_cut_short_counts_as_dark_and_the_next_begins_anew(
     built: Built, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    n_beats = axis.beats_per_image(built.network.sizes[0], built.bits)
+    n_beats = stream.beats_per_image(built.network.sizes[0], built.bits)
     cut = data.draw(st.integers(1, n_beats))  # beats that come of image 1
     inputs = built.inputs[:3].copy()
-    beats = axis.pack_images(inputs, built.bits).ravel()
+    beats = stream.pack_images(inputs, built.bits).ravel()
     last = np.zeros(3 * n_beats, dtype=bool)
     last[[n_beats + cut - 1, -1]] = True
     sent = np.r_[: n_beats + cut, 2 * n_beats : 3 * n_beats]
     scratch = tmp_path_factory.mktemp("run")
     got = axis.run_axis(built.executable, beats[sent], last[sent], scratch)
 
-    inputs[1, cut * axis.pixels_per_beat(built.bits) :] = 0
+    inputs[1, cut * stream.pixels_per_beat(built.bits) :] = 0
     expected = built.network.run(inputs)
-    wanted = axis.pack_results(expected.accumulators[-1], expected.classes)
+    wanted = stream.pack_results(expected.accumulators[-1], expected.classes)
     assert np.array_equal(got.data, wanted.ravel())
     assert np.flatnonzero(got.last).tolist() == [2 * wanted.shape[1] - 1, 3 * wanted.shape[1] - 1]
 
 
 def test_the_rest_of_an_image_is_waited_for(built: Built, tmp_path: Path) -> None:
-    beats = axis.pack_images(built.inputs[:2], built.bits).ravel()[:-1]
+    beats = stream.pack_images(built.inputs[:2], built.bits).ravel()[:-1]
     got = axis.run_axis(built.executable, beats, np.zeros(len(beats), dtype=bool), tmp_path)
-    assert len(got.data) == axis.beats_per_result(built.n_out)
+    assert len(got.data) == stream.beats_per_result(built.n_out)
     assert not got.last.any()
 
 
@@ -287,10 +288,10 @@ def test_a_wrapper_with_a_wrong_tlast_is_caught(built: Built, tmp_path: Path) ->
     text = source.read_text()
     assert "written.last = ended == 1 && " in text
     source.write_text(text.replace("written.last = ended == 1 && ", "written.last = "))
-    beats = axis.pack_images(built.inputs[:2], built.bits)
+    beats = stream.pack_images(built.inputs[:2], built.bits)
     bench = axis.build_bench(folder, tmp_path, tmp_path / "cache")
     got = axis.run_axis(bench, beats, last_of_transfers(*beats.shape, []), tmp_path)
-    n_beats = axis.beats_per_result(built.n_out)
+    n_beats = stream.beats_per_result(built.n_out)
     assert np.flatnonzero(got.last).tolist() == [n_beats - 1, 2 * n_beats - 1]
 
     broken = Built(folder, bench, built.network, built.inputs, built.expected)
@@ -338,6 +339,6 @@ def test_a_broken_wrapper_names_the_error(built: Built, tmp_path: Path) -> None:
 
 def test_a_failing_bench_is_named(built: Built, tmp_path: Path) -> None:
     (tmp_path / "answers_0.bin").mkdir()
-    beats = axis.pack_images(built.inputs[:1], built.bits)
+    beats = stream.pack_images(built.inputs[:1], built.bits)
     with pytest.raises(SynqError, match="wrapper stopped with code 1: cannot write"):
         axis.run_axis(built.executable, beats, last_of_transfers(*beats.shape, []), tmp_path)

@@ -113,5 +113,5 @@ def test_an_asymmetric_codebook_has_no_sign_bit() -> None:
     array = SynapseArray(
         array.codes, np.array([-3, 0, 2]), array.table_format, array.input_format, None, 1.0
     )
-    assert not Layout(array, 1).has_sign
-    assert Layout(array, 1).values == (-3, 0, 2)
+    assert not Layout(array, 1).signed.has_sign
+    assert Layout(array, 1).signed.values == (-3, 0, 2)

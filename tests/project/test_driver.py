@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from projects import emit
 from strategies import MANY, seeds
+from synq import stream
 from synq.device import load_device
 from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint, quantize
@@ -33,7 +34,7 @@ from synq.quantize import Quantization, quantize_network
 
 pytestmark = pytest.mark.xdist_group("axis")  # one worker compiles the projects once
 
-Answer = Callable[[NDArray[np.uint64], NDArray[np.bool_]], axis.Beats]
+Answer = Callable[[NDArray[np.uint64], NDArray[np.bool_]], stream.Beats]
 LABELS = np.arange(100) % 10
 
 
@@ -190,7 +191,7 @@ def compiled(
     emitted = emit(network, inputs[:10], root / "hls", io_type=io_type)
     bench = axis.build_bench(emitted.folder, root, root / "cache")
 
-    def answer(beats: NDArray[np.uint64], last: NDArray[np.bool_]) -> axis.Beats:
+    def answer(beats: NDArray[np.uint64], last: NDArray[np.bool_]) -> stream.Beats:
         return axis.run_axis(bench, beats, last, root)
 
     return Driven(driver_folder(network, inputs, root / "driver"), network, inputs, answer)
@@ -216,15 +217,15 @@ def by_reference(network: QuantizedNetwork, root: Path) -> Driven:
     rng = np.random.default_rng(0)
     inputs = rng.integers(0, 1 << bits, (100, n_in), dtype=np.uint8)
 
-    def answer(beats: NDArray[np.uint64], last: NDArray[np.bool_]) -> axis.Beats:
-        lanes = axis.pixels_per_beat(bits)
+    def answer(beats: NDArray[np.uint64], last: NDArray[np.bool_]) -> stream.Beats:
+        lanes = stream.pixels_per_beat(bits)
         shifts = np.arange(lanes, dtype=np.uint64) * np.uint64(bits)
         pixels = (beats[:, None] >> shifts & np.uint64((1 << bits) - 1)).astype(np.uint8)
-        rows = pixels.reshape(-1, axis.beats_per_image(n_in, bits) * lanes)[:, :n_in]
+        rows = pixels.reshape(-1, stream.beats_per_image(n_in, bits) * lanes)[:, :n_in]
         trace = network.run(rows)
-        results = axis.pack_results(trace.accumulators[-1], trace.classes).ravel()
+        results = stream.pack_results(trace.accumulators[-1], trace.classes).ravel()
         ends = np.arange(len(results)) == len(results) - 1
-        return axis.Beats(results, np.full(len(results), 255, np.uint8), ends & bool(last[-1]))
+        return stream.Beats(results, np.full(len(results), 255, np.uint8), ends & bool(last[-1]))
 
     return Driven(driver_folder(network, inputs, root / "driver"), network, inputs, answer)
 
@@ -372,7 +373,7 @@ def test_the_driver_packs_and_unpacks_as_the_contract_says(
     with pytest.MonkeyPatch.context() as monkeypatch:
         FakeBoard(dma).install(monkeypatch)
         logits, classes = driven.module.SynapseOverlay(dma=dma).run(inputs)
-    assert np.array_equal(dma.sent[0], axis.pack_images(inputs, bits).ravel())
+    assert np.array_equal(dma.sent[0], stream.pack_images(inputs, bits).ravel())
     expected = network.run(inputs)
     assert np.array_equal(logits, expected.accumulators[-1])
     assert np.array_equal(classes, expected.classes)
@@ -441,9 +442,9 @@ def test_a_dma_too_small_for_an_image_is_refused(modelled: Driven, board: FakeBo
 
 
 def test_a_failing_dma_is_named(modelled: Driven, board: FakeBoard) -> None:
-    def too_much(beats: NDArray[np.uint64], last: NDArray[np.bool_]) -> axis.Beats:
+    def too_much(beats: NDArray[np.uint64], last: NDArray[np.bool_]) -> stream.Beats:
         got = modelled.answer(beats, last)
-        return axis.Beats(np.r_[got.data, got.data], got.keep, np.r_[got.last * False, got.last])
+        return stream.Beats(np.r_[got.data, got.data], got.keep, np.r_[got.last * False, got.last])
 
     board.dma = FakeDMA(too_much)
     with pytest.raises(RuntimeError, match="the DMA failed: DMA Internal Error"):
@@ -451,9 +452,9 @@ def test_a_failing_dma_is_named(modelled: Driven, board: FakeBoard) -> None:
 
 
 def test_a_class_the_network_lacks_is_refused(modelled: Driven, board: FakeBoard) -> None:
-    def other(beats: NDArray[np.uint64], last: NDArray[np.bool_]) -> axis.Beats:
+    def other(beats: NDArray[np.uint64], last: NDArray[np.bool_]) -> stream.Beats:
         got = modelled.answer(beats, last)
-        return axis.Beats(np.full_like(got.data, 3), got.keep, got.last)
+        return stream.Beats(np.full_like(got.data, 3), got.keep, got.last)
 
     board.dma = FakeDMA(other)
     with pytest.raises(RuntimeError, match=r"the class 3, .* synq\.bit is of another network"):

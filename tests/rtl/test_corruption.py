@@ -19,7 +19,7 @@ def small_network() -> QuantizedNetwork:
     """10-3-2; activations are rounded, and many of them clipped."""
     random = np.random.default_rng(1)
     first = synapse_array(random, 10, 3, levels=6)
-    form = FixedPoint(5, first.accumulator.integer - 4, signed=False, overflow=Overflow.SAT)
+    form = FixedPoint(5, first.accumulator.integer - 5, signed=False, overflow=Overflow.SAT)
     second = synapse_array(random, 3, 2, levels=6, input_format=form)
     return QuantizedNetwork((first, second), (form,))
 

@@ -1,10 +1,11 @@
 """Evaluation on a Dask cluster."""
 
+import itertools
 import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,7 @@ class Cluster:
     address: str
     scheduler: "subprocess.Popen[bytes]"
     workers: "list[subprocess.Popen[bytes]]"
+    start_worker: "Callable[[], subprocess.Popen[bytes]]"
 
 
 @contextmanager
@@ -66,20 +68,23 @@ def cluster(folder: Path) -> Iterator[Cluster]:
             log=folder / "scheduler.log",
             stack=stack,
         )
-        until(described.exists, 60, "scheduler")
+        until(lambda: described.exists() and described.read_text().endswith("}"), 60, "scheduler")
         address = json.loads(described.read_text())["address"]
-        workers = [
-            started(
+
+        def start_worker() -> "subprocess.Popen[bytes]":
+            number = next(numbers)
+            return started(
                 *("worker", address, "--host", "127.0.0.1", "--nthreads", "1", "--no-nanny"),
-                *("--no-dashboard", "--local-directory", str(folder / f"worker{index}")),
-                log=folder / f"worker{index}.log",
+                *("--no-dashboard", "--local-directory", str(folder / f"worker{number}")),
+                log=folder / f"worker{number}.log",
                 stack=stack,
             )
-            for index in range(2)
-        ]
+
+        numbers = itertools.count()
+        workers = [start_worker(), start_worker()]
         with distributed.Client(address, timeout=30, set_as_default=False) as client:
             client.wait_for_workers(2, timeout=60)
-        yield Cluster(address, scheduler, workers)
+        yield Cluster(address, scheduler, workers, start_worker)
 
 
 def end_at(process: "subprocess.Popen[bytes]", count: int) -> Hook:
@@ -117,41 +122,49 @@ def test_a_lost_scheduler_leaves_what_is_finished(small: Materials, tmp_path: Pa
     assert errors == {"the scheduler has dropped it; run the sweep again"}
 
 
-def test_an_interrupt_leaves_the_cluster_as_it_was(small: Materials, tmp_path: Path) -> None:
+def test_a_lost_cluster_is_no_dead_end(small: Materials, tmp_path: Path) -> None:
+    """Data and networks are lost with the last worker that has them."""
+    points = points_of(small, Axes(tuple(range(2, 202)), (Method.PROPOSED,)))
+    with cluster(tmp_path) as running, open_results(tmp_path / "cluster.jsonl") as results:
+
+        def replace_workers(done: float) -> None:
+            if done == 10:
+                for worker in running.workers:
+                    worker.send_signal(signal.SIGKILL)
+                    worker.wait(10)
+                running.start_worker()
+
+        with dask_cluster(running.address, small) as evaluate:
+            outcomes = run_sweep(points, evaluate, results, Hook(replace_workers))
+    assert len(outcomes) == len(points)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_the_end_of_a_sweep_leaves_nothing_in_the_cluster(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     distributed = pytest.importorskip("distributed")
     network = small_network(tmp_path)
     results = tmp_path / "out" / "results.jsonl"
     arguments = ["--levels", "2:256", "--methods", "proposed,sampling,uniform", *network]
+    arguments += ["--output", str(results.parent)]
     with cluster(tmp_path) as running:
         process = subprocess.Popen(
-            [
-                COMMAND,
-                "sweep",
-                *arguments,
-                "--output",
-                results.parent,
-                "--scheduler",
-                running.address,
-            ],
+            [COMMAND, "sweep", *arguments, "--scheduler", running.address],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             preexec_fn=listening,
         )
-        until(lambda: results.exists() and results.read_bytes().count(b"\n") >= 5, 60, "result")
-        process.send_signal(signal.SIGINT)
+        until(lambda: results.exists() and results.read_bytes().count(b"\n") >= 5, 180, "result")
+        process.send_signal(number)
         output, errors = process.communicate(timeout=60)
         kept = results.read_bytes().count(b"\n")
-        assert (process.returncode, output) == (130, ""), errors
-        assert errors.startswith(f"synq: error: interrupted; {kept} of 765 points are kept")
-        assert errors.count("\n") == 1
+        if number == signal.SIGINT:
+            assert (process.returncode, output) == (130, ""), errors
+            assert errors.startswith(f"synq: error: interrupted; {kept} of 765 points are kept")
+            assert errors.count("\n") == 1
 
         with distributed.Client(running.address, timeout=30, set_as_default=False) as client:
-            until(lambda: not any(client.processing().values()), 30, "idle worker")
-            assert set(client.run(_installed).values()) == {0}
-
-
-def _installed() -> int:
-    from synq.sweep.cluster import installed_materials
-
-    return len(installed_materials)
+            until(lambda: not any(client.processing().values()), 60, "idle worker")
+            until(lambda: not any(client.has_what().values()), 60, "empty worker")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from sweeps import Here, Hook, points_of, without_seconds
 from synq.progress import SILENT
-from synq.sweep.cluster import installed_materials
 from synq.sweep.evaluation import Materials
 from synq.sweep.processes import local_processes
 from synq.sweep.results import open_results
@@ -57,4 +56,3 @@ def test_the_module_needs_no_torch() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert result.stdout.strip() == "[]"
-    assert installed_materials == {}

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,23 @@ def test_a_design_that_does_not_fit(tmp_path: Path) -> None:
 def test_a_time_limit(tmp_path: Path) -> None:
     with pytest.raises(TimeUpError, match="nextpnr took too long and was ended"):
         nextpnr.place_and_route(tmp_path, "LFE5U-85F-6BG381C", 16.0, seconds=0.01)
+
+
+def test_one_time_limit_for_all_that_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    def stream(command: list[str], seconds: float, *_: Any) -> int:
+        given.append(seconds)
+        time.sleep(0.1)
+        (tmp_path / "report.json").write_text("{}")
+        return 0
+
+    monkeypatch.setattr(nextpnr, "stream", stream)
+    nextpnr.place_and_route(tmp_path, "LFE5U-85F-6BG381C", 16.0, seconds=30)
+    asked, routed = given
+    assert asked == 30 and routed <= 30 - 0.1
 
 
 def test_a_missing_nextpnr_is_named_before_synthesis(

@@ -122,14 +122,13 @@ def export(
     core, hls_simulation, rtl_simulation = None, None, None
 
     with staged(output, destination.force) as (project_dir, scratch):
-        with watch.stage("render"):
+        with watch.stage("emit"), progress.task("Emit the project"):
             files = render_contents(contents)
-        if contents.hls is not None:
-            with watch.stage("emit"), progress.task("Emit the hls4ml project"):
+            if contents.hls is not None:
                 core = render_hls(network, contents.hls, board, settings, scratch)
                 theirs = {f"hls/{name}": content for name, content in core.files.items()}
                 files = {**theirs, "qkeras_model.h5": core.model_file, **files}
-        write_files(project_dir, files)
+            write_files(project_dir, files)
         if core is not None:
             with watch.stage("csim"), progress.task("Compile and run the C simulation"):
                 hls_simulation = _check_hls(core, files, contents, scratch, source.cache_dir)

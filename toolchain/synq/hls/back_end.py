@@ -22,7 +22,7 @@ from synq.hls import axis, csim
 from synq.hls.compiler import Builds, building
 from synq.hls.design import ArrayPlan, HlsDesign
 from synq.network import QuantizedNetwork, Trace, require_equal
-from synq.request import Datapath
+from synq.request import MOST_ROWS, Datapath
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,9 @@ def read_hls_design(manifest: Mapping[str, Any]) -> HlsDesign:
         arrays = []
         for told in manifest["designs"]["hls"]["arrays"]:
             rows = (told["parallel_rows"], told["decoded_rows"])
-            if any(type(count) is not int or count < 0 for count in rows) or not rows[0]:
+            if any(type(count) is not int for count in rows) or not (
+                1 <= rows[0] <= MOST_ROWS and 0 <= rows[1] <= rows[0]
+            ):
                 raise ValueError(f"rows cannot be {rows}")
             if type(told["event_driven"]) is not bool:
                 raise ValueError(f"event_driven cannot be {told['event_driven']!r:.40}")

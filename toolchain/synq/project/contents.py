@@ -157,4 +157,6 @@ def _board(told: Mapping[str, Any]) -> Board:
     texts = (board.name, board.description, board.part, board.family)
     if not all(isinstance(text, str) for text in texts) or type(board.clock_ns) not in (int, float):
         raise TypeError("a board of other types")
+    if not 0.5 <= board.clock_ns <= 1000:
+        raise TypeError(f"a board with a clock of {board.clock_ns:g} ns")
     return board

@@ -56,17 +56,7 @@ def read_files(root: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
     Raises:
         SynqError: one is missing, has changed or was added; names it.
     """
-    found = not_as_listed(root, manifest)
-    contents: dict[str, bytes] = {}
-    if not found:
-        for name, digest in manifest["files"].items():
-            try:  # of a link, what it points to is not the project's
-                link = (root / name).is_symlink()
-                contents[name] = b"" if link else (root / name).read_bytes()
-            except OSError as error:
-                raise SynqError(f"{root / name} cannot be read ({reason(error)})") from None
-            if link or hashlib.sha256(contents[name]).hexdigest() != digest:
-                found.append(f"{name} has changed")
+    found, contents = _compared(root, manifest)
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise SynqError(f"{root} is not as exported: {in_a_line(found[0])}{more}")
@@ -75,29 +65,34 @@ def read_files(root: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
 
 def changed_files(root: Path, manifest: Mapping[str, Any]) -> list[str]:
     """What is missing, has changed or was added since the manifest was written, in words."""
-    present = _digests(root)
-    listed = manifest["files"]
-    changed = [
-        f"{name} has changed"
-        for name, digest in listed.items()
-        if name in present and present[name] != digest
-    ]
-    return [*not_as_listed(root, manifest), *changed]
+    found, _ = _compared(root, manifest)
+    return found
 
 
 def not_as_listed(root: Path, manifest: Mapping[str, Any]) -> list[str]:
-    """What is missing or was added; the tools' products are not."""
-    present, listed = _names(root), manifest["files"]
-    links = [f"{name} has changed" for name in listed if (root / name).is_symlink()]
+    """What is missing, was added or became a link, in words; the tools' products may be added."""
+    listed, present = manifest["files"], dict.fromkeys(_names(root))
+    added = [name for name in present if name not in listed and not _PRODUCT.fullmatch(name)]
     return [
         *(f"{name} is missing" for name in listed if name not in present),
-        *(
-            f"{name} was added"
-            for name in present
-            if name not in listed and not _PRODUCT.fullmatch(name)
-        ),
-        *links,
+        *(f"{name} has changed" for name in listed if (root / name).is_symlink()),
+        *(f"{name} was added" for name in added),
     ]
+
+
+def _compared(root: Path, manifest: Mapping[str, Any]) -> tuple[list[str], dict[str, bytes]]:
+    """What is not as the manifest lists it, in words; and the contents of what is."""
+    found, present = not_as_listed(root, manifest), set(_names(root))
+    contents: dict[str, bytes] = {}
+    for name, digest in manifest["files"].items():
+        if name not in present or (root / name).is_symlink():
+            continue
+        content = _content(root / name)
+        if content is None or hashlib.sha256(content).hexdigest() != digest:
+            found.append(f"{name} has changed")
+        else:
+            contents[name] = content
+    return found, contents
 
 
 def bit_exact(expected: Trace, compared: Mapping[str, int]) -> dict[str, Any]:
@@ -154,13 +149,21 @@ def _digests(root: Path) -> dict[str, str]:
     A link or a special file has the digest "", which no file has: synq writes none, and what a
     link points to is not the project's.
     """
-    return {name: _digest(root / name) for name in _names(root)}
+    contents = {name: _content(root / name) for name in _names(root)}
+    return {
+        name: "" if content is None else hashlib.sha256(content).hexdigest()
+        for name, content in contents.items()
+    }
 
 
-def _digest(path: Path) -> str:
-    if not path.is_file() or path.is_symlink():
-        return ""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _content(path: Path) -> bytes | None:
+    """What a file holds; None for a link or a special file."""
+    if path.is_symlink() or not path.is_file():
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SynqError(f"{path}: cannot be read ({reason(error)})") from error
 
 
 def _names(root: Path) -> list[str]:

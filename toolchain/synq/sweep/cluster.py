@@ -7,23 +7,21 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from threading import Thread
 from typing import Any
-from uuid import uuid4
 
 from synq.errors import SynqError
 from synq.sweep.evaluation import Evaluate, Materials, Outcome, attempt
 from synq.sweep.points import Point
 
 _CONNECT_SECONDS = 5
-_HASTY_SECONDS = 0.2  # to take leave of the cluster after a Ctrl-C; what is left costs it memory
 
 
 @contextmanager
 def dask_cluster(address: str, materials: Materials) -> Iterator[Evaluate]:
     """Evaluation on the Dask cluster whose scheduler is at `address`.
 
-    The workers need the same version of synq. Data and networks are sent to them, also to those
-    that join later; a point whose worker dies is evaluated by another. What a worker has begun when
-    the block is left early, it finishes in vain.
+    The workers need the same version of synq. Data and networks are sent to each of them once; a
+    point whose worker dies is evaluated by another. All of it belongs to this process: the cluster
+    forgets it when the block is left and, at the latest, when the process ends, however it does.
 
     Raises:
         SynqError: Dask is not installed, or no scheduler or no worker is there.
@@ -32,19 +30,6 @@ def dask_cluster(address: str, materials: Materials) -> Iterator[Evaluate]:
         dask: Any = import_module("distributed")
     except ImportError:
         raise SynqError("a Dask cluster needs Dask: pip install 'synq[dask]'") from None
-
-    token = f"synq-{uuid4().hex}"  # two sweeps of the same data must not remove each other's
-
-    class Install(dask.WorkerPlugin):  # type: ignore[misc]
-        def setup(self, worker: Any) -> None:
-            from synq.sweep.cluster import installed_materials  # the worker's, not a pickled copy
-
-            installed_materials[token] = materials
-
-        def teardown(self, worker: Any) -> None:
-            from synq.sweep.cluster import installed_materials
-
-            installed_materials.pop(token, None)
 
     # What it logs of lost connections is for those who run the cluster.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -56,45 +41,32 @@ def dask_cluster(address: str, materials: Materials) -> Iterator[Evaluate]:
             "start one with `dask scheduler`"
         ) from None
 
-    submitted: dict[Any, Point] = {}
-
     def evaluate(points: Sequence[Point]) -> Iterator[Outcome]:
-        submitted.update(
-            (client.submit(_attempt_installed, point, token, pure=False), point) for point in points
-        )
-        for future in dask.as_completed(submitted, loop=client.loop):
-            yield _outcome(submitted[future], future)
+        (sent,) = client.scatter([materials], broadcast=True, hash=False)
+        futures = {client.submit(attempt, point, sent, pure=False): point for point in points}
+        for future in dask.as_completed(futures, loop=client.loop):
+            yield _outcome(futures[future], future)
 
-    def leave() -> None:
-        for farewell in (
-            lambda: client.cancel(list(submitted)),
-            lambda: client.unregister_worker_plugin(token),
-            client.close,
-        ):
-            with suppress(Exception):  # a cluster that is gone has nothing to remove
-                farewell()
-
-    seconds = _HASTY_SECONDS
+    # In a thread: a cluster that is gone must not keep us, nor a lock in Dask left by an interrupt.
+    closing, patience = Thread(target=_close, args=(client,), daemon=True), _CONNECT_SECONDS
     try:
         if not client.scheduler_info()["workers"]:
             raise SynqError(
                 f"the Dask scheduler at {address} has no workers; start some with "
                 f"`dask worker {address}`"
             )
-        client.register_plugin(Install(), name=token)
         yield evaluate
-        seconds = _CONNECT_SECONDS
+    except KeyboardInterrupt:
+        patience = 0  # the end of the process does the same
+        raise
     finally:
-        leaving = Thread(target=leave, daemon=True)
-        leaving.start()
-        leaving.join(seconds)
+        closing.start()
+        closing.join(patience)
 
 
-installed_materials: dict[str, Materials] = {}  # of this Dask worker, by sweep
-
-
-def _attempt_installed(point: Point, token: str) -> Outcome:
-    return attempt(point, installed_materials[token])
+def _close(client: Any) -> None:
+    with suppress(Exception):
+        client.close()
 
 
 def _outcome(point: Point, future: Any) -> Outcome:

@@ -20,8 +20,7 @@ from synq.synth.result import Kind, OtherReportError, Report
 _log = logging.getLogger("synq")
 
 MAX_BYTES = 16 << 20
-"""Larger files are refused: a timing summary of a full part has a megabyte or
-two."""
+"""Larger files are refused: a timing summary of a full part has a megabyte or two."""
 
 _MAX_XML = 8 << 20  # bytes; a top with 10,000 ports has 5 MB
 _MAX_JSON = 4 << 20  # bytes; statistics have some 100 KB, a route without its nets in detail less

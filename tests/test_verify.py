@@ -1,0 +1,326 @@
+"""`synq verify`: one bit or integer changed in any file is noticed, its digest mended or not."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from samples import samples
+from synq.errors import SynqError
+from synq.export import Destination, Export, export
+from synq.hls import back_end
+from synq.learn.prepare import Source
+from synq.learn.train import RECIPES
+from synq.progress import SILENT
+from synq.project.manifest import MANIFEST, changed_files, read_manifest, write_manifest
+from synq.quantize import Quantization
+from synq.request import Flow, Request
+from synq.verify import verify
+
+pytestmark = pytest.mark.xdist_group("verify")  # one worker makes the projects once
+
+Spoil = Callable[[Path], None]
+
+
+def make(folder: Path, flows: tuple[Flow, ...]) -> Export:
+    folder.mkdir(exist_ok=True)
+    samples(folder)
+    source = Source(
+        RECIPES["paper"],
+        folder / "mine.safetensors",
+        folder / "mine.npz",
+        None,
+        None,
+        folder / "cache",
+    )
+    place = Destination("pynq-z2", flows, "Vitis", "io_parallel", folder / "project", force=False)
+    return export(source, "pcmo", Quantization(10), place, Request(), SILENT)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SYNQ_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("hls"), (Flow.HLS,)).output
+
+
+@pytest.fixture(scope="module")
+def made_rtl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("rtl"), (Flow.RTL,)).output
+
+
+@pytest.fixture
+def project(made: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(made, tmp_path / "project")
+
+
+@pytest.fixture
+def project_rtl(made_rtl: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(made_rtl, tmp_path / "project_rtl")
+
+
+def mend(project: Path, **changes: Any) -> None:
+    """Write the manifest anew, so that it vouches for whatever is there."""
+    manifest = read_manifest(project)
+    del manifest["files"]
+    (project / MANIFEST).unlink()
+    write_manifest(project, {**manifest, **changes})
+
+
+def flip(path: Path, pattern: bytes) -> None:
+    """The last bit of the integer that `pattern` has in its group, the first one found."""
+    content = path.read_bytes()
+    found = re.search(pattern, content)
+    assert found is not None, path
+    digits = found[1]
+    base = 16 if digits.startswith(b"0x") or path.suffix in (".mem", ".coe") else 10
+    value = int(digits, base) ^ 1
+    new = b"%d" % value if base == 10 else b"0x%08x" % value
+    if base == 16 and not digits.startswith(b"0x"):
+        new = (b"%x" % value).rjust(len(digits), b"0")
+    path.write_bytes(content[: found.start(1)] + new + content[found.end(1) :])
+
+
+def flip_bit(path: Path) -> None:
+    """A bit in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_both_projects_are_as_exported(made: Path, made_rtl: Path) -> None:
+    for path, checks in ((made, ["csim", "axis"]), (made_rtl, ["rtl"])):
+        found = verify(path, SILENT)
+        assert list(found.bit_exact["compared"]) == checks
+        assert found.bit_exact["mismatches"] == 0 and found.images == 200
+        assert 0 < found.rendered <= found.files
+
+
+# ---- Digests ------------------------------------------------------------------------------------
+
+
+def test_one_bit_of_any_file_is_noticed(project: Path) -> None:
+    listed = [name for name in read_manifest(project)["files"] if (project / name).stat().st_size]
+    assert len(listed) > 100
+    for name in listed:
+        flip_bit(project / name)
+        with pytest.raises(SynqError, match=re.escape(f"{name} has changed")):
+            verify(project, SILENT)
+        flip_bit(project / name)
+
+
+@pytest.mark.parametrize(
+    "name", ["rtl/extra.v", "hls/firmware/x.h", "driver/__init__.py", "flow/a.tcl", "a\nb", "x.bit"]
+)
+def test_an_added_file_is_noticed(name: str, project_rtl: Path) -> None:
+    (project_rtl / name).parent.mkdir(parents=True, exist_ok=True)
+    (project_rtl / name).write_text("module extra; endmodule\n")
+    shown = name.replace("\n", "?")
+    with pytest.raises(SynqError, match=re.escape(f"{shown} was added")):
+        verify(project_rtl, SILENT)
+    if name != "hls/firmware/x.h":  # there hls4ml's own files are, which only digests tell
+        mend(project_rtl)
+        with pytest.raises(SynqError, match=re.escape(f"{shown} was added")):
+            verify(project_rtl, SILENT)
+
+
+def test_a_link_is_no_file(project: Path, tmp_path: Path) -> None:
+    network = project / "network.npz"
+    network.rename(tmp_path / "network.npz")
+    network.symlink_to(tmp_path / "network.npz")
+    with pytest.raises(SynqError, match=r"network\.npz has changed"):
+        verify(project, SILENT)
+
+
+def test_what_the_tools_leave_is_allowed(made: Path, tmp_path: Path) -> None:
+    project = shutil.copytree(made, tmp_path / "project")
+    for name in ("flow/build/hls/a/b.v", "flow/logs/yosys.log", "flow/reports/x.rpt"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("made by a tool")
+    for name in ("synq.bit", "synq.hwh"):
+        (project / "driver" / name).write_text("made by a tool")
+    assert changed_files(project, read_manifest(project)) == []
+    assert verify(project, SILENT).images == 200
+
+
+# ---- Rendered anew: the digest is mended too ----------------------------------------------------
+
+RENDERED = {
+    "tables/array_0_table.h": rb"(0x[0-9a-f]{8})u",
+    "tables/array_0_codes.mem": rb"([0-9a-f]+)\n",
+    "tables/array_1_codebook.coe": rb"vector=\n([0-9a-f]+)",
+    "hls/firmware/array_0.h": rb"(0x[0-9a-f]{8})u",
+    "hls/firmware/array_1.h": rb"_values\[\d+\] = \{(\d+)",
+    "hls/firmware/nnet_utils/nnet_synapse_array.h": rb"accum_width = (\d+)",
+    "hls/firmware/synapse_axis.h": rb"IMAGE_BEATS = (\d+)",
+    "hls/synapse_network_test.cpp": rb"N_INPUTS = (\d+)",
+    "hls/synapse_axis_test.cpp": rb"BYTES = (\d+)",
+    "hls/tb_data/expected.txt": rb"(\d+)\n",
+    "flow/settings.tcl": rb"clock_ns\) (\d+)",
+    "driver/network.json": rb'"n_in": (\d+)',
+    "driver/overlay.py": rb"(\d+)",
+}
+
+
+@pytest.mark.parametrize("name", list(RENDERED))
+def test_a_file_whose_digest_was_mended_is_noticed(name: str, project: Path) -> None:
+    flip(project / name, RENDERED[name])
+    mend(project)
+    assert changed_files(project, read_manifest(project)) == []
+    with pytest.raises(SynqError, match=re.escape(f"{name} is not what its network and design")):
+        verify(project, SILENT)
+
+
+def test_verilog_whose_digest_was_mended_is_noticed(project_rtl: Path) -> None:
+    path = sorted((project_rtl / "rtl").glob("*.mem"))[0]
+    flip(path, rb"([0-9a-f]+)\n")
+    mend(project_rtl)
+    with pytest.raises(SynqError, match=re.escape(f"rtl/{path.name} is not what its network")):
+        verify(project_rtl, SILENT)
+
+
+@pytest.mark.parametrize("name", ["tables/array_0.npz", "driver/vectors.npz", "network.npz"])
+def test_a_missing_file_whose_line_is_gone_is_noticed(name: str, project: Path) -> None:
+    (project / name).unlink()
+    mend(project)
+    with pytest.raises(SynqError, match=re.escape(f"{name} is missing")):
+        verify(project, SILENT)
+
+
+def spoil_labels(project: Path) -> None:
+    with np.load(project / "vectors.npz") as parts:
+        inputs, labels = parts["inputs"], parts["labels"].copy()
+    labels[7] = (labels[7] + 1) % 10
+    np.savez(project / "vectors.npz", inputs=inputs, labels=labels)
+
+
+# ---- Simulated: what hls4ml wrote, or another version of synq -----------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("hls/firmware/defines.h", "AP_RND_CONV", "AP_TRN", "C simulation differs"),
+        ("hls/firmware/array_0.h", "u, 0x", "u ^ 1, 0x", "C simulation differs .*array_0"),
+        ("hls/firmware/synapse_axis.cpp", "high > low", "high < low", "AXI4-Stream wrapper diff"),
+    ],
+)
+def test_what_is_not_rendered_is_simulated(
+    name: str, old: str, new: str, message: str, project: Path
+) -> None:
+    text = (project / name).read_text()
+    assert old in text
+    (project / name).write_text(text.replace(old, new, 1))
+    mend(project, synq="another version")
+    with pytest.raises(SynqError, match=f"not bit-exact: .*{message}"):
+        verify(project, SILENT)
+
+
+def test_another_version_renders_nothing_anew(project: Path) -> None:
+    mend(project, synq="another version")
+    found = verify(project, SILENT)
+    assert (found.rendered, found.made_by) == (0, "another version")
+
+
+def test_wrong_labels_are_noticed(project: Path) -> None:
+    spoil_labels(project)
+    mend(project)
+    with pytest.raises(SynqError, match=r"driver/vectors\.npz is not"):
+        verify(project, SILENT)
+
+
+# ---- The checks of an export --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("check", "message"),
+    [
+        ("model_stages", "QKeras differs"),
+        ("simulate_library", "hls4ml's compiled library differs"),
+    ],
+)
+def test_one_integer_of_tensorflow_or_hls4ml_fails_the_export(
+    check: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from synq.hls import project, qkeras_model
+
+    place = qkeras_model if check == "model_stages" else project
+    right = getattr(place, check)
+
+    def wrong(*arguments: Any) -> Any:
+        stages = right(*arguments)
+        stages[1][1][150, 3] += 1
+        return stages
+
+    monkeypatch.setattr(place, check, wrong)
+    with pytest.raises(SynqError, match=f"not bit-exact: {message}.* image 150, activation_0"):
+        make(tmp_path, (Flow.HLS,))
+    assert not (tmp_path / "project").exists()
+
+
+def test_one_bit_of_a_weight_of_the_model_fails_the_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = back_end.render_hls
+
+    def spoilt(*arguments: Any) -> Any:
+        core = right(*arguments)
+        layer = core.model.get_layer("array_0")
+        (kernel,) = layer.get_weights()
+        kernel[0, 0] = -kernel[0, 0]
+        layer.set_weights([kernel])
+        return core
+
+    monkeypatch.setattr("synq.export.render_hls", spoilt)
+    with pytest.raises(SynqError, match=r"QKeras differs .* array_0, neuron 0"):
+        make(tmp_path, (Flow.HLS,))
+
+
+# ---- Manifests ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "key", ["configuration", "board", "dataset", "network", "designs", "flows"]
+)
+@pytest.mark.parametrize("value", [None, [], ["a"], {}, "text", 3, {"hls": []}])
+def test_a_manifest_of_other_types_is_one_line(key: str, value: Any, project: Path) -> None:
+    text = (project / MANIFEST).read_text()
+    (project / MANIFEST).write_text(json.dumps({**json.loads(text), key: value}))
+    with pytest.raises(SynqError) as refused:
+        verify(project, SILENT)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda manifest: manifest["network"]["arrays"][0].update(n_in=31),
+        lambda manifest: manifest["designs"]["hls"]["arrays"].pop(),
+        lambda manifest: manifest["designs"]["hls"]["arrays"][0].update(parallel_rows="8"),
+        lambda manifest: manifest["designs"]["hls"]["arrays"][0].update(datapath=[]),
+        lambda manifest: manifest["board"].update(clock_ns="fast"),
+        lambda manifest: manifest["board"].update(family="zynquplus"),
+        lambda manifest: manifest["configuration"].update(quantization=[]),
+        lambda manifest: manifest["accuracy"].update(csim=99.0),
+        lambda manifest: manifest.update(accuracy=[]),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_one_line(
+    spoil: Callable[[dict[str, Any]], Any], project: Path
+) -> None:
+    manifest = json.loads((project / MANIFEST).read_text())
+    spoil(manifest)
+    (project / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(SynqError) as refused:
+        verify(project, SILENT)
+    assert "\n" not in str(refused.value)
