@@ -154,6 +154,16 @@ def test_an_interrupt_ends_all(tag: str) -> None:
         ended.kill()
 
 
+def test_what_the_parent_has_started_beside_is_not_ended(tag: str) -> None:
+    """A synq that another program runs has that one's mark in its environment, not its own."""
+    inherited = {**os.environ, "SYNQ_PARENT": "someone's"}
+    with subprocess.Popen(["sleep", "100"], env={**inherited, tag: "1"}) as beside:
+        script = "from synq import process; process.end_all()"
+        subprocess.run([sys.executable, "-c", script], env=inherited, check=True)
+        assert beside.poll() is None
+        beside.kill()
+
+
 def test_nothing_stays_of_a_parent_that_ends() -> None:
     """Its guard neither."""
     script = "from synq import process; process.guard(); print(process._watcher.pid)"

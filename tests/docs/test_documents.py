@@ -233,9 +233,9 @@ def known_options() -> set[str]:
 def test_commands_in_the_text_are_understood(document: Path) -> None:
     for span in spans(document):
         words = span.split()
-        if words[0] == "synq-export":
+        if words[:1] == ["synq-export"]:
             command, arguments = typer.main.get_command(export_app), words[1:]
-        elif words[0] == "synq" and len(words) > 1:
+        elif words[:1] == ["synq"] and len(words) > 1:
             group: Any = typer.main.get_command(app)
             assert words[1] in group.commands, span
             command, arguments = group.commands[words[1]], words[2:]

@@ -23,7 +23,7 @@ from synq.errors import SynqError
 
 TO_END = 5.0  # seconds between asking a tool to end and ending it
 _TO_END_ALL = 0.2  # likewise when all of synq ends
-_MARK = "SYNQ_PARENT"  # environment variable of all that is started, by whomever
+_VARIABLE = "SYNQ_PARENT"  # environment variable of all that is started, by whomever
 
 
 class TimeUpError(SynqError):
@@ -163,7 +163,7 @@ def stream(
 
 def _start(arguments: Sequence[str], **settings: Any) -> "subprocess.Popen[str]":
     guard()
-    environment = {**settings.pop("env", os.environ), _MARK: os.environ[_MARK]}
+    environment = {**settings.pop("env", os.environ), _VARIABLE: os.environ[_VARIABLE]}
     try:
         process = subprocess.Popen(
             arguments,
@@ -204,6 +204,7 @@ def _end(process: "subprocess.Popen[str]") -> None:
 # ---- The end of this process --------------------------------------------------------------------
 
 _ending = False
+_mark: str | None = None  # this process's own; one that it has inherited is of its parent's
 _watcher: "subprocess.Popen[bytes] | None" = None
 _watcher_lock = threading.Lock()
 
@@ -227,14 +228,14 @@ def guard() -> None:
     g++ starts cc1plus, Verilator starts make, hls4ml starts a shell. A small process of its own
     sees to it; it waits on a pipe that only this process can write. Needs Linux's /proc.
     """
-    global _watcher
+    global _mark, _watcher
     with _watcher_lock:
         if _watcher is not None:
             return
         mark = f"{os.getpid()}-{secrets.token_hex(8)}"
         with suppress(OSError):  # without a shell nothing is guarded, and all the rest works
             _watcher = subprocess.Popen(
-                ["/bin/sh", "-c", _WATCH, "synq-guard", f"{_MARK}={mark}"],
+                ["/bin/sh", "-c", _WATCH, "synq-guard", f"{_VARIABLE}={mark}"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -242,7 +243,7 @@ def guard() -> None:
                 env={"PATH": f"{os.defpath}:{os.environ.get('PATH', '')}"},  # and not the mark
                 start_new_session=True,
             )
-        os.environ[_MARK] = mark
+        os.environ[_VARIABLE] = _mark = mark
         atexit.register(_dismiss, os.getpid())
 
 
@@ -273,7 +274,7 @@ def _living() -> list[int]:
     """The living processes below this one, parents first, then those whose parents are gone."""
     children: dict[int, list[int]] = {}
     marked = []
-    mark = f"{_MARK}={os.environ.get(_MARK)}".encode()
+    mark = f"{_VARIABLE}={_mark}".encode()
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             # "12 (a name) S 7 ...": process, state, parent; the name may hold anything
