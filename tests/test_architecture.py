@@ -70,7 +70,8 @@ def imports(file: Path) -> set[str]:
 
 
 def files() -> list[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
+    """The package's own; the installed one holds the templates too, of which some are Python."""
+    return sorted(file for file in PACKAGE.rglob("*.py") if room_of_file(file) != "hls_templates")
 
 
 def room_of_file(file: Path) -> str:

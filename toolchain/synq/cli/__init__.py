@@ -37,6 +37,7 @@ def _run(name: str) -> NoReturn:
         invoke(name)
         if sys.stdout is not None:
             sys.stdout.flush()
+        interrupts.ignore()  # at Python's own end a signal would be the exit code
     except BaseException as error:
         logging.getLogger("synq").debug("traceback", exc_info=True)
         # Whatever it became on its way here: libraries turn a Ctrl-C into an ImportError and worse.
