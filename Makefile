@@ -1,14 +1,21 @@
-# `make export` and `make test`: each sets up everything it needs.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
-VENV := .venv
+# `make export` and `make test`: each sets up everything it needs. Python 3.11, 3.12 or 3.13.
+PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
+	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2> /dev/null \
+	&& echo $$each && break; done)
+VENV ?= .venv
 LEVELS ?= 10
 BOARD ?= pynq-z2
 PYTEST_OPTIONS ?=
+# The part of the tests that every Python has to pass; `make test` runs all.
+CORE := $(wildcard tests/test_*.py) tests/hls/test_hls.py tests/learn
+TORCH := torch==2.13.0
+TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 SOURCES := $(shell find toolchain boards hls_templates -type f -not -path '*/__pycache__/*')
 # uv installs faster, where it is.
 INSTALL := $(if $(shell command -v uv),uv pip install --python $(VENV)/bin/python,$(VENV)/bin/pip install) --quiet
 
-.PHONY: export test lint benchmark benchmark-small clean
+SHELL := /bin/bash
+.PHONY: export test test-core lint lock benchmark benchmark-small clean
 
 export: $(VENV)/installed
 	$(VENV)/bin/synq-export --levels $(LEVELS) --board $(BOARD)
@@ -17,13 +24,16 @@ test: lint
 	$(VENV)/bin/synq train
 	$(VENV)/bin/pytest -n 2 --dist loadgroup $(PYTEST_OPTIONS)
 
-lint: $(VENV)/installed
+test-core: $(VENV)/tested
+	$(VENV)/bin/pytest -n 2 --dist loadgroup $(PYTEST_OPTIONS) $(CORE)
+
+lint: $(VENV)/tested
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
 # An hour or more: it fine-tunes networks, and reads tens of thousands of damaged files.
-benchmark: $(VENV)/installed
+benchmark: $(VENV)/tested
 	$(VENV)/bin/python benchmarks/csim.py
 	$(VENV)/bin/python benchmarks/rtl.py
 	$(VENV)/bin/python benchmarks/rtl_model.py --large
@@ -33,7 +43,7 @@ benchmark: $(VENV)/installed
 	$(VENV)/bin/python benchmarks/kill.py --signal INT --count 20
 
 # Each of them in minutes: that it runs and finds no failure, not how fast.
-benchmark-small: $(VENV)/installed
+benchmark-small: $(VENV)/tested
 	$(VENV)/bin/python benchmarks/csim.py --small
 	$(VENV)/bin/python benchmarks/rtl.py --small
 	$(VENV)/bin/python benchmarks/rtl_model.py --small
@@ -48,9 +58,25 @@ $(VENV)/installed: $(VENV)/dependencies $(SOURCES)
 	$(INSTALL) --no-deps --force-reinstall .
 	touch $@
 
-$(VENV)/dependencies: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
-		|| { echo "synq needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(INSTALL) --constraint constraints.txt '.[test]'
+$(VENV)/tested: $(VENV)/installed requirements-test.lock
+	$(INSTALL) --no-deps --require-hashes --requirement requirements-test.lock
 	touch $@
+
+# PyTorch's CPU build where its index can be reached, else the default build, which brings CUDA.
+# What only serves to compile extensions of TensorFlow and PyTorch, or to test PyTorch, is removed.
+$(VENV)/dependencies: requirements.lock
+	@test -n "$(PYTHON)" || { echo "synq needs Python 3.11, 3.12 or 3.13: make PYTHON=/path/to/python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --no-deps --retries 0 --timeout 10 --index-url $(TORCH_CPU_INDEX) $(TORCH) 2> /dev/null \
+		|| echo "PyTorch's CPU build cannot be had: taking the default build"
+	$(VENV)/bin/pip install --quiet $(TORCH)
+	$(INSTALL) --no-deps --require-hashes --requirement requirements.lock
+	rm -rf $(VENV)/lib/python3*/site-packages/{tensorflow,torch}/include $(VENV)/lib/python3*/site-packages/torch/test
+	touch $@
+
+# All versions and hashes for Python 3.11 to 3.13, by uv; PyTorch, of which there are several builds, apart.
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	--override requirements.override --extra cpu
+lock:
+	$(COMPILE) pyproject.toml --output-file requirements.lock
+	$(COMPILE) --extra test pyproject.toml --constraint requirements.lock --output-file requirements-test.lock

@@ -29,8 +29,8 @@ from synq.cache import default_cache_dir
 from synq.device import load_device
 from synq.float_network import FloatNetwork
 from synq.hls import csim
-from synq.hls.back_end import HlsSettings, render_hls
 from synq.hls.compiler import building
+from synq.hls.design import HlsSettings
 from synq.hls.sources import render_sources
 from synq.learn.data.dataset import Dataset
 from synq.learn.data.mnist import load_mnist
@@ -110,15 +110,17 @@ def paper() -> tuple[FloatNetwork, Dataset]:
 
 def compiled(network: QuantizedNetwork, some: NDArray[np.uint8], scratch: Path) -> tuple[Path, Any]:
     """The test bench of the emitted project, and hls4ml's graph with its library."""
-    from synq.hls import project
+    from synq.hls.keras.conversion import Conversion
 
     board = load_board("pynq-z2")
     design = plan_hls(network, board, Request()).chosen.core
-    core = render_hls(network, design, board, HlsSettings("Vitis", "io_parallel"), scratch)
+    core = Conversion(
+        network, design, board, HlsSettings("Vitis", "io_parallel"), scratch / "hls4ml"
+    )
     place = scratch / "hls"
     write_files(place, core.files)
     write_files(place, render_sources(network, design, False, some, network.run(some)))
-    programs = (csim.TEST_BENCH, project.LIBRARY)
+    programs = (csim.TEST_BENCH, csim.LIBRARY)
     with building(place, programs, scratch, scratch / "cache") as builds:
         bench, library = (builds.finish(program) for program in programs)
     core.graph._top_function_lib = ctypes.CDLL(str(library))

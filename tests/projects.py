@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from strategies import synapse_array
 from synq.board import load_board
 from synq.fixedpoint import FixedPoint
-from synq.hls.back_end import HlsSettings, render_hls
-from synq.hls.design import SIMPLEST, ArrayPlan, HlsDesign
+from synq.hls.converter import convert
+from synq.hls.design import SIMPLEST, ArrayPlan, HlsDesign, HlsSettings
 from synq.hls.sources import render_sources
 from synq.network import QuantizedNetwork
 from synq.project.manifest import write_manifest
@@ -65,7 +65,7 @@ def emit(
 ) -> Built:
     design = HlsDesign(plans or (SIMPLEST,) * len(network.arrays))
     settings, board = HlsSettings(backend, io_type), load_board("pynq-z2")
-    core = render_hls(network, design, board, settings, folder.parent / f"{folder.name} by hls4ml")
+    core = convert(network, design, board, settings, folder.parent / f"{folder.name} by hls4ml")
     some, expected = inputs[:10], network.run(inputs[:10])
     ours = render_sources(network, design, settings.stream, some, expected)
     write_files(folder, {**core.files, **ours})

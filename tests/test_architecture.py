@@ -123,3 +123,22 @@ def test_errors_name_settings_and_only_the_command_line_options(file: Path) -> N
     if room_of_file(file) != "cli":
         said = [text for error in errors(file) for text in texts(error)]
         assert [text for text in said if re.search(r"--[a-z]", text)] == []
+
+
+# Each brings an LLVM, or a Keras, that does not bear another in its process.
+OF_THEIR_OWN = {"tensorflow", "tf_keras", "keras", "qkeras", "hls4ml"}
+
+
+@pytest.mark.parametrize("file", files(), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_only_the_converters_process_imports_tensorflow(file: Path) -> None:
+    if file.is_relative_to(PACKAGE / "hls" / "keras"):
+        return
+    named = {
+        (node.module or "") if isinstance(node, ast.ImportFrom) else alias.name
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert {name.split(".")[0] for name in named} & OF_THEIR_OWN == set()
+    if file != PACKAGE / "hls" / "converter.py":  # which imports it in the other process
+        assert not any(name.startswith("synq.hls.keras") for name in named)

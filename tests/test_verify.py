@@ -13,7 +13,7 @@ import pytest
 from samples import samples
 from synq.errors import SynqError
 from synq.export import Destination, Export, export
-from synq.hls import back_end
+from synq.hls.converter import Converted
 from synq.learn.prepare import Source
 from synq.learn.train import RECIPES
 from synq.progress import SILENT
@@ -245,23 +245,20 @@ def test_wrong_labels_are_noticed(project: Path) -> None:
     ("check", "message"),
     [
         ("model_stages", "QKeras differs"),
-        ("simulate_library", "hls4ml's compiled library differs"),
+        ("library_stages", "hls4ml's compiled library differs"),
     ],
 )
 def test_one_integer_of_tensorflow_or_hls4ml_fails_the_export(
     check: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from synq.hls import project, qkeras_model
-
-    place = qkeras_model if check == "model_stages" else project
-    right = getattr(place, check)
+    right = getattr(Converted, check)
 
     def wrong(*arguments: Any) -> Any:
         stages = right(*arguments)
         stages[1][1][150, 3] += 1
         return stages
 
-    monkeypatch.setattr(place, check, wrong)
+    monkeypatch.setattr(Converted, check, wrong)
     with pytest.raises(SynqError, match=f"not bit-exact: {message}.* image 150, activation_0"):
         make(tmp_path, (Flow.HLS,))
     assert not (tmp_path / "project").exists()
@@ -270,17 +267,17 @@ def test_one_integer_of_tensorflow_or_hls4ml_fails_the_export(
 def test_one_bit_of_a_weight_of_the_model_fails_the_export(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = back_end.render_hls
+    from synq.hls.keras.conversion import Conversion
 
     def spoilt(*arguments: Any) -> Any:
-        core = right(*arguments)
+        core = Conversion(*arguments)
         layer = core.model.get_layer("array_0")
         (kernel,) = layer.get_weights()
         kernel[0, 0] = -kernel[0, 0]
         layer.set_weights([kernel])
         return core
 
-    monkeypatch.setattr("synq.export.render_hls", spoilt)
+    monkeypatch.setattr("synq.hls.converter.convert", spoilt)
     with pytest.raises(SynqError, match=r"QKeras differs .* array_0, neuron 0"):
         make(tmp_path, (Flow.HLS,))
 

@@ -16,8 +16,9 @@ from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint
 from synq.float_network import FloatNetwork
 from synq.hls import csim
-from synq.hls.back_end import HlsSettings, check_hls, render_hls
-from synq.hls.design import SIMPLEST, ArrayPlan, HlsDesign
+from synq.hls.back_end import check_hls
+from synq.hls.converter import convert
+from synq.hls.design import SIMPLEST, ArrayPlan, HlsDesign, HlsSettings
 from synq.hls.layout import Layout
 from synq.hls.sources import render_sources
 from synq.learn.data.dataset import Dataset
@@ -81,7 +82,7 @@ def test_mnist_is_bit_exact_on_all_test_images(
     board, settings = load_board("pynq-z2"), HlsSettings(backend, io_type)
     design = plan_hls(paper_network, board, request_).chosen.core
     expected, inputs = paper_network.run(mnist.test_inputs), mnist.test_inputs
-    core = render_hls(paper_network, design, board, settings, tmp_path / "rendered")
+    core = convert(paper_network, design, board, settings, tmp_path / "rendered")
     ours = render_sources(paper_network, design, settings.stream, inputs[:10], expected.head(10))
     files = {**core.files, **ours}
     place = tmp_path / "a folder"
@@ -94,7 +95,7 @@ def test_mnist_is_bit_exact_on_all_test_images(
 def test_qkeras_model_equals_reference_and_reloads(
     paper_network: QuantizedNetwork, mnist: Dataset, tmp_path: Path
 ) -> None:
-    from synq.hls import qkeras_model
+    from synq.hls.keras import qkeras_model
 
     expected = paper_network.run(mnist.test_inputs)
     model = qkeras_model.build_model(paper_network)
@@ -275,11 +276,11 @@ def test_too_wide_a_layer_is_refused(tmp_path: Path) -> None:
     network, _ = random_network((2, 4097, 2), Quantization(3), bias=False, seed=0)
     design, board = HlsDesign((SIMPLEST, SIMPLEST)), load_board("pynq-z2")
     with pytest.raises(SynqError, match="4097 wide"):
-        render_hls(network, design, board, HlsSettings("Vitis", "io_parallel"), tmp_path)
+        convert(network, design, board, HlsSettings("Vitis", "io_parallel"), tmp_path)
 
 
 def test_sums_beyond_float32_are_refused() -> None:
-    from synq.hls import qkeras_model
+    from synq.hls.keras import qkeras_model
 
     network, _ = random_network(
         (600, 3), Quantization(256, Method.UNIFORM, table_width=16), bias=False, seed=0

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from synq import __version__
 from synq.board import Board, load_board
-from synq.hls.back_end import HlsCore, HlsSettings, HlsSimulation, check_hls, render_hls
+from synq.hls import converter
+from synq.hls.back_end import HlsSimulation, check_hls
 from synq.hls.compiler import find_compiler
-from synq.hls.design import HlsDesign
+from synq.hls.converter import Converted
+from synq.hls.design import HlsDesign, HlsSettings
 from synq.hls.packs import input_pack
 from synq.learn.data.mnist import load_mnist
 from synq.learn.data.npz import load_npz
@@ -95,6 +97,8 @@ def export(
     watch = Stopwatch()
     board = load_board(destination.board)
     settings = HlsSettings(destination.backend, destination.io_type)
+    if Flow.HLS in destination.flows:
+        converter.warm_up()
     # What can be refused is refused before minutes of training.
     _check_tools(destination, board)
     if Flow.HLS in destination.flows and settings.stream:
@@ -119,20 +123,22 @@ def export(
     )
     output = (destination.output or Path("build") / title).resolve()
     accuracy, compared = dict(prepared.accuracy), dict[str, int]()
-    core, hls_simulation, rtl_simulation = None, None, None
+    converted, hls_simulation, rtl_simulation = None, None, None
 
     with staged(output, destination.force) as (project_dir, scratch):
         with watch.stage("emit"), progress.task("Emit the project"):
             files = render_contents(contents)
             if contents.hls is not None:
-                core = render_hls(network, contents.hls, board, settings, scratch)
-                theirs = {f"hls/{name}": content for name, content in core.files.items()}
-                files = {**theirs, "qkeras_model.h5": core.model_file, **files}
+                converted = converter.convert(
+                    network, contents.hls, board, settings, scratch / "hls4ml"
+                )
+                theirs = {f"hls/{name}": content for name, content in converted.files.items()}
+                files = {**theirs, "qkeras_model.h5": converted.model_file, **files}
             write_files(project_dir, files)
-        if core is not None:
+        if converted is not None:
             with watch.stage("csim"), progress.task("Compile and run the C simulation"):
-                hls_simulation = _check_hls(core, files, contents, scratch, source.cache_dir)
-            write_files(project_dir / "logs", _logs(core, hls_simulation))
+                hls_simulation = _check_hls(converted, files, contents, scratch, source.cache_dir)
+            write_files(project_dir / "logs", _logs(converted, hls_simulation))
             compared |= hls_simulation.compared
             accuracy["csim"] = _percent(hls_simulation.classes, contents.labels)
         if contents.rtl is not None:
@@ -199,10 +205,14 @@ def _check_stream(source: Source, choice: Quantization, progress: Progress) -> N
 
 
 def _check_hls(
-    core: HlsCore, files: dict[str, bytes], contents: Contents, scratch: Path, cache_dir: Path
+    converted: Converted,
+    files: dict[str, bytes],
+    contents: Contents,
+    scratch: Path,
+    cache_dir: Path,
 ) -> HlsSimulation:
     return check_hls(
-        core,
+        converted,
         below("hls", files),
         contents.network,
         contents.inputs,
@@ -212,8 +222,8 @@ def _check_hls(
     )
 
 
-def _logs(core: HlsCore, simulation: HlsSimulation) -> dict[str, bytes]:
-    return {"hls4ml.log": core.public_log(), "compiler.log": simulation.compiler_log}
+def _logs(converted: Converted, simulation: HlsSimulation) -> dict[str, bytes]:
+    return {"hls4ml.log": converted.log().encode(), "compiler.log": simulation.compiler_log}
 
 
 def _percent(classes: NDArray[np.int64], labels: NDArray[np.int64]) -> float:

@@ -1,14 +1,11 @@
-"""The HLS back end: the folder hls/ of a project rendered in memory, and its checks.
+"""The checks of the folder hls/ of a project.
 
-The checks compare every integer of every image with the reference: of the QKeras model, of hls4ml's
+They compare every integer of every image with the reference: of the QKeras model, of hls4ml's
 compiled library, of the C simulation and of the AXI4-Stream wrapper.
 """
 
-import io
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,51 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synq.board import Board
 from synq.errors import SynqError
 from synq.hls import axis, csim
 from synq.hls.compiler import Builds, building
+from synq.hls.converter import Converted
 from synq.hls.design import ArrayPlan, HlsDesign
 from synq.network import QuantizedNetwork, Trace, require_equal
 from synq.request import MOST_ROWS, Datapath
-
-
-@dataclass(frozen=True)
-class HlsSettings:
-    """hls4ml's backend ("Vitis", "Vivado") and interface ("io_parallel", "io_stream")."""
-
-    backend: str
-    io_type: str
-
-    @property
-    def stream(self) -> bool:
-        """Whether the layers are joined by streams rather than arrays."""
-        return self.io_type == "io_stream"
-
-
-@dataclass(frozen=True)
-class HlsCore:
-    """A network as QKeras and hls4ml have taken it.
-
-    Attributes:
-        files: hls4ml's own, by their names in the folder `hls`.
-        model_file: the QKeras model as HDF5.
-        model: the Keras model.
-        graph: hls4ml's ModelGraph.
-        log: what hls4ml prints; grows while `check_hls` works.
-        scratch: where hls4ml has written, for `public_log`.
-    """
-
-    files: dict[str, bytes]
-    model_file: bytes
-    model: Any
-    graph: Any
-    log: io.StringIO
-    scratch: Path
-
-    def public_log(self) -> bytes:
-        """The log without names of folders, so that equal runs keep equal logs."""
-        return self.log.getvalue().replace(str(self.scratch), "scratch").encode()
 
 
 @dataclass(frozen=True)
@@ -80,36 +39,8 @@ class HlsSimulation:
     compiler_log: bytes
 
 
-def render_hls(
-    network: QuantizedNetwork,
-    design: HlsDesign,
-    board: Board,
-    settings: HlsSettings,
-    scratch: Path,
-) -> HlsCore:
-    """Build the QKeras model and convert it; imports TensorFlow.
-
-    Args:
-        scratch: folder that hls4ml writes to.
-
-    Raises:
-        SynqError: the network is beyond what QKeras or hls4ml compute or build.
-    """
-    log = io.StringIO()
-    with _listening(log):
-        # Imported here, TensorFlow and hls4ml log to where the output goes here.
-        from synq.hls import project, qkeras_model
-
-        model = qkeras_model.build_model(network)
-        graph = project.convert(
-            model, network, design, board, settings.backend, settings.io_type, scratch / "hls4ml"
-        )
-        files = project.hls4ml_files(graph)
-        return HlsCore(files, qkeras_model.model_file(model), model, graph, log, scratch)
-
-
 def check_hls(
-    core: HlsCore,
+    converted: Converted,
     files: Mapping[str, bytes],
     network: QuantizedNetwork,
     inputs: NDArray[np.integer[Any]],
@@ -125,20 +56,13 @@ def check_hls(
     Raises:
         SynqError: an integer differs, or a tool failed.
     """
-    from synq.hls import project, qkeras_model
-
     place = _written(files, scratch)
-    programs = (csim.TEST_BENCH, axis.BENCH, project.LIBRARY)
-    with (
-        _listening(core.log),
-        building(place, programs, scratch, cache_dir) as builds,
-        ThreadPoolExecutor(1) as pool,
-    ):
+    programs = (csim.TEST_BENCH, axis.BENCH, csim.LIBRARY)
+    with building(place, programs, scratch, cache_dir) as builds, ThreadPoolExecutor(1) as pool:
         simulated = pool.submit(_simulate, builds, network, inputs, expected, scratch)
-        stages = qkeras_model.model_stages(core.model, network, inputs)
+        stages = converted.model_stages(inputs)
         compared = {"qkeras": require_equal(expected, stages, "QKeras")}
-        library = builds.finish(project.LIBRARY)
-        stages = project.simulate_library(core.graph, library, network, inputs)
+        stages = converted.library_stages(builds.finish(csim.LIBRARY), inputs)
         compared["hls4ml"] = require_equal(expected, stages, "hls4ml's compiled library")
         simulation = simulated.result()
         return replace(simulation, compared={**compared, **simulation.compared})
@@ -214,10 +138,3 @@ def _written(files: Mapping[str, bytes], scratch: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return place
-
-
-@contextmanager
-def _listening(log: io.StringIO) -> Iterator[None]:
-    """What libraries print goes to the log; warnings, which name folders here, go nowhere."""
-    with warnings.catch_warnings(action="ignore"), redirect_stdout(log), redirect_stderr(log):
-        yield

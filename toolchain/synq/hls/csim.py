@@ -19,6 +19,7 @@ from synq.process import Command, run_all
 PROJECT = "synapse_network"  # the top function; a fixed C++ identifier, never a user's text
 FIRMWARE = Unit(f"firmware/{PROJECT}.cpp")
 TEST_BENCH = Program("test_bench", (Unit(f"{PROJECT}_test.cpp"), FIRMWARE))
+LIBRARY = Program("library.so", (Unit(f"{PROJECT}_bridge.cpp"), FIRMWARE), shared=True)  # hls4ml's
 
 
 @dataclass(frozen=True)

@@ -40,3 +40,16 @@ class HlsDesign:
     """
 
     arrays: tuple[ArrayPlan, ...]
+
+
+@dataclass(frozen=True)
+class HlsSettings:
+    """hls4ml's backend ("Vitis", "Vivado") and interface ("io_parallel", "io_stream")."""
+
+    backend: str
+    io_type: str
+
+    @property
+    def stream(self) -> bool:
+        """Whether the layers are joined by streams rather than arrays."""
+        return self.io_type == "io_stream"

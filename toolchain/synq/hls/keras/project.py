@@ -18,17 +18,15 @@ from numpy.typing import NDArray
 from synq.board import Board
 from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint
-from synq.hls import extension
-from synq.hls.compiler import Program, Unit
-from synq.hls.csim import FIRMWARE, PROJECT
+from synq.hls.csim import PROJECT
 from synq.hls.design import HlsDesign
+from synq.hls.keras import extension
+from synq.hls.keras.qkeras_model import raw_integers
 from synq.hls.packs import array_pack, network_ports
-from synq.hls.qkeras_model import raw_integers
 from synq.hls.sources import layer_format
 from synq.network import QuantizedNetwork, Stages, stage_sizes
 
 MAX_WIDTH = 4096  # Vivado HLS refuses to unroll further (hls4ml issues 904, 1013, 1157)
-LIBRARY = Program("library.so", (Unit(f"{PROJECT}_bridge.cpp"), FIRMWARE), shared=True)
 
 
 def convert(
@@ -179,7 +177,7 @@ def simulate_library(
     """Run every image through hls4ml's own `trace()` and compiled library.
 
     Args:
-        library: `LIBRARY`, linked as hls4ml's build script does, from its bridge.
+        library: `csim.LIBRARY`, linked as hls4ml's build script does, from its bridge.
         inputs: (n_samples, n_in) raw integers.
 
     Returns:
