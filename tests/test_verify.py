@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ import pytest
 from samples import samples
 from synq.errors import SynqError
 from synq.export import Destination, Export, export
+from synq.fixedpoint import FixedPoint
 from synq.hls import back_end
+from synq.learn.data.dataset import Dataset
+from synq.learn.data.npz import load_npz
 from synq.learn.prepare import Source
 from synq.learn.train import RECIPES
 from synq.progress import SILENT
@@ -27,7 +31,12 @@ pytestmark = pytest.mark.xdist_group("verify")  # one worker makes the projects 
 Spoil = Callable[[Path], None]
 
 
-def make(folder: Path, flows: tuple[Flow, ...]) -> Export:
+def make(
+    folder: Path,
+    flows: tuple[Flow, ...],
+    io_type: str = "io_parallel",
+    choice: Quantization | None = None,
+) -> Export:
     folder.mkdir(exist_ok=True)
     samples(folder)
     source = Source(
@@ -38,8 +47,8 @@ def make(folder: Path, flows: tuple[Flow, ...]) -> Export:
         None,
         folder / "cache",
     )
-    place = Destination("pynq-z2", flows, "Vitis", "io_parallel", folder / "project", force=False)
-    return export(source, "pcmo", Quantization(10), place, Request(), SILENT)
+    place = Destination("pynq-z2", flows, "Vitis", io_type, folder / "project", force=False)
+    return export(source, "pcmo", choice or Quantization(10), place, Request(), SILENT)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -104,6 +113,42 @@ def test_both_projects_are_as_exported(made: Path, made_rtl: Path) -> None:
         assert list(found.bit_exact["compared"]) == checks
         assert found.bit_exact["mismatches"] == 0 and found.images == 200
         assert 0 < found.rendered <= found.files
+
+
+def test_signed_inputs_of_any_width_are_exported_and_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through both back ends; one wrong sign in the shipped inputs is noticed."""
+
+    def signed(path: Path) -> Dataset:
+        mine = load_npz(path)
+        shift = {
+            name: (getattr(mine, name).astype(np.int16) - 90).clip(-128, 127).astype(np.int8)
+            for name in ("train_inputs", "test_inputs")
+        }
+        return replace(mine, input_format=FixedPoint(8, 1, signed=True), **shift)
+
+    for module in ("synq.export", "synq.learn.prepare"):
+        monkeypatch.setattr(f"{module}.load_npz", signed)
+    made = make(tmp_path, (Flow.HLS, Flow.RTL), "io_stream", Quantization(10, input_bits=6))
+    form = made.prepared.network.input_format
+    assert (form.width, form.integer, form.signed) == (6, 1, True)
+    with np.load(made.output / "vectors.npz") as vectors:
+        inputs, labels = vectors["inputs"], vectors["labels"]
+    assert inputs.dtype == np.int8 and inputs.min() < 0
+    found = verify(made.output, SILENT)
+    assert list(found.bit_exact["compared"]) == ["csim", "axis", "rtl"]
+    assert found.accuracy == made.accuracy["csim"] == made.accuracy["rtl"]
+
+    for wrong, said in (
+        (inputs.view(np.uint8), "inputs must be int8 and labels int64"),
+        (np.where(inputs < 0, -inputs, inputs), "is not what its network and design give"),
+        (inputs.astype(np.int16) * 2, "inputs must be int8"),
+    ):
+        np.savez(made.output / "vectors.npz", inputs=wrong, labels=labels)
+        mend(made.output)
+        with pytest.raises(SynqError, match=said):
+            verify(made.output, SILENT)
 
 
 # ---- Digests ------------------------------------------------------------------------------------
