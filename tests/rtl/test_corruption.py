@@ -1,5 +1,6 @@
 """One wrong bit in each kind of file of a core is found by its simulation."""
 
+import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,15 @@ def small_network() -> QuantizedNetwork:
     first = synapse_array(random, 10, 4, levels=6)
     form = FixedPoint(5, first.accumulator.integer - 5, signed=False, overflow=Overflow.SAT)
     second = synapse_array(random, 4, 2, levels=6, input_format=form)
+    return QuantizedNetwork((first, second), (form,))
+
+
+def signed_network() -> QuantizedNetwork:
+    """The same with signed inputs."""
+    network = small_network()
+    first = dataclasses.replace(network.arrays[0], input_format=FixedPoint(8, 2, signed=True))
+    form = dataclasses.replace(network.activations[0], integer=first.accumulator.integer - 5)
+    second = dataclasses.replace(network.arrays[1], input_format=form)
     return QuantizedNetwork((first, second), (form,))
 
 
@@ -110,3 +120,11 @@ def test_a_bit_of_the_verilog(
 ) -> None:
     spoilt = build_core(small_network(), design, spoil(name, pattern, change))
     assert where in str(found(spoilt, tmp_path))
+
+
+@pytest.mark.parametrize("name", ["synq_mac_bank.v", "synq_bucket_bank.v"])
+def test_a_wrong_sign_extension(build_core: CoreBuilder, tmp_path: Path, name: str) -> None:
+    design = RtlDesign((RtlArray(1, 1), RtlArray(0, 3)))
+    sign = r"BITS\{(X_SIGNED != 0 && x_now\[X_BITS-1\])\}"
+    spoilt = build_core(signed_network(), design, spoil(name, sign, lambda right: "1'b0"))
+    assert "array_0, neuron 0" in str(found(spoilt, tmp_path))

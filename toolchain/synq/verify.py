@@ -31,7 +31,7 @@ from synq.scratch import scratch_folder
 
 _MAX_VECTOR_BYTES = 8 << 30
 _VECTORS = {
-    "inputs": Member("u", "uint8: (samples, inputs)", (2, 2)),
+    "inputs": Member("ui", "uint8 or int8: (samples, inputs)", (2, 2)),
     "labels": Member("i", "int64: one a sample", (1, 1)),
 }
 
@@ -132,16 +132,21 @@ def _compare_rendered(project: Path, files: Mapping[str, bytes], contents: Conte
 
 def read_vectors(
     path: Path, network: QuantizedNetwork
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+) -> tuple[NDArray[np.uint8 | np.int8], NDArray[np.int64]]:
     """The test inputs and labels of a project, (n_samples, n_in) and (n_samples,).
+
+    Inputs of a signed format are int8, others uint8.
 
     Raises:
         SynqError: the file cannot be read, holds no sample, or is of another network.
     """
     parts = read_npz(path, _VECTORS, _MAX_VECTOR_BYTES)
     inputs, labels = parts["inputs"], parts["labels"]
-    if inputs.dtype != np.uint8 or labels.dtype != np.int64:
-        raise SynqError(f"{path}: inputs must be uint8 and labels int64: export the project again")
+    wanted = network.input_format.byte_type
+    if inputs.dtype != wanted or labels.dtype != np.int64:
+        raise SynqError(
+            f"{path}: inputs must be {np.dtype(wanted)} and labels int64: export the project again"
+        )
     if inputs.shape != (len(labels), network.sizes[0]) or not len(labels):
         raise SynqError(
             f"{path}: {inputs.shape} inputs and {labels.shape} labels are not those of a network "

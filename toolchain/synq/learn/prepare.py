@@ -17,7 +17,7 @@ from synq.learn.data.dataset import Dataset, with_input_bits
 from synq.learn.data.mnist import load_mnist
 from synq.learn.data.npz import load_npz
 from synq.learn.train import FineTuning, Recipe, trained_network
-from synq.network import QuantizedNetwork, Trace
+from synq.network import QuantizedNetwork, Trace, class_count, classes_of
 from synq.progress import Progress
 from synq.quantize import Quantization, dequantize, level_values, quantize_network
 
@@ -104,15 +104,13 @@ def load_source(
             f"the network takes {network.sizes[0]} inputs, {dataset.name} has {n_features}{hint}",
             settings=("data",),
         )
-    if network.sizes[-1] == 1:
+    n_out, highest = network.sizes[-1], int(dataset.test_labels.max(initial=0))
+    if highest >= class_count(n_out):
+        outputs = "1 output, which tells classes 0 and 1 apart by its sign"
+        if n_out > 1:
+            outputs = f"{n_out} outputs"
         raise SynqError(
-            "the network has one output, and the class is the largest of several: save the last "
-            "layer with two, weights -w and w, biases -b and b"
-        )
-    if dataset.test_labels.max(initial=0) >= network.sizes[-1]:
-        raise SynqError(
-            f"the network has {network.sizes[-1]} outputs, "
-            f"the labels of {dataset.name} go up to {dataset.test_labels.max()}"
+            f"the network has {outputs}, the labels of {dataset.name} go up to {highest}"
         )
     return dataset, network, cached
 
@@ -165,6 +163,6 @@ def accuracy_of(network: FloatNetwork, dataset: Dataset) -> float:
     right = 0
     for start in range(0, len(labels), at_once):
         part = slice(start, start + at_once)
-        classes = network.logits(inputs[part] * step).argmax(axis=1)
+        classes = classes_of(network.logits(inputs[part] * step))
         right += int((classes == labels[part]).sum())
     return 100 * (right / len(labels))

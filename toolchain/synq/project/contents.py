@@ -37,7 +37,7 @@ class Contents:
     """What the files follow from.
 
     Attributes:
-        inputs: (n_samples, n_in) uint8 raw integers, all test inputs.
+        inputs: (n_samples, n_in) raw integers, all test inputs, of the format's `byte_type`.
         labels: (n_samples,) int64 class numbers.
         expected: the integer reference for them.
         title: of the driver's notebook.
@@ -47,7 +47,7 @@ class Contents:
     """
 
     network: QuantizedNetwork
-    inputs: NDArray[np.uint8]
+    inputs: NDArray[np.uint8 | np.int8]
     labels: NDArray[np.int64]
     expected: Trace
     board: Board
@@ -100,7 +100,7 @@ def _below(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
 def read_contents(
     manifest: Mapping[str, Any],
     network: QuantizedNetwork,
-    inputs: NDArray[np.uint8],
+    inputs: NDArray[np.uint8 | np.int8],
     labels: NDArray[np.int64],
     expected: Trace,
 ) -> Contents:

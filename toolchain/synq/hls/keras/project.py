@@ -24,7 +24,7 @@ from synq.hls.keras import extension
 from synq.hls.keras.qkeras_model import raw_integers
 from synq.hls.packs import array_pack, network_ports
 from synq.hls.sources import layer_format
-from synq.network import QuantizedNetwork, Stages, stage_sizes
+from synq.network import QuantizedNetwork, Stages, classes_of, stage_sizes
 
 MAX_WIDTH = 4096  # Vivado HLS refuses to unroll further (hls4ml issues 904, 1013, 1157)
 
@@ -194,5 +194,5 @@ def simulate_library(
         values = np.asarray(traced[name]).reshape(len(inputs), size)
         form = layer_format(network, name)
         stages.append((name, raw_integers("the compiled library", name, values, form)))
-    stages.append(("class", np.argmax(stages[-1][1], axis=1)[:, None].astype(np.int64)))
+    stages.append(("class", classes_of(stages[-1][1])[:, None]))
     return stages
