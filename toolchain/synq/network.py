@@ -88,7 +88,7 @@ class SynapseArray:
 
     @property
     def n_rows(self) -> int:
-        return self.codes.shape[0]
+        return int(self.codes.shape[0])
 
     @property
     def n_in(self) -> int:
@@ -96,7 +96,7 @@ class SynapseArray:
 
     @property
     def n_out(self) -> int:
-        return self.codes.shape[1]
+        return int(self.codes.shape[1])
 
     @property
     def effective_levels(self) -> int:
@@ -372,7 +372,7 @@ class QuantizedNetwork:
             parts[f"codebook_{index}"] = array.codebook
         buffer = io.BytesIO()
         # Not compressed: zlib builds differ. The zip entries carry the fixed date 1980-01-01.
-        np.savez(buffer, **parts)
+        np.savez(buffer, allow_pickle=False, **parts)
         return buffer.getvalue()
 
     @staticmethod

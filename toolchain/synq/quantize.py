@@ -187,7 +187,9 @@ def snap(values: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[n
     return targets[nearest_index(values, targets)]
 
 
-def nearest_index(values: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.int64]:
+def nearest_index(
+    values: NDArray[np.floating[Any]], targets: NDArray[np.float64]
+) -> NDArray[np.int64]:
     """Index of the nearest of the ascending `targets`; ties go to the lower one."""
     middles = (targets[1:] + targets[:-1]) / 2
     return np.searchsorted(middles, values, side="left")

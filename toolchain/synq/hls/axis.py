@@ -153,7 +153,9 @@ def _split(records: NDArray[Any], n_parts: int) -> list[NDArray[Any]]:
     """`records` in at most `n_parts` parts of about one size, each of whole transfers."""
     ends = np.flatnonzero(records["last"]) + 1
     wanted = np.arange(1, n_parts) * len(records) // n_parts
-    cuts = ends[np.minimum(np.searchsorted(ends, wanted), len(ends) - 1)] if len(ends) else []
+    cuts: NDArray[np.integer[Any]] | list[int] = (
+        ends[np.minimum(np.searchsorted(ends, wanted), len(ends) - 1)] if len(ends) else []
+    )
     return np.split(records, np.unique(cuts).astype(np.int64))
 
 

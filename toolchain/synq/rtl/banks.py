@@ -71,7 +71,7 @@ class Banks:
     @property
     def words(self) -> int:
         """Words of a bank that hold rows."""
-        return self.rows.shape[1]
+        return int(self.rows.shape[1])
 
     @property
     def first_words(self) -> int:

@@ -87,7 +87,7 @@ def rtl_designs(
 def _synapse_bits(network: QuantizedNetwork) -> int:
     """Bits that an unrolled network adds up: each takes a look-up table or so."""
     return sum(
-        np.count_nonzero(array.weights) * array.input_format.width for array in network.arrays
+        int(np.count_nonzero(array.weights)) * array.input_format.width for array in network.arrays
     )
 
 
