@@ -106,6 +106,46 @@ def test_impossible_networks_are_refused(weights: Any, biases: Any, message: str
         FloatNetwork(weights, biases)
 
 
+@given(
+    n_in=st.integers(1, 6),
+    bias=st.booleans(),
+    each=st.booleans(),
+    factor=st.floats(0.01, 300),
+    seed=st.integers(0, 1000),
+)
+def test_a_normalization_of_the_inputs_folds_into_the_first_layer(
+    n_in: int, bias: bool, each: bool, factor: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    net = network(n_in, 4, 3, bias=bias, seed=seed)
+    mean, std = rng.normal(size=n_in if each else 1), rng.uniform(0.1, 3, n_in if each else 1)
+    inputs = rng.uniform(-1, 1, (20, n_in)) / factor
+    folded = net.with_normalized_inputs(mean, std if each else float(std[0]), factor)
+    expected = net.logits((factor * inputs - mean) / std)
+    np.testing.assert_allclose(folded.logits(inputs), expected, atol=1e-4, rtol=1e-4)
+    assert folded.sizes == net.sizes
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "factor", "message"),
+    [
+        ([0, 0], 1, 1, "the mean must be one number or 6, one an input of the network, got 2"),
+        (0, [], 1, "the standard deviation must be one number or 6, .*, got 0"),
+        (0, [1, 1, 0, 1, 1, 1], 1, "must be above zero: give 1 for an input that never changes"),
+        (0, -1, 1, "must be above zero"),
+        (np.nan, 1, 1, "the mean must be finite"),
+        (0, np.inf, 1, "the standard deviation must be finite"),
+        (0, "much", 1, "the standard deviation must be a number, or one an input"),
+        (0, 1, 0, "the factor of the inputs must be finite and not zero, got 0"),
+    ],
+)
+def test_impossible_normalizations_are_refused(
+    mean: Any, std: Any, factor: float, message: str
+) -> None:
+    with pytest.raises(SynqError, match=message):
+        network(6, 3).with_normalized_inputs(mean, std, factor)
+
+
 # ---- Round trips --------------------------------------------------------------------------------
 
 

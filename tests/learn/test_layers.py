@@ -112,22 +112,6 @@ def test_one_output_as_two_gives_the_same_classes() -> None:
     np.testing.assert_array_equal(ours, net.logits(inputs)[:, 0] > 0)
 
 
-def test_a_standardization_folds_into_the_first_layer() -> None:
-    """As the refusal of negative inputs says."""
-    rng = np.random.default_rng(0)
-    inputs = rng.uniform(0, 1, (50, 6))
-    mean, deviation = inputs.mean(axis=0), inputs.std(axis=0)
-    net = network(6, 4, 3, bias=True)
-    weight, bias = net.weights[0] / deviation[:, None], net.biases[0]
-    assert bias is not None
-    folded = FloatNetwork(
-        (weight.astype(np.float32), net.weights[1]),
-        ((bias - mean @ weight).astype(np.float32), net.biases[1]),
-    )
-    expected = net.logits((inputs - mean) / deviation)
-    np.testing.assert_allclose(folded.logits(inputs), expected, atol=1e-4)
-
-
 def shaped(**shapes: tuple[int, int]) -> Tensors:
     return {f"{name}.weight": torch.ones(n_out, n_in) for name, (n_in, n_out) in shapes.items()}
 
