@@ -14,10 +14,10 @@ import numpy as np
 from synq.errors import SynqError, quoted
 from synq.files import atomic_write, read_at_most, read_bounded
 from synq.float_network import FloatNetwork
-from synq.learn.layers import network_of
-from synq.learn.safetensors_file import read_safetensors
-from synq.learn.stored import Stored
-from synq.learn.torch_file import Other, TorchTensor, read_torch
+from synq.learn.importers.safetensors_file import read_safetensors
+from synq.learn.importers.state_dict import network_of
+from synq.learn.importers.stored import Stored
+from synq.learn.importers.torch_file import Other, TorchTensor, read_torch
 
 MAX_FILE_BYTES = 2 << 30
 

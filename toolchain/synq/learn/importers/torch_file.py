@@ -15,7 +15,7 @@ from synq import archive
 from synq.archive import ArchiveError
 from synq.errors import SynqError
 from synq.files import in_words
-from synq.learn.stored import Stored
+from synq.learn.importers.stored import Stored
 
 _MAX_PICKLE = 4 << 20  # bytes; a tensor takes about 150
 _MAX_STEPS = 100_000  # a tensor takes about 25

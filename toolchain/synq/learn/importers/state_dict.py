@@ -11,7 +11,7 @@ from textwrap import shorten
 
 from synq.errors import SynqError, quoted
 from synq.float_network import ONLY_DENSE, FloatNetwork, check_layers, check_total
-from synq.learn.stored import Stored
+from synq.learn.importers.stored import Stored
 
 _log = logging.getLogger("synq")
 
