@@ -15,6 +15,7 @@ from synq.network import QuantizedNetwork, SynapseArray
 from synq.rtl.design import RtlArray, RtlDesign, wide_result
 
 BYTE = FixedPoint(8, 0, signed=False)
+SIGNED_BYTE = FixedPoint(8, 3, signed=True)
 
 # Machines are slow now and then: no deadlines.
 MANY = settings(deadline=None, max_examples=100)
@@ -50,8 +51,9 @@ def synapse_array(
 def raw_inputs(rng: np.random.Generator, n_samples: int, array: SynapseArray) -> NDArray[np.int64]:
     """Raw integers over all of the array's input format, both ends included."""
     shape = (n_samples, array.n_in)
-    inputs = rng.integers(0, array.input_format.max_raw + 1, shape, dtype=np.int64)
-    return np.where(rng.random(shape) < 0.1, array.input_format.max_raw, inputs)
+    low, high = array.input_format.min_raw, array.input_format.max_raw
+    inputs = rng.integers(low, high + 1, shape, dtype=np.int64)
+    return np.where(rng.random(shape) < 0.1, rng.choice([low, high], shape), inputs)
 
 
 @st.composite
@@ -59,6 +61,14 @@ def unsigned_formats(draw: st.DrawFn, max_width: int = 12) -> FixedPoint:
     width = draw(st.integers(1, max_width))
     integer = draw(st.integers(-3, width + 3))
     return FixedPoint(width, integer, signed=False, **{k: draw(v) for k, v in modes.items()})
+
+
+@st.composite
+def input_formats(draw: st.DrawFn, max_width: int = 12) -> FixedPoint:
+    """Of the first array: signed, too."""
+    form = draw(unsigned_formats(max_width))
+    signed = form.width > 1 and draw(st.booleans())
+    return dataclasses.replace(form, signed=signed)
 
 
 @st.composite
@@ -71,7 +81,7 @@ def arrays(
         n_out=draw(st.integers(1, max_out)),
         levels=draw(st.one_of(st.integers(1, 17), st.integers(1, 256))),
         table_width=draw(st.integers(2, 16)),
-        input_format=draw(unsigned_formats(max_input_width)),
+        input_format=draw(input_formats(max_input_width)),
         bias=draw(st.booleans()),
     )
 
@@ -82,7 +92,7 @@ def networks(draw: st.DrawFn, max_layers: int = 3, max_size: int = 8) -> Quantiz
     sizes = draw(st.lists(st.integers(1, max_size), min_size=2, max_size=max_layers + 1))
     layers: list[SynapseArray] = []
     activations: list[FixedPoint] = []
-    input_format = draw(unsigned_formats())
+    input_format = draw(input_formats())
     for n_in, n_out in pairwise(sizes):
         if layers:
             accumulator = layers[-1].accumulator
@@ -135,9 +145,15 @@ def symmetric(random: np.random.Generator, array: SynapseArray) -> SynapseArray:
     return dataclasses.replace(array, codes=codes, codebook=codebook)
 
 
-def random_network(random: np.random.Generator, max_size: int = 24) -> QuantizedNetwork:
-    sizes = random.integers(1, max_size, random.integers(2, 5)).tolist()
-    form = FixedPoint(int(random.integers(1, 9)), 0, signed=False)
+def random_network(
+    random: np.random.Generator, max_size: int = 24, layers: int | None = None
+) -> QuantizedNetwork:
+    """Half have signed inputs, a quarter one output; up to 4 layers, or as many as asked."""
+    sizes = random.integers(1, max_size, layers + 1 if layers else random.integers(2, 6)).tolist()
+    if random.integers(4) == 0:
+        sizes[-1] = 1
+    width = int(random.integers(1, 9))
+    form = FixedPoint(width, 0, signed=width > 1 and bool(random.integers(2)))
     arrays: list[SynapseArray] = []
     activations: list[FixedPoint] = []
     for n_in, n_out in pairwise(sizes):
@@ -165,18 +181,21 @@ def random_network(random: np.random.Generator, max_size: int = 24) -> Quantized
 
 def images(random: np.random.Generator, network: QuantizedNetwork, count: int) -> NDArray[np.int64]:
     """Images of all densities; all zero and all full among them."""
-    top = network.input_format.max_raw
-    given = random.integers(0, top + 1, (count, network.sizes[0]))
+    least, most = network.input_format.min_raw, network.input_format.max_raw
+    given = random.integers(least, most + 1, (count, network.sizes[0]))
     given *= random.random((count, network.sizes[0])) < random.random((count, 1))
-    given[1], given[2] = 0, top
+    given[1], given[2], given[3] = 0, most, least
     return given
 
 
 def paired_network(
-    random: np.random.Generator, sizes: tuple[int, ...], bias: bool = False
+    random: np.random.Generator,
+    sizes: tuple[int, ...],
+    bias: bool = False,
+    input_format: FixedPoint = BYTE,
 ) -> QuantizedNetwork:
     """A network of bytes with a codebook as differential pairs have it."""
-    form = BYTE
+    form = input_format
     layers: list[SynapseArray] = []
     activations: list[FixedPoint] = []
     for n_in, n_out in pairwise(sizes):

@@ -109,9 +109,9 @@ def test_sums_beyond_53_bits_are_refused() -> None:
 def test_accumulator_range_is_reached_and_the_format_is_the_narrowest(array: SynapseArray) -> None:
     low, high = array.accumulator_range
     weights = array.weights[: array.n_in].T  # one row an output
-    top = array.input_format.max_raw
-    greatest = array.accumulate(np.where(weights > 0, top, 0))
-    least = array.accumulate(np.where(weights < 0, top, 0))
+    bottom, top = array.input_format.min_raw, array.input_format.max_raw
+    greatest = array.accumulate(np.where(weights > 0, top, bottom))
+    least = array.accumulate(np.where(weights < 0, top, bottom))
     # 0 is in the range of partial sums even where every total has one sign
     bias = 0 if array.bias_input is None else array.weights[-1] * array.bias_input
     assert high == max(0, (np.diag(greatest) - np.minimum(bias, 0)).max())
@@ -184,7 +184,10 @@ INVALID = {
     "codebook far below, in the middle": {"codebook": np.array([2**62, -(2**62) - 2**61, 0])},
     "table without its one integer bit": {"table_format": FixedPoint(8, 2, signed=True)},
     "unsigned table": {"table_format": FixedPoint(8, 1, signed=False)},
-    "signed input": {"input_format": FixedPoint(8, 1, signed=True)},
+    "bias too large for a signed input": {
+        "input_format": FixedPoint(8, 1, signed=True),
+        "bias_input": 128,
+    },
     "bias zero": {"bias_input": 0},
     "bias too large": {"bias_input": 256},
     "bias not an integer": {"bias_input": 1.5},
@@ -237,6 +240,14 @@ def test_inputs_outside_their_format(inputs: np.ndarray, message: str) -> None:
             compute(inputs)
 
 
+def test_signed_inputs_outside_their_format() -> None:
+    array = replace(two_layers(bias=False).arrays[0], input_format=FixedPoint(4, 1, signed=True))
+    assert array.accumulate(np.array([[-8, 7, 0, 0, 0]], dtype=np.int8)).shape == (1, 4)
+    for value in (-9, 8):
+        with pytest.raises(SynqError, match=f"must be between -8 and 7, got {value}"):
+            array.accumulate(np.array([[value, 0, 0, 0, 0]]))
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int64, np.uint64])
 def test_inputs_of_every_integer_type(dtype: type[np.integer]) -> None:
     network = two_layers()
@@ -270,7 +281,19 @@ def test_run_is_the_network_computed_one_by_one(network: QuantizedNetwork, seed:
                 target = network.activations[index]
                 signal = [assigned(max(s, 0) * unit, target) for s in sums]
                 assert trace.activations[index][sample].tolist() == signal
-        assert trace.classes[sample] == sums.index(max(sums))
+        pair = sums if len(sums) > 1 else [-sums[0], sums[0]]
+        assert trace.classes[sample] == pair.index(max(pair))
+
+
+@pytest.mark.parametrize(("value", "classes"), [(7, [0, 1, 0]), (-7, [0, 0, 1])])
+def test_the_class_of_one_output_is_its_sign(value: int, classes: list[int]) -> None:
+    codes = np.zeros((1, 1), dtype=np.uint8)
+    signed = FixedPoint(8, 1, signed=True)
+    array = SynapseArray(codes, np.array([value]), WIDE_TABLE, signed, None, 1.0)
+    trace = QuantizedNetwork((array,), ()).run(np.array([[0], [1], [-128]]))
+    assert trace.classes.tolist() == classes
+    sums = trace.accumulators[-1]
+    assert trace.classes.tolist() == np.argmax(np.hstack([-sums, sums]), axis=1).tolist()
 
 
 def test_a_tie_goes_to_the_first_class() -> None:
@@ -314,6 +337,9 @@ def test_parts_that_do_not_chain() -> None:
     ]:
         with pytest.raises(ValueError):
             QuantizedNetwork(parts, activations)
+    signed = FixedPoint(8, 0, signed=True)
+    with pytest.raises(ValueError, match="activations are unsigned"):
+        QuantizedNetwork((first, replace(second, input_format=signed, bias_input=1)), (signed,))
     huge = replace(first, scale=1e308), replace(second, scale=1e308)
     with pytest.raises(ValueError, match="scales multiply"):
         QuantizedNetwork(huge, (BYTE,))

@@ -49,7 +49,8 @@ module synq_layer_@{layer.index}@ (
     wire [@{rows.banks * arriving.bits - 1}@:0] x;
     wire [@{rows.banks * memory.address - 1}@:0] row;
     @{rows.module}@ #(
-        .X_BITS(@{arriving.bits}@), .LANES(@{stored.lanes}@), .INDEX(@{stored.index_bits}@), .BANKS(@{rows.banks}@),
+        .X_BITS(@{arriving.bits}@), .X_SIGNED(@{layer.x_signed}@), .LANES(@{stored.lanes}@), .INDEX(@{stored.index_bits}@),
+        .BANKS(@{rows.banks}@),
 @% if rows.module == "synq_rows_dense" %@
         .ROTATE(@{rows.rotate}@), .WORDS(@{rows.words}@), .FIRST_WORDS(@{rows.first_words}@), .SKIP(@{rows.skip}@),
         .BLOCK(@{rows.block}@),
@@ -81,7 +82,7 @@ module synq_layer_@{layer.index}@ (
     wire [@{sums.values * sums.bits - 1}@:0] sums;
 @% endif %@
     @{synapses.module}@ #(
-        .N_OUT(@{sums.values}@), .X_BITS(@{arriving.bits}@), .BANKS(@{synapses.bucket_rows}@),
+        .N_OUT(@{sums.values}@), .X_BITS(@{arriving.bits}@), .X_SIGNED(@{layer.x_signed}@), .BANKS(@{synapses.bucket_rows}@),
 @% if synapses.decoded_rows %@
         .DECODED(@{synapses.decoded_rows}@), .VALUE_BITS(@{synapses.value_bits}@), .VALUES(@{synapses.values}@),
         .IMAGES(@{synapses.images}@), .WEIGH(@{pipeline.WEIGH}@),

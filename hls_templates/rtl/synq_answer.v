@@ -1,5 +1,5 @@
-// The answers to images as one wide beat each: the sums as 32-bit integers, then, in 64 bits, the index
-// of the largest one. Sums come at any cycle; whoever sends them knows that there is room.
+// The answers to images as one wide beat each: the sums as 32-bit integers, then, in 64 bits, the class
+// as synq_largest finds it. Sums come at any cycle; whoever sends them knows that there is room.
 `default_nettype none
 module synq_answer #(
     parameter N_OUT = 10,

@@ -10,6 +10,7 @@
 module synq_array #(
     parameter N_OUT = 2,
     parameter X_BITS = 8,
+    parameter X_SIGNED = 0,      // whether inputs are two's complement
     parameter BANKS = 8,
     parameter DECODED = 1,
     parameter LEVELS = 5,        // steps of the drain; of those buckets that have a value
@@ -141,8 +142,8 @@ module synq_array #(
                 assign address[p*ADDRESS+:ADDRESS] =
                     drained[FETCH+p] ? level_at[FETCH+p] : clear ? level_at[FETCH+CLEARING] + TO_CLEAR : row_now;
                 synq_bucket_bank #(
-                    .N_OUT(N_OUT), .X_BITS(X_BITS), .WIDTH(TOTAL_BITS), .CODE_BITS(CODE_BITS),
-                    .INDEX_BITS(INDEX_BITS), .READ(READ)
+                    .N_OUT(N_OUT), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .WIDTH(TOTAL_BITS),
+                    .CODE_BITS(CODE_BITS), .INDEX_BITS(INDEX_BITS), .READ(READ)
                 ) bank (
                     .clk(clk),
                     .x(x_now),
@@ -182,7 +183,7 @@ module synq_array #(
             assign address[p*ADDRESS+:ADDRESS] =
                 BANKS > 0 && drained[FETCH+SKEW] ? level_at[FETCH+SKEW] : row_now;
             synq_mac_bank #(
-                .N_OUT(N_OUT), .X_BITS(X_BITS), .TOTAL_BITS(TOTAL_BITS),
+                .N_OUT(N_OUT), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .TOTAL_BITS(TOTAL_BITS),
                 .HAS_TOTALS(BANKS > 0 && p == BANKS ? 1 : 0), .CODE_BITS(CODE_BITS),
                 .VALUE_BITS(VALUE_BITS), .VALUES(VALUES), .ACC_BITS(ACC_BITS),
                 .READ(READ), .WEIGH(WEIGH)

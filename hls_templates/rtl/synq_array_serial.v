@@ -9,6 +9,7 @@
 module synq_array_serial #(
     parameter N_OUT = 2,
     parameter X_BITS = 8,
+    parameter X_SIGNED = 0,      // whether inputs are two's complement
     parameter BANKS = 1,
     parameter LEVELS = 5,
     parameter WORDS = 784,       // rows of a bank; in its memory follow LEVELS words that name the
@@ -147,8 +148,8 @@ module synq_array_serial #(
                     {code[CODE_BITS-1], set_at_bank, code[INDEX_BITS-1:0]};
             end
             synq_bucket_bank #(
-                .N_OUT(N_OUT), .X_BITS(X_BITS), .WIDTH(TOTAL_BITS), .CODE_BITS(CODE_BITS + 1),
-                .INDEX_BITS(INDEX_BITS + 1), .READ(READ)
+                .N_OUT(N_OUT), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .WIDTH(TOTAL_BITS),
+                .CODE_BITS(CODE_BITS + 1), .INDEX_BITS(INDEX_BITS + 1), .READ(READ)
             ) bank (
                 .clk(clk),
                 .x(x_now),

@@ -7,6 +7,7 @@
 module synq_bucket_bank #(
     parameter N_OUT = 2,
     parameter X_BITS = 8,
+    parameter X_SIGNED = 0,    // whether inputs are two's complement
     parameter WIDTH = 16,      // of a bucket
     parameter CODE_BITS = 4,
     parameter INDEX_BITS = 3,  // of these, the lowest choose the bucket; the highest negates
@@ -27,6 +28,9 @@ module synq_bucket_bank #(
         if (WIDTH < X_BITS) begin : g_rule_2
             error_WIDTH_holds_an_input error ();
         end
+        if (X_SIGNED != 0 && X_SIGNED != 1) begin : g_rule_3
+            error_X_SIGNED_is_0_or_1 error ();
+        end
     endgenerate
     reg [X_BITS-1:0] x_early, x_now;
     reg merge_early, merge_now, write_early, write_now;
@@ -35,7 +39,8 @@ module synq_bucket_bank #(
         {merge_now, merge_early} <= {merge_early, merge};
         {write_now, write_early} <= {write_early, write};
     end
-    wire [WIDTH-1:0] input_now = {{WIDTH - X_BITS{1'b0}}, x_now};
+    wire x_sign = X_SIGNED != 0 && x_now[X_BITS-1];
+    wire [WIDTH-1:0] input_now = {{WIDTH - X_BITS{x_sign}}, x_now};
 
     genvar j;
     generate

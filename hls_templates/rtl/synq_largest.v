@@ -1,4 +1,5 @@
-// The index of the largest sum, the first one on a tie: a tree of comparisons, a level a cycle.
+// The index of the largest sum, the first one on a tie: a tree of comparisons, a level a cycle. Of a
+// single sum, whether it is positive.
 `default_nettype none
 module synq_largest #(
     parameter COUNT = 10,
@@ -50,10 +51,12 @@ module synq_largest #(
         end
         if (LEVELS > 0) begin : g_unused
             wire unused = &{1'b0, g_level[LEVELS].best};
+            assign largest = g_level[LEVELS].index;
         end else begin : g_one
-            wire unused = &{1'b0, clk, g_level[LEVELS].best};
+            wire unused = &{1'b0, clk, g_level[LEVELS].index};
+            wire signed [BITS-1:0] sum = g_level[LEVELS].best;
+            assign largest = {{INDEX - 1{1'b0}}, sum > $signed({BITS{1'b0}})};
         end
     endgenerate
-    assign largest = g_level[LEVELS].index;
 endmodule
 `default_nettype wire

@@ -4,6 +4,7 @@
 module synq_mac_bank #(
     parameter N_OUT = 2,
     parameter X_BITS = 8,
+    parameter X_SIGNED = 0,     // whether inputs are two's complement
     parameter TOTAL_BITS = 18,  // of a bucket bank's total: signed
     parameter HAS_TOTALS = 0,
     parameter CODE_BITS = 4,
@@ -27,11 +28,15 @@ module synq_mac_bank #(
         if (WEIGH != 3) begin : g_rule_2
             error_WEIGH_is_3 error ();
         end
+        if (X_SIGNED != 0 && X_SIGNED != 1) begin : g_rule_3
+            error_X_SIGNED_is_0_or_1 error ();
+        end
     endgenerate
-    localparam A_BITS = HAS_TOTALS != 0 && TOTAL_BITS > X_BITS ? TOTAL_BITS : X_BITS + 1;
+    localparam A_BITS = HAS_TOTALS != 0 && TOTAL_BITS > X_BITS ? TOTAL_BITS : X_BITS + 1 - X_SIGNED;
     reg [X_BITS-1:0] x_early, x_now;
     always @(posedge clk) {x_now, x_early} <= {x_early, x};
-    wire [A_BITS-1:0] input_now = {{A_BITS - X_BITS{1'b0}}, x_now};
+    wire x_sign = X_SIGNED != 0 && x_now[X_BITS-1];
+    wire [A_BITS-1:0] input_now = {{A_BITS - X_BITS{x_sign}}, x_now};
 
     wire unused_totals = &{1'b0, totals};
 

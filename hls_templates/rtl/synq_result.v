@@ -1,5 +1,5 @@
 // The answer to an image: its sums, two a beat, and a beat with the index of the largest one, the
-// first one on a tie. Only that beat can have `out_last`.
+// first one on a tie; of a single sum, whether it is positive. Only that beat can have `out_last`.
 `default_nettype none
 module synq_result #(
     parameter N_OUT = 10,
@@ -42,7 +42,7 @@ module synq_result #(
     wire room = ~out_valid | out_ready;
     wire [CLASS_BITS-1:0] odd_index = index + 1'b1;
     wire partner = odd_index < N_OUT[CLASS_BITS-1:0];
-    wire odd_wins = partner & odd > even;
+    wire odd_wins = N_OUT == 1 ? even > $signed({ACC_BITS{1'b0}}) : partner & odd > even;
     wire signed [ACC_BITS-1:0] better = odd_wins ? odd : even;
     assign sums_taken = room & ~closing;
 

@@ -10,6 +10,7 @@
 `default_nettype none
 module synq_rows_dense #(
     parameter X_BITS = 8,
+    parameter X_SIGNED = 0,     // whether inputs are two's complement
     parameter LANES = 8,
     parameter INDEX = 7,
     parameter BANKS = 9,
@@ -66,7 +67,7 @@ module synq_rows_dense #(
         if (BIAS != 0 && (BIAS_BANK >= BANKS || BIAS_WORD >= (1 << ADDRESS))) begin : g_rule_7
             error_BIAS_has_a_place error ();
         end
-        if (BIAS != 0 && BIAS_INPUT >= (1 << X_BITS)) begin : g_rule_8
+        if (BIAS != 0 && BIAS_INPUT >= (1 << (X_BITS - X_SIGNED))) begin : g_rule_8
             error_X_BITS_hold_BIAS_INPUT error ();
         end
     endgenerate

@@ -32,12 +32,20 @@ BROKEN = {
         "INDEX_BITS_number_the_levels": "LEVELS=9",
         "ADDRESS_numbers_rows_and_levels": "WORDS=1015",
     },
-    "synq_bucket_bank": {"READ_is_2": "READ=3", "WIDTH_holds_an_input": "WIDTH=7"},
+    "synq_bucket_bank": {
+        "READ_is_2": "READ=3",
+        "WIDTH_holds_an_input": "WIDTH=7",
+        "X_SIGNED_is_0_or_1": "X_SIGNED=2",
+    },
     "synq_bucket_lane": {"CODE_BITS_hold_an_index_and_a_sign": "INDEX_BITS=4"},
     "synq_gearbox": {"COUNT_numbers_the_pixels": "COUNT=9"},
     "synq_intake": {"INDEX_numbers_the_beats": "BEATS=129", "LAST_LANES_is_1_to_LANES": "LANES=7"},
     "synq_largest": {"LEVELS_compare_all_sums": "LEVELS=3", "INDEX_numbers_the_sums": "INDEX=3"},
-    "synq_mac_bank": {"READ_is_2": "READ=1", "WEIGH_is_3": "WEIGH=4"},
+    "synq_mac_bank": {
+        "READ_is_2": "READ=1",
+        "WEIGH_is_3": "WEIGH=4",
+        "X_SIGNED_is_0_or_1": "X_SIGNED=2",
+    },
     "synq_result": {"ACC_BITS_is_at_most_32": "ACC_BITS=33", "CLASS_BITS_hold_N_OUT": "N_OUT=32"},
     "synq_rom": {"DEPTH_is_that_of_ADDRESS": "DEPTH=3", "READ_is_2": "READ=1"},
     "synq_rows_dense": {
@@ -48,7 +56,7 @@ BROKEN = {
         "ADDRESS_numbers_the_beats": "ROTATE=0 INDEX=8",
         "INDEX_numbers_the_beats": "INDEX=6",
         "BIAS_has_a_place": "BIAS=1 BIAS_BANK=9",
-        "X_BITS_hold_BIAS_INPUT": "BIAS=1 BIAS_INPUT=256",
+        "X_BITS_hold_BIAS_INPUT": "BIAS=1 BIAS_INPUT=128 X_SIGNED=1",
     },
     "synq_rows_events": {
         "FETCH_is_2": "FETCH=1",

@@ -70,6 +70,11 @@ class FixedPoint:
         return (1 << (self.width - 1)) - 1 if self.signed else (1 << self.width) - 1
 
     @property
+    def byte_type(self) -> type[np.int8 | np.uint8]:
+        """What holds raw integers of at most 8 bits in memory and in files."""
+        return np.int8 if self.signed else np.uint8
+
+    @property
     def step(self) -> float:
         """The value of one raw unit; a power of two, hence exact."""
         return 2.0**-self.fraction

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synq.errors import SynqError
+from synq.network import classes_of
 
 MAX_VALUES = 100_000_000  # a thousand times the paper's network; a typo or an attack beyond it
 
@@ -84,8 +85,8 @@ class FloatNetwork:
         return activations
 
     def accuracy(self, inputs: NDArray[np.floating[Any]], labels: NDArray[np.int64]) -> float:
-        """The share of samples whose largest logit is at their label, in percent."""
-        return 100 * float(np.mean(self.logits(inputs).argmax(axis=1) == labels))
+        """The share of samples whose class (`classes_of`) is their label, in percent."""
+        return 100 * float(np.mean(classes_of(self.logits(inputs)) == labels))
 
     def with_normalized_inputs(
         self, mean: ArrayLike, std: ArrayLike, factor: float = 1.0

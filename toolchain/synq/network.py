@@ -43,7 +43,7 @@ class SynapseArray:
             bias row.
         codebook: (effective_levels,) int64, strictly ascending raw integers in `table_format`.
         table_format: format of a codebook value: signed, one integer bit, so +-1 is full scale.
-        input_format: unsigned format of the inputs.
+        input_format: format of the inputs; signed where read voltages may be negative.
         bias_input: raw integer in `input_format` driving the bias row, or None without one.
         scale: the weight that the normalized weight 1 stands for (the layer's largest weight).
 
@@ -69,8 +69,6 @@ class SynapseArray:
             raise ValueError("a code points outside its codebook")
         if not self.table_format.signed or self.table_format.integer != 1:
             raise ValueError("tables are signed, with one integer bit")
-        if self.input_format.signed:
-            raise ValueError("inputs are unsigned")
         low, high = self.table_format.min_raw, self.table_format.max_raw
         if self.codebook[0] < low or self.codebook[-1] > high:
             raise ValueError("a codebook value does not fit the table format")
@@ -118,16 +116,24 @@ class SynapseArray:
     def accumulator_range(self) -> tuple[int, int]:
         """The least and greatest sum that any inputs and any order of addition can reach.
 
-        An input is 0..max_raw, so the extremes of a column take the maximum input wherever the
-        weight has one sign and 0 elsewhere. Every partial sum lies between the same extremes.
+        Each row adds its own extremes, among them 0: so every partial sum lies between the same
+        ones.
         """
-        drive = np.full(self.n_rows, self.input_format.max_raw, dtype=np.int64)
+        least, most = self.drive
+        ends = self.weights * least[:, None], self.weights * most[:, None]
+        return int(np.minimum(*ends).sum(axis=0).min()), int(np.maximum(*ends).sum(axis=0).max())
+
+    @property
+    def drive(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(n_rows,) each: the least and the greatest raw integer that drives a row, or 0 beyond.
+
+        The bias row's constant has been added or not: in between, 0 is possible, too.
+        """
+        least = np.full(self.n_rows, self.input_format.min_raw, dtype=np.int64)
+        most = np.full(self.n_rows, self.input_format.max_raw, dtype=np.int64)
         if self.bias_input is not None:
-            drive[-1] = self.bias_input
-        reach = self.weights * drive[:, None]
-        low = np.minimum(reach, 0).sum(axis=0).min()
-        high = np.maximum(reach, 0).sum(axis=0).max()
-        return int(low), int(high)
+            least[-1], most[-1] = 0, self.bias_input
+        return least, most
 
     @cached_property
     def accumulator(self) -> FixedPoint:
@@ -180,15 +186,31 @@ class SynapseArray:
 
     def _check_inputs(self, inputs: NDArray[np.integer[Any]]) -> None:
         """Refuse inputs that `accumulator_range` does not speak of."""
-        most = self.input_format.max_raw
+        least, most = self.input_format.min_raw, self.input_format.max_raw
         if inputs.dtype.kind not in "iu":
-            raise SynqError(f"inputs must be integers of 0 to {most}, got {inputs.dtype}")
+            raise SynqError(f"inputs must be integers of {least} to {most}, got {inputs.dtype}")
         if inputs.size:
             low, high = int(inputs.min()), int(inputs.max())
-            if low < 0 or high > most:
+            if low < least or high > most:
                 raise SynqError(
-                    f"inputs must be between 0 and {most}, got {low if low < 0 else high}"
+                    f"inputs must be between {least} and {most}, got {low if low < least else high}"
                 )
+
+
+def classes_of(outputs: NDArray[Any]) -> NDArray[np.int64]:
+    """The class that outputs stand for: the index of the largest one, the first one on a tie.
+
+    A single output tells two classes apart: 1 if it is positive, else 0, as (-y, y) would.
+
+    Args:
+        outputs: (n_samples, n_out) sums or logits.
+
+    Returns:
+        (n_samples,).
+    """
+    if outputs.shape[1] == 1:
+        return (outputs[:, 0] > 0).astype(np.int64)
+    return np.argmax(outputs, axis=1).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +221,7 @@ class Trace:
         accumulators: one (n_samples, n_out) int64 an array, raw in its `accumulator` format. The
             last one is the network's output.
         activations: one (n_samples, n_out) int64 a hidden layer, raw in its activation format.
-        classes: (n_samples,) int64, the index of the largest output, the first one on a tie.
+        classes: (n_samples,) int64, see `classes_of`.
     """
 
     accumulators: tuple[NDArray[np.int64], ...]
@@ -245,11 +267,12 @@ class QuantizedNetwork:
 
     Attributes:
         arrays: at least one, shapes chaining.
-        activations: the unsigned format a hidden layer's accumulators are assigned to after the
+        activations: the unsigned format that a hidden layer's accumulators are assigned to after the
             ReLU; one fewer than `arrays`.
 
     Raises:
-        ValueError: shapes or formats do not chain, or `output_unit` is beyond a float.
+        ValueError: shapes or formats do not chain, an activation is signed, or `output_unit` is
+            beyond a float.
     """
 
     arrays: tuple[SynapseArray, ...]
@@ -258,6 +281,8 @@ class QuantizedNetwork:
     def __post_init__(self) -> None:
         if not self.arrays or len(self.activations) != len(self.arrays) - 1:
             raise ValueError("a network has one activation format fewer than arrays")
+        if any(activation.signed for activation in self.activations):
+            raise ValueError("hidden activations are unsigned")
         for before, activation, after in zip(
             self.arrays, self.activations, self.arrays[1:], strict=False
         ):
@@ -305,7 +330,7 @@ class QuantizedNetwork:
         return Trace(
             accumulators=tuple(accumulators),
             activations=tuple(activations),
-            classes=np.argmax(accumulators[-1], axis=1).astype(np.int64),
+            classes=classes_of(accumulators[-1]),
         )
 
     def activate(self, index: int, accumulator: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synq.errors import SynqError
+from synq.fixedpoint import FixedPoint
 from synq.network import QuantizedNetwork
 
 BEAT_BITS = 64
@@ -69,28 +70,29 @@ def beats_per_result(n_out: int) -> int:
     return -(-n_out // 2) + 1
 
 
-def pack_images(inputs: NDArray[np.integer[Any]], bits: int) -> NDArray[np.uint64]:
-    """Images as input beats.
+def pack_images(inputs: NDArray[np.integer[Any]], form: FixedPoint) -> NDArray[np.uint64]:
+    """Images as input beats; negative pixels in two's complement.
 
     Args:
-        inputs: (n_samples, n_in) raw integers of `bits` bits.
+        inputs: (n_samples, n_in) raw integers in `form`.
 
     Returns:
         (n_samples, beats_per_image) uint64.
 
     Raises:
-        ValueError: a pixel is no integer, or does not fit `bits` bits.
+        ValueError: a pixel is no integer, or outside the format.
     """
-    lanes = pixels_per_beat(bits)
+    lanes, bits = pixels_per_beat(form.width), form.width
     if inputs.dtype.kind not in "iu":
         raise ValueError(f"pixels must be integers, got {inputs.dtype}")
-    if inputs.size and not 0 <= int(inputs.min()) <= int(inputs.max()) < 1 << bits:
+    if inputs.size and not form.min_raw <= int(inputs.min()) <= int(inputs.max()) <= form.max_raw:
         raise ValueError(
-            f"pixels must be of 0 to {(1 << bits) - 1}, got {inputs.min()} to {inputs.max()}"
+            f"pixels must be of {form.min_raw} to {form.max_raw}, "
+            f"got {inputs.min()} to {inputs.max()}"
         )
     n_samples, n_in = inputs.shape
     padded = np.zeros((n_samples, beats_per_image(n_in, bits) * lanes), dtype=np.uint64)
-    padded[:, :n_in] = inputs
+    padded[:, :n_in] = inputs.astype(np.uint64) & np.uint64((1 << bits) - 1)
     beats = np.zeros((n_samples, beats_per_image(n_in, bits)), dtype=np.uint64)
     for lane in range(lanes):
         beats |= padded[:, lane::lanes] << np.uint64(lane * bits)

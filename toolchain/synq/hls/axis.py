@@ -194,7 +194,7 @@ def stream_difference(
         SynqError: the test bench failed.
     """
     n_out = network.sizes[-1]
-    beats = pack_images(inputs, network.input_format.width)
+    beats = pack_images(inputs, network.input_format)
     images = 100  # a transfer
     last = transfer_ends(len(beats), beats.shape[1], images)
     got = run_axis(executable, beats, last, scratch)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,18 +85,22 @@ class RowCodes:
             rows: those that go to buckets.
         """
         array = self.array
-        drive = np.full(array.n_rows, array.input_format.max_raw, dtype=np.int64)
-        if array.bias_input is not None:
-            drive[-1] = array.bias_input
-        # The inputs of each lane's codes, added up.
         lanes = np.arange(array.n_out) << self.code_bits
-        driven = np.broadcast_to(drive[rows][:, None], (len(rows), array.n_out))
-        totals = np.bincount(
-            (self.codes[rows] + lanes).ravel(),
-            driven.ravel(),
-            minlength=array.n_out << self.code_bits,
-        ).reshape(array.n_out, 2, -1)[:, :, : self.levels]
-        return -int(totals[:, 1].max()), int(totals[:, 0].max())
+
+        def added(drive: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
+            """(n_out, 2, levels): what drives the rows of each lane's codes, added up by the sign."""
+            driven = np.broadcast_to(drive[rows][:, None], (len(rows), array.n_out))
+            return np.bincount(
+                (self.codes[rows] + lanes).ravel(),
+                driven.ravel(),
+                minlength=array.n_out << self.code_bits,
+            ).reshape(array.n_out, 2, -1)[:, :, : self.levels]
+
+        least, most = map(added, array.drive)
+        return (
+            int((least[:, 0] - most[:, 1]).min()),
+            int((most[:, 0] - least[:, 1]).max()),
+        )
 
     @cached_property
     def _buckets(self) -> tuple[list[int], NDArray[np.int64]]:

@@ -128,6 +128,7 @@ class BankedLayer:
 
     Attributes:
         index: number of the array.
+        x_signed: 1 if its inputs are two's complement.
         arriving: an image as it arrives.
         stored: an image as it is stored.
         rows: its inputs.
@@ -140,6 +141,7 @@ class BankedLayer:
     """
 
     index: int
+    x_signed: int
     arriving: Packing
     stored: Packing
     rows: Rows
@@ -288,6 +290,7 @@ def banked_parameters(placed: BankedArray) -> BankedLayer:
     bias_bank, bias_word = banks.bias_place or (0, 0)
     return BankedLayer(
         index=placed.index,
+        x_signed=int(array.input_format.signed),
         arriving=placed.arriving,
         stored=placed.stored,
         rows=Rows(

@@ -1,7 +1,7 @@
 """Arrays whose synapses are logic: a pipeline an output, which takes an image a clock.
 
-A synapse adds its value times each bit of its input. The bits of one odd value are counted: a
-negative one is inverted, which costs a constant, `-b = ~b - 1`, and values that differ by a power
+A synapse adds its value times each bit of its input; the sign bit of a signed input counts
+negatively. The bits of one odd value are counted: a negative one is inverted, which costs a constant, `-b = ~b - 1`, and values that differ by a power
 of two share a count. The counting is by columns of equal weight:
 - a counter of six bits (three look-up tables) takes three bits off a sum, wherever six are left;
 - an adder in the carry chain takes the columns with two to five bits, a look-up table a column.
@@ -75,18 +75,21 @@ def _neuron(array: SynapseArray, output: int, offset: int, logic_levels: int) ->
         constant += weights.pop() * array.bias_input
     inputs: list[tuple[int, int]] = []
     heap: dict[int, _Columns] = {}
+    sign_bit = array.input_format.width - 1 if array.input_format.signed else None
+    added = [
+        (number, bit, -weight if bit == sign_bit else weight)
+        for number, weight in enumerate(weights)
+        if weight
+        for bit in range(array.input_format.width)
+    ]
     # Negative ones first: their inverters vanish in counters, but not in registers.
-    order = sorted(range(len(weights)), key=lambda number: weights[number] >= 0)
-    for number, weight in ((number, weights[number]) for number in order):
-        if not weight:
-            continue
-        zeros = (weight & -weight).bit_length() - 1
+    for number, bit, weight in sorted(added, key=lambda each: each[2] >= 0):
+        zeros = _zeros(weight)
         columns = heap.setdefault(abs(weight) >> zeros, _Columns())
-        for bit in range(array.input_format.width):
-            columns.add(zeros + bit, f"{'~' if weight < 0 else ''}x[{len(inputs)}]")
-            inputs.append((number, bit))
-            if weight < 0:
-                constant += weight << bit
+        columns.add(zeros + bit, f"{'~' if weight < 0 else ''}x[{len(inputs)}]")
+        inputs.append((number, bit))
+        if weight < 0:
+            constant += weight << bit
     builder = _Builder(logic_levels)
     width = builder.build(heap, constant)
     return Neuron(
