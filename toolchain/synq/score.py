@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synq.network import QuantizedNetwork, Trace
+from synq.network import QuantizedNetwork, Trace, classes_of
 
 
 class Task(StrEnum):
@@ -68,13 +68,6 @@ class Scores:
             self.task.metric: self.stages,
             "r2": {stage: self.explained(stage) for stage in self.stages},
         }
-
-
-def classes_of(outputs: NDArray[Any]) -> NDArray[np.int64]:
-    """The class of each row of outputs: the largest; of one output 1 if it is above 0, else 0."""
-    if outputs.shape[1] == 1:
-        return (outputs[:, 0] > 0).astype(np.int64)
-    return outputs.argmax(axis=1).astype(np.int64)
 
 
 def real_score(task: Task, outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> float:

@@ -14,10 +14,17 @@ from synq.cache import default_cache_dir
 from synq.errors import SynqError
 from synq.export import below
 from synq.hls.back_end import simulate_hls
+from synq.learn.data.dataset import Inputs
 from synq.network import QuantizedNetwork
 from synq.npz import Member, read_npz
 from synq.progress import Progress
-from synq.project.contents import Contents, read_contents, read_flows, render_contents
+from synq.project.contents import (
+    Contents,
+    read_contents,
+    read_flows,
+    read_task,
+    render_contents,
+)
 from synq.project.manifest import (
     bit_exact,
     describe_network,
@@ -27,12 +34,13 @@ from synq.project.manifest import (
 )
 from synq.request import Flow
 from synq.rtl.back_end import simulate_rtl
+from synq.score import Task, integer_score
 from synq.scratch import scratch_folder
 
 _MAX_VECTOR_BYTES = 8 << 30
 _VECTORS = {
-    "inputs": Member("u", "uint8: (samples, inputs)", (2, 2)),
-    "labels": Member("i", "int64: one a sample", (1, 1)),
+    "inputs": Member("iu", "uint8 or int8: (samples, inputs)", (2, 2)),
+    "labels": Member("if", "int64, one a sample, or float64 targets", (1, 2)),
 }
 
 
@@ -46,7 +54,7 @@ class Verification:
             synq has made the project, `made_by`.
         flows: back ends that were simulated.
         bit_exact: images, integers compared by check, and mismatches.
-        accuracy: percent, of the integer reference and so of every simulation.
+        score: of the integer reference and so of every simulation, in its task's metric.
     """
 
     files: int
@@ -54,7 +62,8 @@ class Verification:
     made_by: str
     flows: tuple[Flow, ...]
     bit_exact: dict[str, Any]
-    accuracy: float
+    task: Task
+    score: float
 
     @property
     def images(self) -> int:
@@ -76,7 +85,8 @@ def verify(project: Path, progress: Progress) -> Verification:
     network = QuantizedNetwork.from_npz(project / "network.npz")
     if manifest.get("network") != json.loads(json.dumps(describe_network(network))):
         raise SynqError(f"{project}: network.npz is not the network that the manifest describes")
-    inputs, labels = read_vectors(project / "vectors.npz", network)
+    task = read_task(manifest)
+    inputs, labels = read_vectors(project / "vectors.npz", network, task)
     expected = network.run(inputs)
     contents = read_contents(manifest, network, inputs, labels, expected)
     made_by = str(manifest.get("synq"))
@@ -96,17 +106,17 @@ def verify(project: Path, progress: Progress) -> Verification:
                 compared["rtl"] = simulate_rtl(
                     rtl, network, contents.rtl, inputs, expected, place, task
                 ).compared
-    accuracy = round(expected.accuracy(labels), 4)
-    stated = manifest.get("accuracy")
+    score = integer_score(task, network, expected, labels)
+    stated = manifest.get(task.metric)
     if not isinstance(stated, dict):
-        raise SynqError(f"{project}: the manifest states no accuracy: export the project again")
+        raise SynqError(f"{project}: the manifest states no {task.metric}: export it again")
     for name in [{Flow.HLS: "csim", Flow.RTL: "rtl"}[flow] for flow in flows]:
-        if stated.get(name) != accuracy:
+        if stated.get(name) != score:
             raise SynqError(
-                f"the manifest states an accuracy of {stated.get(name)} %, it is {accuracy} %"
+                f"the manifest states an {task.words} of {stated.get(name)}, it is {score}"
             )
     found = bit_exact(expected, compared)
-    return Verification(len(files), rendered, made_by, flows, found, accuracy)
+    return Verification(len(files), rendered, made_by, flows, found, task, score)
 
 
 def _compare_rendered(project: Path, files: Mapping[str, bytes], contents: Contents) -> int:
@@ -130,18 +140,24 @@ def _compare_rendered(project: Path, files: Mapping[str, bytes], contents: Conte
     return len(rendered)
 
 
-def read_vectors(
-    path: Path, network: QuantizedNetwork
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The test inputs and labels of a project, (n_samples, n_in) and (n_samples,).
+def read_vectors(path: Path, network: QuantizedNetwork, task: Task) -> tuple[Inputs, NDArray[Any]]:
+    """The test inputs and labels of a project: (n_samples, n_in), and class numbers (n_samples,) or
+    real targets (n_samples, n_out).
 
     Raises:
         SynqError: the file cannot be read, holds no sample, or is of another network.
     """
     parts = read_npz(path, _VECTORS, _MAX_VECTOR_BYTES)
     inputs, labels = parts["inputs"], parts["labels"]
-    if inputs.dtype != np.uint8 or labels.dtype != np.int64:
-        raise SynqError(f"{path}: inputs must be uint8 and labels int64: export the project again")
+    kind = np.int8 if network.input_format.signed else np.uint8
+    whole = task is Task.CLASSIFICATION
+    if inputs.dtype != kind or labels.dtype != (np.int64 if whole else np.float64):
+        raise SynqError(
+            f"{path}: inputs must be {np.dtype(kind)} and labels {'int64' if whole else 'float64'}:"
+            " export the project again"
+        )
+    if labels.shape[1:] != (() if whole else network.sizes[-1:]) or not np.isfinite(labels).all():
+        raise SynqError(f"{path}: {labels.shape} labels are not those of a {task}")
     if inputs.shape != (len(labels), network.sizes[0]) or not len(labels):
         raise SynqError(
             f"{path}: {inputs.shape} inputs and {labels.shape} labels are not those of a network "

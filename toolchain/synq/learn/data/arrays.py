@@ -71,7 +71,7 @@ VALUES_AS_THEY_ARE = InputScale()
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """How the values of a dataset come from those in its file: `value * unit + offset` is the file's.
+    """How a dataset's values come from its file's, which are `value * unit + offset`.
 
     Attributes:
         unit, offset: scalars or (n_features,).

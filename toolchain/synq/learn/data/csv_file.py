@@ -212,10 +212,10 @@ def _for_test(
     if not splits:
         chosen = test_rows(labels, count)
     else:
-        wrong = next((row for row, cell in enumerate(splits) if cell not in ("train", "test")), None)
-        if wrong is not None:
+        odd = [row for row, cell in enumerate(splits) if cell not in ("train", "test")]
+        if odd:
             raise SynqError(
-                f"{path}: the split of sample {wrong + 1} is {quoted(splits[wrong])}; "
+                f"{path}: the split of sample {odd[0] + 1} is {quoted(splits[odd[0]])}; "
                 "it must be train or test"
             )
         chosen = np.array([cell == "test" for cell in splits])

@@ -78,7 +78,9 @@ class Dataset:
         there are classes in the labels."""
         if self.task is Task.REGRESSION:
             return self.test_labels.shape[1]
-        return 1 + int(max(labels.max(initial=0) for labels in (self.train_labels, self.test_labels)))
+        return 1 + int(
+            max(labels.max(initial=0) for labels in (self.train_labels, self.test_labels))
+        )
 
     def for_hardware(self, network: FloatNetwork) -> FloatNetwork:
         """`network`, trained on what `normalization` gives, as one of the values themselves."""

@@ -220,9 +220,7 @@ def check_idx(content: bytes, file: IdxFile) -> None:
         raise UnusableError(f"too long: expected {file.size} bytes, got more")
     digest = hashlib.sha256(content).hexdigest()
     if file.sha256 and digest != file.sha256:
-        raise UnusableError(
-            f"SHA-256 is {digest[:12]}, expected {file.owner}'s {file.sha256[:12]}"
-        )
+        raise UnusableError(f"SHA-256 is {digest[:12]}, expected {file.owner}'s {file.sha256[:12]}")
 
 
 def inflated(content: bytes, file: IdxFile) -> bytes:

@@ -86,7 +86,9 @@ def _load_file(path: Path, task: Task, scale: InputScale) -> Dataset:
     if start.startswith(b"PK") or path.suffix == ".npz":  # which says what is wrong with it
         return load_npz(path, task, scale)
     if start.startswith(b"\x93NUMPY"):
-        raise SynqError(f"{path}: is one array; save x_train, y_train, x_test, y_test by numpy.savez")
+        raise SynqError(
+            f"{path}: is one array; save x_train, y_train, x_test, y_test by numpy.savez"
+        )
     if start.startswith(b"\x1f\x8b") or start.startswith(b"\0\0"):
         raise SynqError(f"{path}: is one IDX file, or a gzip; give the folder of all four files")
     return load_csv(path, task, scale)

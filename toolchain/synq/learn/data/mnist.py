@@ -1,4 +1,4 @@
-"""MNIST and the sets made like it: from the user's folder, the cache, or where they are published."""
+"""MNIST and sets made like it: from the user's folder, the cache, or where they are published."""
 
 import hashlib
 import logging

