@@ -8,8 +8,9 @@ import pytest
 from checkpoints import network
 from synq.errors import SynqError
 from synq.learn.checkpoint import save_checkpoint
+from synq.learn.data.load import Data
 from synq.learn.data.npz import load_npz
-from synq.learn.prepare import Source, Stopwatch, accuracy_of, load_source
+from synq.learn.prepare import Source, Stopwatch, load_source, software_score
 from synq.learn.train import RECIPES
 from synq.progress import SILENT
 
@@ -18,14 +19,13 @@ def source(folder: Path, *sizes: int, labels: int) -> Source:
     inputs = np.random.default_rng(0).integers(0, 256, (30, 6), dtype=np.uint8)
     np.savez(folder / "data.npz", x_train=inputs, x_test=inputs, y_test=np.arange(30) % labels)
     save_checkpoint(network(*sizes), folder / "net", {})
-    return Source(RECIPES["paper"], folder / "net", folder / "data.npz", None, None, folder)
+    return Source(RECIPES["paper"], folder / "net", Data(folder / "data.npz"), None, folder)
 
 
 @pytest.mark.parametrize(
     ("sizes", "labels", "said"),
     [
-        ((6, 4, 1), 2, "the network has one output, and the class is the largest of several: save"),
-        ((6, 4, 1), 1, "the network has one output"),
+        ((6, 4, 1), 3, "the network has 1 outputs, the labels of data go up to 2"),
         ((6, 4, 3), 4, "the network has 3 outputs, the labels of data go up to 3"),
         ((5, 3), 3, "the network takes 5 inputs, data has 6"),
     ],
@@ -45,4 +45,4 @@ def test_accuracy_is_that_of_all_samples_at_once(
     dataset, net = load_npz(tmp_path / "data.npz"), network(6, 4, 3)
     expected = net.accuracy(dataset.test_inputs / np.float32(256), dataset.test_labels)
     monkeypatch.setattr("synq.learn.prepare._VALUES_AT_ONCE", 24)
-    assert accuracy_of(net, dataset) == expected
+    assert software_score(net, dataset) == round(expected, 4)
