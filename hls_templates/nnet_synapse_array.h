@@ -44,6 +44,7 @@ struct synapse_array_config {
     static const synapse_datapath datapath = decode;
     static const bool event_driven = false;
     static const unsigned drain_lanes = 1; // lanes multiplied a cycle once the buckets are full
+    static const bool signed_input = false; // raw inputs are two's complement
     static const unsigned table_width = 8;
     static const unsigned accum_width = 16;
     static const unsigned bucket_width = 16;
@@ -52,9 +53,15 @@ struct synapse_array_config {
     static const long long accum_max = 0; // checked in C simulation
 };
 
+// A raw input.
+template <class data_T, typename CONFIG_T> struct synapse_raw {
+    typedef
+        typename std::conditional<CONFIG_T::signed_input, ap_int<data_T::width>, ap_uint<data_T::width> >::type type;
+};
+
 // The raw input of a row: the bias row is driven by a constant, rows beyond the last by zero.
 template <class data_T, typename CONFIG_T>
-ap_uint<data_T::width> synapse_input(data_T data[CONFIG_T::n_in], unsigned row) {
+typename synapse_raw<data_T, CONFIG_T>::type synapse_input(data_T data[CONFIG_T::n_in], unsigned row) {
     // Part of the pipelined loop that calls it.
     #pragma HLS INLINE
     if (row < CONFIG_T::n_in)
@@ -85,7 +92,7 @@ template <typename CONFIG_T> bool synapse_sign(unsigned code) {
 // The inputs of block `cycle` of each bank.
 template <class data_T, typename CONFIG_T> struct synapse_blocks {
     static void next(data_T data[CONFIG_T::n_in], unsigned cycle, unsigned block[CONFIG_T::parallel_rows],
-                     ap_uint<data_T::width> input[CONFIG_T::parallel_rows]) {
+                     typename synapse_raw<data_T, CONFIG_T>::type input[CONFIG_T::parallel_rows]) {
         // Part of the pipelined loop that calls it.
         #pragma HLS INLINE
     Banks:
@@ -129,7 +136,7 @@ template <class data_T, typename CONFIG_T> struct synapse_events {
     }
 
     static void next(data_T data[CONFIG_T::n_in], pending_T pending[CONFIG_T::parallel_rows],
-                     unsigned block[CONFIG_T::parallel_rows], ap_uint<data_T::width> input[CONFIG_T::parallel_rows]) {
+                     unsigned block[CONFIG_T::parallel_rows], typename synapse_raw<data_T, CONFIG_T>::type input[CONFIG_T::parallel_rows]) {
         // Part of the pipelined loop that calls it.
         #pragma HLS INLINE
     Banks:
@@ -245,7 +252,7 @@ template <class data_T, class res_T, typename CONFIG_T> struct synapse_engine<da
             // One block a cycle; the loop starts over without draining.
             #pragma HLS PIPELINE II=1 rewind
             unsigned block[CONFIG_T::parallel_rows];
-            ap_uint<data_T::width> input[CONFIG_T::parallel_rows];
+            typename synapse_raw<data_T, CONFIG_T>::type input[CONFIG_T::parallel_rows];
             // Registers: all rows of the block are used in the same cycle.
             #pragma HLS ARRAY_PARTITION variable=block complete
             #pragma HLS ARRAY_PARTITION variable=input complete
@@ -257,7 +264,7 @@ template <class data_T, class res_T, typename CONFIG_T> struct synapse_engine<da
                     accumulator[lane] = 0;
                 }
             }
-            synapse_accumulate<ap_uint<data_T::width>, CONFIG_T>(input, block, codes, values, accumulator);
+            synapse_accumulate<typename synapse_raw<data_T, CONFIG_T>::type, CONFIG_T>(input, block, codes, values, accumulator);
             if (cycle == CONFIG_T::n_blocks - 1)
                 synapse_results<res_T, CONFIG_T>(accumulator, res);
         }
@@ -293,12 +300,12 @@ template <class data_T, class res_T, typename CONFIG_T> struct synapse_engine<da
             // One row of each bank a cycle.
             #pragma HLS PIPELINE II=1
             unsigned block[CONFIG_T::parallel_rows];
-            ap_uint<data_T::width> input[CONFIG_T::parallel_rows];
+            typename synapse_raw<data_T, CONFIG_T>::type input[CONFIG_T::parallel_rows];
             // Registers: all banks are used in the same cycle.
             #pragma HLS ARRAY_PARTITION variable=block complete
             #pragma HLS ARRAY_PARTITION variable=input complete
             events::next(data, pending, block, input);
-            synapse_accumulate<ap_uint<data_T::width>, CONFIG_T>(input, block, codes, values, accumulator);
+            synapse_accumulate<typename synapse_raw<data_T, CONFIG_T>::type, CONFIG_T>(input, block, codes, values, accumulator);
         }
         synapse_results<res_T, CONFIG_T>(accumulator, res);
     }
@@ -310,7 +317,7 @@ template <class data_T, typename CONFIG_T> struct synapse_buckets {
 
     // One cycle: each lane adds each row's input to the bucket of its code. `last` holds what was
     // written in the cycle before, which the memory does not show yet.
-    static void add(const ap_uint<data_T::width> input[CONFIG_T::parallel_rows],
+    static void add(const typename synapse_raw<data_T, CONFIG_T>::type input[CONFIG_T::parallel_rows],
                     const unsigned block[CONFIG_T::parallel_rows],
                     const unsigned codes[CONFIG_T::parallel_rows][CONFIG_T::n_blocks][CONFIG_T::n_words],
                     bucket_T bucket[CONFIG_T::parallel_rows][CONFIG_T::n_out][CONFIG_T::n_values],
@@ -431,7 +438,7 @@ struct synapse_engine<data_T, res_T, CONFIG_T, true, EVENT_DRIVEN> {
             // One block a cycle.
             #pragma HLS PIPELINE II=1
             unsigned block[CONFIG_T::parallel_rows];
-            ap_uint<data_T::width> input[CONFIG_T::parallel_rows];
+            typename synapse_raw<data_T, CONFIG_T>::type input[CONFIG_T::parallel_rows];
             // Registers: all rows of the block are used in the same cycle.
             #pragma HLS ARRAY_PARTITION variable=block complete
             #pragma HLS ARRAY_PARTITION variable=input complete
@@ -459,7 +466,7 @@ struct synapse_engine<data_T, res_T, CONFIG_T, true, EVENT_DRIVEN> {
             // One row of each bank a cycle.
             #pragma HLS PIPELINE II=1
             unsigned block[CONFIG_T::parallel_rows];
-            ap_uint<data_T::width> input[CONFIG_T::parallel_rows];
+            typename synapse_raw<data_T, CONFIG_T>::type input[CONFIG_T::parallel_rows];
             // Registers: all banks are used in the same cycle.
             #pragma HLS ARRAY_PARTITION variable=block complete
             #pragma HLS ARRAY_PARTITION variable=input complete

@@ -2,7 +2,7 @@
 //
 //   testbench [INPUTS RESULTS]
 //
-// INPUTS: 2 bytes a raw input, image after image. RESULTS: 8 bytes an integer, an image's stages below
+// INPUTS: 2 bytes a raw input, two's complement, image after image. RESULTS: 8 bytes an integer, an image's stages below
 // in order, then its class. Both least significant byte first.
 //
 // Without arguments it runs on tb_data/inputs.txt and compares with tb_data/expected.txt, as
@@ -93,7 +93,7 @@ static void run_image(const long long *image, integers &results) {
     for (unsigned first = 0; first < N_INPUTS; first += INPUT_PACK) {
         {{ given.type }} pack;
         for (unsigned i = 0; i < INPUT_PACK; i++)
-            pack[i].range({{ input_width - 1 }}, 0) = (unsigned)image[first + i];
+            pack[i].range({{ input_width - 1 }}, 0) = ap_uint<{{ input_width }}>(image[first + i]);
         inputs.write(pack);
     }
     {{ project }}(inputs, outputs);
@@ -107,7 +107,7 @@ static void run_image(const long long *image, integers &results) {
     {{ given.type }} inputs[N_INPUTS];
     {{ result.type }} result[N_OUTPUTS];
     for (unsigned i = 0; i < N_INPUTS; i++)
-        inputs[i].range({{ input_width - 1 }}, 0) = (unsigned)image[i];
+        inputs[i].range({{ input_width - 1 }}, 0) = ap_uint<{{ input_width }}>(image[i]);
     {{ project }}(inputs, result);
 {%- endif %}
 
@@ -123,7 +123,8 @@ static void run_image(const long long *image, integers &results) {
         if (result[j] > result[best])
             best = j;
     }
-    results.push_back(best);
+    // A single output tells two classes apart by its sign.
+    results.push_back(N_OUTPUTS == 1 ? result[0] > 0 : best);
 }
 
 static int compare(const integers &expected, const integers &results, unsigned n_images) {

@@ -105,7 +105,8 @@ WriteBeats:
             low_half = stream_integer(low);
             // The larger of the two, the first on a tie: one comparison with the best is left.
             logit_t larger = low;
-            ap_uint<LOGIT_BITS> larger_class = first;
+            // A single one tells two classes apart by its sign.
+            ap_uint<LOGIT_BITS> larger_class = N_LOGITS == 1 ? unsigned(low > 0) : first;
             if (first + 1 < N_LOGITS) {
                 const logit_t high = logits[first + 1];
                 high_half = stream_integer(high);

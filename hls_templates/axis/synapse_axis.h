@@ -1,13 +1,13 @@
 // The network between two AXI4-Streams, as an AXI DMA in direct register mode serves them.
 //
-// Input: pixels of {{ pixel_bits }} bits, {{ beat_pixels }} a beat, the first in the lowest bits; an image is padded to whole
+// Input: {{ "two's-complement " if signed_pixels }}pixels of {{ pixel_bits }} bits, {{ beat_pixels }} a beat, the first in the lowest bits; an image is padded to whole
 // beats, {{ image_beats }} of them. A DMA transfer carries any number of whole images and has TLAST on its last
 // beat only, so images are told apart by counting beats. A TLAST inside an image ends it early: the
 // missing pixels count as zero, and the next beat begins a new image. TKEEP is not looked at.
 //
 // Output of an image: the logits as 32-bit two's-complement integers, the raw accumulators, two a
 // beat, the first in the low half, padded with zero; then one beat with the class, the index of the
-// largest logit, the first one on a tie: {{ result_beats }} beats. TLAST is on the last of them if the image's last
+// largest logit, the first one on a tie{{ "; of a single logit, whether it is positive" if n_out == 1 }}: {{ result_beats }} beats. TLAST is on the last of them if the image's last
 // input beat had it. TKEEP is all ones.
 #ifndef SYNAPSE_AXIS_H_
 #define SYNAPSE_AXIS_H_
@@ -35,7 +35,7 @@ typedef {{ given.type }} pixel_t;
 typedef {{ result.type }} logit_t;
 {% endif %}
 
-static const unsigned PIXEL_BITS = {{ pixel_bits }};
+static const unsigned PIXEL_BITS = {{ pixel_bits }};{{ " // sign included" if signed_pixels }}
 static const unsigned BEAT_PIXELS = {{ beat_pixels }}; // pixels in one input beat
 static const unsigned IMAGE_BEATS = {{ image_beats }}; // input beats of one image
 static const unsigned N_PIXELS = {{ n_in }};

@@ -34,6 +34,8 @@ static const unsigned ROW = {{ row }}; // numbers an image in expected.txt; logi
 typedef std::vector<long long> integers;
 typedef unsigned long long word_t; // TDATA
 
+static const word_t PIXEL_MASK = ((word_t)1 << PIXEL_BITS) - 1; // a pixel's two's complement
+
 static int cannot_write(const std::string &path) {
     std::cerr << "cannot write " << path << ": is the disk full?" << std::endl;
     return 1;
@@ -73,7 +75,7 @@ static void send_image(hls::stream<axis_t> &input, const long long *pixels, bool
     for (unsigned beat = 0; beat < IMAGE_BEATS; beat++) {
         word_t data = 0;
         for (unsigned lane = 0; lane < BEAT_PIXELS && beat * BEAT_PIXELS + lane < N_PIXELS; lane++)
-            data |= (word_t)pixels[beat * BEAT_PIXELS + lane] << (lane * PIXEL_BITS);
+            data |= ((word_t)pixels[beat * BEAT_PIXELS + lane] & PIXEL_MASK) << (lane * PIXEL_BITS);
         send(input, data, last && beat == IMAGE_BEATS - 1);
     }
 }

@@ -4,14 +4,14 @@
 
     network = SynapseOverlay()        # synq.bit and synq.hwh lie beside this file
     network.self_test()               # raises with the first difference
-    classes = network.predict(images) # uint8 images, (n, 28, 28) or (n, 784)
+    classes = network.predict(images) # uint8 images, (n, 28, 28) or (n, 784); int8 of signed inputs
 
 The folder is complete: copy it to the board. It needs numpy and, on the board, PYNQ 2.7 or newer;
 `network.json` says which network it is, `vectors.npz` holds test images with the integers that the
 network must compute for them.
 
 The stream to the accelerator has 64-bit beats. To it: raw pixels, as many as fit a beat, the first
-in the lowest bits, each image padded to whole beats. From it, an image: the logits as 32-bit
+in the lowest bits, negative ones in two's complement, each image padded to whole beats. From it, an image: the logits as 32-bit
 integers, two a beat, padded, then one beat with the class. A transfer is a number of whole images.
 """
 
@@ -53,6 +53,7 @@ class SynapseOverlay:
         n_in: pixels of an image.
         n_out: logits of an image.
         input_bits: of a raw pixel.
+        input_signed: whether pixels may be negative.
         output_unit: the real number that 1 in a logit stands for.
         digest: SHA-256 of the network.
     """
@@ -76,6 +77,7 @@ class SynapseOverlay:
         self.n_in: int = network["n_in"]
         self.n_out: int = network["n_out"]
         self.input_bits: int = network["input_bits"]
+        self.input_signed: bool = network["input_signed"]
         self.output_unit: float = network["output_unit"]
         self.digest: str = network["digest"]
         self._input_integer: int = network["input_integer"]
@@ -110,35 +112,38 @@ class SynapseOverlay:
     def quantize(self, images: np.ndarray) -> np.ndarray:
         """Images as the network's raw pixels.
 
-        Integers must be bytes, 0 to 255. Floats must be in the network's input range (0 to 1 for
-        byte images, where byte / 256 is the value) and first go to the nearest byte, ties to even.
-        Bytes are then rounded to `input_bits` bits, half up, and saturated.
+        Integers must be bytes, 0 to 255, or -128 to 127 of a network with signed inputs. Floats must
+        be in the network's input range (0 to 1 for byte images, where byte / 256 is the value) and
+        first go to the nearest byte, ties to even. Bytes are then rounded to `input_bits` bits, half
+        up, and saturated.
 
         Args:
             images: (n, ...) with n_in pixels an image, integers or floats.
 
         Returns:
-            (n, n_in) uint8.
+            (n, n_in) uint8, or int8 of a network with signed inputs.
         """
         rows = self._rows(images)
+        low, high = _range(8, self.input_signed)
         if rows.dtype.kind == "f":
-            most = 2.0**self._input_integer
-            # A comparison with NaN is false.
-            if rows.size and not (rows.min() >= 0 and rows.max() <= most):
-                raise SynapseError(
-                    f"float images must be of 0 to {most:g}, got {rows.min():g} to {rows.max():g}; "
-                    "give bytes of 0 to 255 as integers"
-                )
             scale = 2.0 ** (8 - self._input_integer)
-            pixels = np.minimum(np.rint(rows.astype(np.float64) * scale), 255).astype(np.uint8)
+            least, most = low / scale, (high + 1) / scale
+            # A comparison with NaN is false.
+            if rows.size and not (rows.min() >= least and rows.max() <= most):
+                raise SynapseError(
+                    f"float images must be of {least:g} to {most:g}, "
+                    f"got {rows.min():g} to {rows.max():g}; "
+                    f"give bytes of {low} to {high} as integers"
+                )
+            pixels = np.minimum(np.rint(rows.astype(np.float64) * scale), high).astype(np.int16)
         else:
-            pixels = _within(rows, 8, "images")
+            pixels = self._within(rows, 8, "images").astype(np.int16)
         shift = 8 - self.input_bits
-        if shift == 0:
-            return pixels
-        half = 1 << (shift - 1)
-        most_raw = (1 << self.input_bits) - 1
-        return np.minimum((pixels.astype(np.uint16) + half) >> shift, most_raw).astype(np.uint8)
+        if shift:
+            half = 1 << (shift - 1)
+            most_raw = _range(self.input_bits, self.input_signed)[1]
+            pixels = np.minimum((pixels + half) >> shift, most_raw)
+        return pixels.astype(self._pixel_type)
 
     def run(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The network on raw pixels, which `quantize` makes of images.
@@ -149,7 +154,7 @@ class SynapseOverlay:
         Returns:
             (n, n_out) int32 logits and (n,) int64 classes.
         """
-        rows = _within(self._rows(inputs), self.input_bits, "inputs")
+        rows = self._within(self._rows(inputs), self.input_bits, "inputs")
         n_images = len(rows)
         logits = np.empty((n_images, self.n_out), dtype=np.int32)
         classes = np.empty(n_images, dtype=np.int64)
@@ -163,9 +168,10 @@ class SynapseOverlay:
             beats = self._results(len(part))
             logits[first : first + size] = beats.view("<i4")[:, : self.n_out]
             classes[first : first + size] = beats[:, -1].astype(np.int64)
-        if classes.min() < 0 or classes.max() >= self.n_out:
+        n_classes = max(2, self.n_out)  # a single output tells two apart by its sign
+        if classes.min() < 0 or classes.max() >= n_classes:
             raise SynapseError(
-                f"the accelerator returned the class {classes.max()}, the network has {self.n_out}:"
+                f"the accelerator returned the class {classes.max()}, the network has {n_classes}:"
                 f" {self._bitfile.name} is of another network"
             )
         return logits, classes
@@ -205,7 +211,8 @@ class SynapseOverlay:
             raise SynapseError(f"n_images must be at least 1, got {n_images}")
         inputs = self.vectors()["inputs"]
         size = self._prepare(n_images)
-        self._load(np.resize(_within(inputs, self.input_bits, "inputs"), (size, self.n_in)))
+        rows = self._within(inputs, self.input_bits, "inputs")
+        self._load(np.resize(rows, (size, self.n_in)))
         start = time.perf_counter()
         for first in range(0, n_images, size):
             self._transfer(min(size, n_images - first))
@@ -244,12 +251,27 @@ class SynapseOverlay:
             )
         return images.reshape(len(images), self.n_in)
 
+    @property
+    def _pixel_type(self) -> type[np.int8 | np.uint8]:
+        return np.int8 if self.input_signed else np.uint8
+
+    def _within(self, rows: np.ndarray, bits: int, name: str) -> np.ndarray:
+        """`rows` as bytes, if they are integers of `bits` bits."""
+        low, high = _range(bits, self.input_signed)
+        if rows.dtype.kind not in "ui":
+            raise SynapseError(f"{name} must be integers of {low} to {high}, got {rows.dtype}")
+        if rows.size and (int(rows.min()) < low or int(rows.max()) > high):
+            raise SynapseError(
+                f"{name} must be of {low} to {high}, got {rows.min()} to {rows.max()}"
+            )
+        return rows.astype(self._pixel_type)
+
     def _load(self, rows: np.ndarray) -> None:
-        """Pack raw pixels into the buffer that the DMA sends."""
+        """Pack raw pixels, of `_pixel_type`, into the buffer that the DMA sends."""
         given, _ = self._allocated()
         lanes = self._lanes
         padded = np.zeros((len(rows), self._image_beats * lanes), dtype=np.uint8)
-        padded[:, : self.n_in] = rows
+        padded[:, : self.n_in] = rows.view(np.uint8) & ((1 << self.input_bits) - 1)
         if self.input_bits == 8:  # the bytes are in place
             given[: len(rows)] = padded.view("<u8")
             return
@@ -348,14 +370,9 @@ class SynapseOverlay:
             self._buffers = None
 
 
-def _within(rows: np.ndarray, bits: int, name: str) -> np.ndarray:
-    """`rows` as uint8, if they are integers of `bits` bits."""
-    most = (1 << bits) - 1
-    if rows.dtype.kind not in "ui":
-        raise SynapseError(f"{name} must be integers of 0 to {most}, got {rows.dtype}")
-    if rows.size and (rows.min() < 0 or rows.max() > most):
-        raise SynapseError(f"{name} must be of 0 to {most}, got {rows.min()} to {rows.max()}")
-    return rows.astype(np.uint8)
+def _range(bits: int, signed: bool) -> tuple[int, int]:
+    """The least and the greatest raw pixel."""
+    return (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -39,8 +39,7 @@ module synq_bucket_bank #(
         {merge_now, merge_early} <= {merge_early, merge};
         {write_now, write_early} <= {write_early, write};
     end
-    wire x_sign = X_SIGNED != 0 && x_now[X_BITS-1];
-    wire [WIDTH-1:0] input_now = {{WIDTH - X_BITS{x_sign}}, x_now};
+    wire [WIDTH-1:0] input_now = {{WIDTH - X_BITS{X_SIGNED != 0 && x_now[X_BITS-1]}}, x_now};
 
     genvar j;
     generate

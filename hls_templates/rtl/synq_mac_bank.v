@@ -35,8 +35,7 @@ module synq_mac_bank #(
     localparam A_BITS = HAS_TOTALS != 0 && TOTAL_BITS > X_BITS ? TOTAL_BITS : X_BITS + 1 - X_SIGNED;
     reg [X_BITS-1:0] x_early, x_now;
     always @(posedge clk) {x_now, x_early} <= {x_early, x};
-    wire x_sign = X_SIGNED != 0 && x_now[X_BITS-1];
-    wire [A_BITS-1:0] input_now = {{A_BITS - X_BITS{x_sign}}, x_now};
+    wire [A_BITS-1:0] input_now = {{A_BITS - X_BITS{X_SIGNED != 0 && x_now[X_BITS-1]}}, x_now};
 
     wire unused_totals = &{1'b0, totals};
 

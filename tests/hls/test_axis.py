@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from projects import emit
-from strategies import MANY, SOME, seeds, synapse_array
+from strategies import MANY, SOME, input_formats, seeds, synapse_array
 from synq import stream
 from synq.device import load_device
 from synq.errors import SynqError
@@ -36,12 +36,16 @@ class Built:
     folder: Path
     executable: Path
     network: QuantizedNetwork
-    inputs: NDArray[np.uint8]
+    inputs: NDArray[np.uint8 | np.int8]
     expected: Trace
 
     @property
+    def form(self) -> FixedPoint:
+        return self.network.input_format
+
+    @property
     def bits(self) -> int:
-        return self.network.input_format.width
+        return self.form.width
 
     @property
     def n_out(self) -> int:
@@ -49,23 +53,31 @@ class Built:
 
 
 def random_network(
-    sizes: tuple[int, ...], bits: int, seed: int
-) -> tuple[QuantizedNetwork, NDArray[np.uint8]]:
+    sizes: tuple[int, ...], form: FixedPoint, seed: int
+) -> tuple[QuantizedNetwork, NDArray[np.uint8 | np.int8]]:
     rng = np.random.default_rng(seed)
     weights = tuple(rng.normal(size=shape).astype(np.float32) for shape in pairwise(sizes))
-    inputs = rng.integers(0, 1 << bits, (60, sizes[0]), dtype=np.uint8)
-    inputs[0], inputs[1] = 0, (1 << bits) - 1
+    inputs = raw_inputs(rng, 60, sizes[0], form)
+    inputs[0], inputs[1] = form.min_raw, form.max_raw
     network = quantize_network(
         FloatNetwork(weights, (None,) * len(weights)),
-        Quantization(10, input_bits=bits),
+        Quantization(10, input_bits=form.width),
         load_device("pcmo"),
-        FixedPoint(bits, 0, signed=False),
+        form,
         inputs,
     )
     return network, inputs
 
 
-def build(network: QuantizedNetwork, inputs: NDArray[np.uint8], io_type: str, root: Path) -> Built:
+def raw_inputs(
+    rng: np.random.Generator, n_samples: int, n_in: int, form: FixedPoint
+) -> NDArray[np.uint8 | np.int8]:
+    shape = (n_samples, n_in)
+    return rng.integers(form.min_raw, form.max_raw + 1, shape).astype(form.byte_type)
+
+
+def build(
+    network: QuantizedNetwork, inputs: NDArray[np.uint8 | np.int8], io_type: str, root: Path) -> Built:
     emitted = emit(network, inputs, root / "hls", io_type=io_type)
     with building(emitted.folder, [axis.BENCH], root, root / "cache") as builds:
         executable = builds.finish(axis.BENCH)
@@ -73,17 +85,17 @@ def build(network: QuantizedNetwork, inputs: NDArray[np.uint8], io_type: str, ro
     return Built(emitted.folder, executable, network, inputs, network.run(inputs))
 
 
-PARALLEL = ("io_parallel", 7, (43, 9, 5))
-STREAM = ("io_stream", 3, (50, 6, 4))
-WIDE = ("io_stream", 8, (520, 200, 3))  # 4160 and 4400 bits: no single stream element
+PARALLEL = ("io_parallel", FixedPoint(7, 0, signed=False), (43, 9, 5))
+STREAM = ("io_stream", FixedPoint(3, 0, signed=True), (50, 6, 4))
+WIDE = ("io_stream", FixedPoint(8, 0, signed=False), (520, 200, 3))  # 4160 and 4400 bits: no single stream element
 
 
 @pytest.fixture(
     scope="module", params=[PARALLEL, STREAM, WIDE], ids=["io_parallel", "io_stream", "wide"]
 )
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    io_type, bits, sizes = request.param
-    network, inputs = random_network(sizes, bits, seed=bits)
+    io_type, form, sizes = request.param
+    network, inputs = random_network(sizes, form, seed=form.width)
     return build(network, inputs, io_type, tmp_path_factory.mktemp(io_type))
 
 
@@ -93,23 +105,22 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def slowly_packed(image: list[int], bits: int) -> list[int]:
     lanes = 64 // bits
     return [
-        sum(pixel << (bits * lane) for lane, pixel in enumerate(image[first : first + lanes]))
+        sum(pixel % (1 << bits) << (bits * lane) for lane, pixel in enumerate(image[first : first + lanes]))
         for first in range(0, len(image), lanes)
     ]
 
 
 @MANY
-@given(seeds, st.integers(1, 8), st.integers(1, 140), st.integers(0, 3))
-@example(0, 3, 21, 1)
-@example(0, 8, 784, 2)
+@given(seeds, input_formats(8), st.integers(1, 140), st.integers(0, 3))
+@example(0, FixedPoint(3, 0, signed=False), 21, 1)
+@example(0, FixedPoint(8, 2, signed=True), 784, 2)
 def test_images_are_packed_as_the_contract_says(
-    seed: int, bits: int, n_in: int, n_samples: int
+    seed: int, form: FixedPoint, n_in: int, n_samples: int
 ) -> None:
-    rng = np.random.default_rng(seed)
-    inputs = rng.integers(0, 1 << bits, (n_samples, n_in), dtype=np.uint8)
-    beats = stream.pack_images(inputs, bits)
+    inputs = raw_inputs(np.random.default_rng(seed), n_samples, n_in, form)
+    beats = stream.pack_images(inputs, form)
     assert beats.dtype == np.uint64
-    assert beats.tolist() == [slowly_packed(image, bits) for image in inputs.tolist()]
+    assert beats.tolist() == [slowly_packed(image, form.width) for image in inputs.tolist()]
 
 
 @pytest.mark.parametrize(("bits", "beats"), [(8, 98), (4, 49), (1, 13), (3, 38), (7, 88)])
@@ -119,7 +130,7 @@ def test_an_mnist_image_is_as_many_beats_as_documented(bits: int, beats: int) ->
 
 def test_a_pixel_too_large_is_refused() -> None:
     with pytest.raises(ValueError, match="0 to 7, got 0 to 8"):
-        stream.pack_images(np.array([[0, 8]]), 3)
+        stream.pack_images(np.array([[0, 8]]), FixedPoint(3, 0, signed=False))
 
 
 @MANY
@@ -152,7 +163,7 @@ def test_logits_beyond_32_bits_are_refused() -> None:
 
 
 def test_the_same_network_renders_to_the_same_files() -> None:
-    network, _ = random_network((43, 9, 5), 7, seed=7)
+    network, _ = random_network((43, 9, 5), PARALLEL[1], seed=7)
     files = axis.render_axis(network, *network_ports(network, stream=False))
     assert files == axis.render_axis(network, *network_ports(network, stream=False))
     assert set(files) == {
@@ -182,9 +193,8 @@ def test_any_images_in_any_transfers_are_answered_exactly(
     rng = np.random.default_rng(data.draw(seeds))
     n_samples = data.draw(st.integers(1, 12))
     sizes = data.draw(st.lists(st.integers(1, 5), max_size=5))
-    shape = (n_samples, built.network.sizes[0])
-    inputs = rng.integers(0, 1 << built.bits, shape, dtype=np.uint8)
-    beats = stream.pack_images(inputs, built.bits)
+    inputs = raw_inputs(rng, n_samples, built.network.sizes[0], built.form)
+    beats = stream.pack_images(inputs, built.form)
     scratch = tmp_path_factory.mktemp("run")
     last = last_of_transfers(*beats.shape, sizes)
     got = axis.run_axis(built.executable, beats, last, scratch)
@@ -210,7 +220,7 @@ def test_an_image_cut_short_counts_as_dark_and_the_next_begins_anew(
     n_beats = stream.beats_per_image(built.network.sizes[0], built.bits)
     cut = data.draw(st.integers(1, n_beats))  # beats that come of image 1
     inputs = built.inputs[:3].copy()
-    beats = stream.pack_images(inputs, built.bits).ravel()
+    beats = stream.pack_images(inputs, built.form).ravel()
     last = np.zeros(3 * n_beats, dtype=bool)
     last[[n_beats + cut - 1, -1]] = True
     sent = np.r_[: n_beats + cut, 2 * n_beats : 3 * n_beats]
@@ -225,7 +235,7 @@ def test_an_image_cut_short_counts_as_dark_and_the_next_begins_anew(
 
 
 def test_the_rest_of_an_image_is_waited_for(built: Built, tmp_path: Path) -> None:
-    beats = stream.pack_images(built.inputs[:2], built.bits).ravel()[:-1]
+    beats = stream.pack_images(built.inputs[:2], built.form).ravel()[:-1]
     got = axis.run_axis(built.executable, beats, np.zeros(len(beats), dtype=bool), tmp_path)
     assert len(got.data) == stream.beats_per_result(built.n_out)
     assert not got.last.any()
@@ -233,7 +243,7 @@ def test_the_rest_of_an_image_is_waited_for(built: Built, tmp_path: Path) -> Non
 
 def test_one_flipped_bit_of_a_pixel_is_caught(built: Built, tmp_path: Path) -> None:
     flipped = built.inputs.copy()
-    flipped[7, 11] ^= 1 << (built.bits - 1)
+    flipped[7, 11] ^= built.form.max_raw // 2 + 1
     arguments = (built.executable, built.network, flipped, built.expected, tmp_path)
     found = axis.stream_difference(*arguments)
     assert found is not None and "at image 7, beat" in found
@@ -243,7 +253,7 @@ def test_pixels_packed_the_other_way_round_are_caught(
     built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = axis.pack_images
-    monkeypatch.setattr(axis, "pack_images", lambda rows, bits: right(rows[:, ::-1], bits))
+    monkeypatch.setattr(axis, "pack_images", lambda rows, form: right(rows[:, ::-1], form))
     arguments = (built.executable, built.network, built.inputs, built.expected, tmp_path)
     found = axis.stream_difference(*arguments)
     assert found is not None and "differs from the integer reference at image" in found
@@ -275,7 +285,7 @@ def test_the_bench_catches_a_wrong_class_or_logit(
 def test_the_bench_catches_a_wrong_pixel(built: Built, tmp_path: Path) -> None:
     shutil.copytree(built.folder / "tb_data", tmp_path / "tb_data")
     inputs = built.inputs[:10].copy()
-    inputs[3, 5] ^= 1 << (built.bits - 1)
+    inputs[3, 5] ^= built.form.max_raw // 2 + 1
     (tmp_path / "tb_data" / "inputs.txt").write_bytes(integer_lines(inputs))
     run = run_bench(built, tmp_path)
     assert run.returncode == 1 and "image 3, beat" in run.stderr
@@ -288,7 +298,7 @@ def test_a_wrapper_with_a_wrong_tlast_is_caught(built: Built, tmp_path: Path) ->
     text = source.read_text()
     assert "written.last = ended == 1 && " in text
     source.write_text(text.replace("written.last = ended == 1 && ", "written.last = "))
-    beats = stream.pack_images(built.inputs[:2], built.bits)
+    beats = stream.pack_images(built.inputs[:2], built.form)
     bench = axis.build_bench(folder, tmp_path, tmp_path / "cache")
     got = axis.run_axis(bench, beats, last_of_transfers(*beats.shape, []), tmp_path)
     n_beats = stream.beats_per_result(built.n_out)
@@ -338,7 +348,7 @@ def test_a_broken_wrapper_names_the_error(built: Built, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_said_in_one_line(built: Built, tmp_path: Path) -> None:
-    beats = stream.pack_images(built.inputs[:2], built.bits).ravel()
+    beats = stream.pack_images(built.inputs[:2], built.form).ravel()
     axis.run_axis(built.executable, beats, np.zeros(len(beats), dtype=bool), tmp_path)
     command = [built.executable, tmp_path / "beats_0.bin", "/dev/full"]
     run = subprocess.run(command, capture_output=True, text=True)
@@ -347,6 +357,6 @@ def test_a_full_disk_is_said_in_one_line(built: Built, tmp_path: Path) -> None:
 
 def test_a_failing_bench_is_named(built: Built, tmp_path: Path) -> None:
     (tmp_path / "answers_0.bin").mkdir()
-    beats = stream.pack_images(built.inputs[:1], built.bits)
+    beats = stream.pack_images(built.inputs[:1], built.form)
     with pytest.raises(SynqError, match="wrapper stopped with code 1: cannot write"):
         axis.run_axis(built.executable, beats, last_of_transfers(*beats.shape, []), tmp_path)

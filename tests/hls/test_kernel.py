@@ -41,20 +41,21 @@ def random_plan(random: np.random.Generator) -> ArrayPlan:
 
 def random_array(random: np.random.Generator) -> SynapseArray:
     """Any shape, width and codebook; every other one symmetric, as a differential pair's is."""
+    width = int(random.integers(1, 13))
     array = synapse_array(
         random,
         n_in=int(random.integers(1, 40)),
         n_out=int(random.integers(1, 40)),
         levels=int(random.choice([1, 2, 3, 5, 10, 25, 256])),
         table_width=int(random.integers(2, 17)),
-        input_format=FixedPoint(int(random.integers(1, 13)), 0, signed=False),
+        input_format=FixedPoint(width, 0, signed=width > 1 and bool(random.integers(2))),
         bias=bool(random.integers(2)),
     )
     if random.integers(2):
         return array
     half = np.abs(array.codebook[array.codebook > array.table_format.min_raw])
     codebook = np.unique(np.concatenate([half, -half, [0] * int(random.integers(2))]))
-    codebook = codebook[:: max(1, len(codebook) // 200)]
+    codebook = codebook[:: -(-len(codebook) // 100) or 1]
     codebook = np.unique(np.concatenate([codebook, -codebook])).astype(np.int64)
     if len(codebook) == 0:
         return array
@@ -80,7 +81,7 @@ def program(cases: list[tuple[SynapseArray, ArrayPlan]]) -> str:
             accum_max=high,
             **kernel_constants(array, plan),
         )
-        data_t = array.input_format.ap_type
+        data_t, width = array.input_format.ap_type, array.input_format.width
         result_t = array.accumulator.ap_type
         parts += [Layout(array, plan.parallel_rows).header(f"array_{index}"), config]
         calls.append(f"""
@@ -88,9 +89,9 @@ def program(cases: list[tuple[SynapseArray, ArrayPlan]]) -> str:
         {data_t} data[{array.n_in}];
         {result_t} res[{array.n_out}];
         for (int i = 0; i < {array.n_in}; i++) {{
-            unsigned raw;
-            if (scanf("%u", &raw) != 1) return 1;
-            data[i].range({array.input_format.width - 1}, 0) = raw;
+            int raw;
+            if (scanf("%d", &raw) != 1) return 1;
+            data[i].range({width - 1}, 0) = ap_uint<{width}>(raw);
         }}
         nnet::synapse_array<{data_t}, {result_t}, config{index}>(
             data, res, array_{index}_codes, array_{index}_values);
@@ -115,9 +116,9 @@ def test_every_datapath_is_exact_on_random_arrays(build: Path, seed: int) -> Non
     cases = [(random_array(random), random_plan(random)) for _ in range(16)]
     inputs = []
     for array, _ in cases:
-        top = array.input_format.max_raw
-        images = random.integers(0, top + 1, (_IMAGES, array.n_in))
-        images[0], images[1] = 0, top
+        bottom, top = array.input_format.min_raw, array.input_format.max_raw
+        images = random.integers(bottom, top + 1, (_IMAGES, array.n_in))
+        images[0], images[1], images[4] = 0, top, bottom
         images[2:4] *= random.random((2, array.n_in)) < 0.3
         inputs.append(images)
     (build / "main.cpp").write_text(program(cases))

@@ -73,22 +73,23 @@ def test_the_header_holds_the_same_codes(array: SynapseArray, rows: int, mirror:
 @SOME
 @given(arrays(max_in=8, max_out=4), st.integers(1, 4), st.booleans())
 def test_no_input_overflows_a_bucket(array: SynapseArray, rows: int, mirror: bool) -> None:
-    """The extremes are reached where a lane's inputs of one sign are all at their maximum."""
+    """The extremes are reached where a lane's inputs are all at one end, by their code's sign."""
     layout = Layout(symmetric(array) if mirror else array, rows)
     array = layout.array
-    drive = np.full(array.n_rows, array.input_format.max_raw)
-    if array.bias_input is not None:
-        drive[-1] = array.bias_input
+    form = array.input_format
+    ends = {end: np.full(array.n_rows, end) for end in (form.min_raw, form.max_raw)}
+    if array.bias_input is not None:  # in between there are sums with and without it
+        ends[form.min_raw][-1], ends[form.max_raw][-1] = 0, array.bias_input
     reached = [0, 0]
     for bank in range(rows):
         for lane in range(array.n_out):
+            weights = array.weights[bank::rows, lane]
             for value in layout.signed.values:
-                for sign in (1, -1) if layout.signed.has_sign else (1,):
-                    if sign == -1 and value == 0:
-                        continue
-                    here = array.weights[bank::rows, lane] == sign * value
-                    total = sign * int(drive[bank::rows][here].sum())
-                    reached = [min(reached[0], total), max(reached[1], total)]
+                here = np.abs(weights) == value if layout.signed.has_sign else weights == value
+                sign = np.where((weights < 0) & layout.signed.has_sign, -1, 1)[here]
+                least, most = (drive[bank::rows][here] * sign for drive in ends.values())
+                reached[0] = min(reached[0], int(np.minimum(least, most).sum()))
+                reached[1] = max(reached[1], int(np.maximum(least, most).sum()))
     limit = 1 << (layout.bucket_width - 1)
     assert -limit <= reached[0] and reached[1] < limit
     smaller = limit // 2

@@ -8,11 +8,18 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from cores import CoreBuilder
-from strategies import images, paired_network, random_design, random_network, seeds
+from strategies import (
+    SIGNED_BYTE,
+    images,
+    paired_network,
+    random_design,
+    random_network,
+    seeds,
+)
 from synq.network import QuantizedNetwork
 from synq.rtl import simulate
 from synq.rtl.cycles import count_cycles, worst_case
-from synq.rtl.design import RtlArray, RtlDesign
+from synq.rtl.design import RtlArray, RtlDesign, wide_result
 from synq.rtl.placement import BankedArray, place_arrays
 from synq.rtl.simulate import Traffic
 from synq.rtl.verilog import render_rtl
@@ -51,6 +58,36 @@ def test_random_networks_and_designs(build_core: CoreBuilder, seed: int) -> None
     random = np.random.default_rng(seed)
     network = random_network(random, max_size=16)
     check(build_core, network, random_design(random, network), seed)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        RtlArray(0, 2, event_driven=True),
+        RtlArray(2, 1),
+        RtlArray(3, 0, event_driven=True),
+        RtlArray(0, 0, unrolled=True),
+    ],
+    ids=["decoded", "mixed", "serial", "unrolled"],
+)
+def test_signed_inputs_and_one_output(build_core: CoreBuilder, first: RtlArray) -> None:
+    """Each datapath; the class of one output is its sign."""
+    random = np.random.default_rng(4)
+    network = paired_network(random, (20, 6, 1), bias=True, input_format=SIGNED_BYTE)
+    check(build_core, network, RtlDesign((first, RtlArray(0, 1))), 4)
+
+
+def test_the_wide_answer_of_one_output(build_core: CoreBuilder) -> None:
+    network = paired_network(np.random.default_rng(5), (9, 1), input_format=SIGNED_BYTE)
+    design = RtlDesign((RtlArray(0, 0, unrolled=True),), 192, wide_result(1))
+    check(build_core, network, design, 5)
+
+
+def test_sixteen_layers(build_core: CoreBuilder) -> None:
+    random = np.random.default_rng(6)
+    network = random_network(random, max_size=5, layers=16)
+    plans = [RtlArray(0, 1), RtlArray(1, 1), RtlArray(1, 0), RtlArray(0, 0, unrolled=True)] * 4
+    check(build_core, network, RtlDesign(tuple(plans)), 6)
 
 
 @settings(ANEW, max_examples=2)

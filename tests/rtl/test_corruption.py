@@ -1,5 +1,6 @@
 """One wrong bit in each kind of file of a core is found by its simulation."""
 
+import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,15 @@ def small_network() -> QuantizedNetwork:
     first = synapse_array(random, 10, 4, levels=6)
     form = FixedPoint(5, first.accumulator.integer - 5, signed=False, overflow=Overflow.SAT)
     second = synapse_array(random, 4, 2, levels=6, input_format=form)
+    return QuantizedNetwork((first, second), (form,))
+
+
+def signed_network() -> QuantizedNetwork:
+    """The same with signed inputs."""
+    network = small_network()
+    first = dataclasses.replace(network.arrays[0], input_format=FixedPoint(8, 2, signed=True))
+    form = dataclasses.replace(network.activations[0], integer=first.accumulator.integer - 5)
+    second = dataclasses.replace(network.arrays[1], input_format=form)
     return QuantizedNetwork((first, second), (form,))
 
 
@@ -110,3 +120,20 @@ def test_a_bit_of_the_verilog(
 ) -> None:
     spoilt = build_core(small_network(), design, spoil(name, pattern, change))
     assert where in str(found(spoilt, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("first", "name", "pattern"),
+    [
+        (RtlArray(0, 2), "synq_mac_bank.v", r"BITS\{(X_SIGNED != 0 && x_now\[X_BITS-1\])\}"),
+        (RtlArray(1, 0), "synq_bucket_bank.v", r"BITS\{(X_SIGNED != 0 && x_now\[X_BITS-1\])\}"),
+        (RtlArray(0, 0, unrolled=True), "synq_neuron_0_0.v", r"(~)x\["),
+    ],
+    ids=["multipliers", "buckets", "neuron"],
+)
+def test_a_wrong_sign_extension(
+    build_core: CoreBuilder, tmp_path: Path, first: RtlArray, name: str, pattern: str
+) -> None:
+    network, design = signed_network(), RtlDesign((first, RtlArray(0, 3)))
+    change = spoil(name, pattern, lambda right: "1'b0" if "X_SIGNED" in right else "")
+    assert "array_0, neuron 0" in str(found(build_core(network, design, change), tmp_path))

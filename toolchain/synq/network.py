@@ -213,6 +213,11 @@ def classes_of(outputs: NDArray[Any]) -> NDArray[np.int64]:
     return np.argmax(outputs, axis=1).astype(np.int64)
 
 
+def class_count(n_out: int) -> int:
+    """How many classes `classes_of` tells apart by `n_out` outputs."""
+    return max(2, n_out)
+
+
 @dataclass(frozen=True, eq=False)
 class Trace:
     """Every integer a network computes for a set of inputs; first axis: the samples.

@@ -57,7 +57,7 @@ class Quantization:
         percentile: the percentile of absolute weights that normalizes a layer; 100 is the paper's
             largest weight. Weights beyond it are clipped.
         table_width: bits of a signed codebook value.
-        input_bits: bits of an unsigned input, 1 to 8.
+        input_bits: bits of an input, 1 to 8; a signed one has at least 2.
         activation_bits: bits of an unsigned hidden activation.
 
     Raises:
@@ -250,7 +250,7 @@ def quantize_network(
     choice: Quantization,
     device: Device,
     input_format: FixedPoint,
-    training_inputs: NDArray[np.uint8],
+    training_inputs: NDArray[np.uint8 | np.int8],
     ranges: Ranges | None = None,
 ) -> QuantizedNetwork:
     """The network as the device would hold it.
@@ -261,7 +261,7 @@ def quantize_network(
 
     Args:
         network: the trained weights.
-        input_format: unsigned format of the inputs.
+        input_format: format of the inputs; signed where they may be negative.
         training_inputs: (n_samples, n_in) raw inputs from the training set; the activation formats
             are chosen on them.
         ranges: normalizations and formats that the weights were fine-tuned with.
@@ -320,7 +320,8 @@ def _quantize_layer(
     rows = weight.astype(np.float64)
     bias_input = None
     if bias is not None:
-        # The bias row is driven by the largest input, which asks for the smallest conductance.
+        # The bias row is driven by the largest input, which asks for the smallest conductance. It
+        # is positive: the sign of a bias is that of its weight.
         bias_input = input_format.max_raw
         drive = bias_input * input_format.step * unit
         rows = np.vstack([rows, bias.astype(np.float64) / drive])

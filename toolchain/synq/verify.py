@@ -14,7 +14,6 @@ from synq.cache import default_cache_dir
 from synq.errors import SynqError
 from synq.export import below
 from synq.hls.back_end import simulate_hls
-from synq.learn.data.dataset import Inputs
 from synq.network import QuantizedNetwork
 from synq.npz import Member, read_npz
 from synq.progress import Progress
@@ -101,10 +100,10 @@ def verify(project: Path, progress: Progress) -> Verification:
                 )
             compared |= simulation.compared
         if contents.rtl is not None:
-            with progress.task("Compile and run the Verilog") as task:
+            with progress.task("Compile and run the Verilog") as shown:
                 rtl, place = below("rtl", files), scratch / "verilog"
                 compared["rtl"] = simulate_rtl(
-                    rtl, network, contents.rtl, inputs, expected, place, task
+                    rtl, network, contents.rtl, inputs, expected, place, shown
                 ).compared
     score = integer_score(task, network, expected, labels)
     stated = manifest.get(task.metric)
@@ -140,21 +139,25 @@ def _compare_rendered(project: Path, files: Mapping[str, bytes], contents: Conte
     return len(rendered)
 
 
-def read_vectors(path: Path, network: QuantizedNetwork, task: Task) -> tuple[Inputs, NDArray[Any]]:
+def read_vectors(
+    path: Path, network: QuantizedNetwork, task: Task
+) -> tuple[NDArray[np.uint8 | np.int8], NDArray[Any]]:
     """The test inputs and labels of a project: (n_samples, n_in), and class numbers (n_samples,) or
     real targets (n_samples, n_out).
+
+    Inputs of a signed format are int8, others uint8.
 
     Raises:
         SynqError: the file cannot be read, holds no sample, or is of another network.
     """
     parts = read_npz(path, _VECTORS, _MAX_VECTOR_BYTES)
     inputs, labels = parts["inputs"], parts["labels"]
-    kind = np.int8 if network.input_format.signed else np.uint8
+    wanted = network.input_format.byte_type
     whole = task is Task.CLASSIFICATION
-    if inputs.dtype != kind or labels.dtype != (np.int64 if whole else np.float64):
+    if inputs.dtype != wanted or labels.dtype != (np.int64 if whole else np.float64):
         raise SynqError(
-            f"{path}: inputs must be {np.dtype(kind)} and labels {'int64' if whole else 'float64'}:"
-            " export the project again"
+            f"{path}: inputs must be {np.dtype(wanted)} and labels "
+            f"{'int64' if whole else 'float64'}: export the project again"
         )
     if labels.shape[1:] != (() if whole else network.sizes[-1:]) or not np.isfinite(labels).all():
         raise SynqError(f"{path}: {labels.shape} labels are not those of a {task}")

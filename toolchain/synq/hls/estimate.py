@@ -120,7 +120,8 @@ def _array_resources(array: SynapseArray, layout: Layout, plan: ArrayPlan) -> Re
         array.accumulator.width,
         array.input_format.width,
     )
-    product = table - 1 + narrow  # magnitude
+    signed = array.input_format.signed
+    product = table - 1 + narrow - signed  # magnitude
     n_values, code_bits = len(layout.signed.values), layout.signed.code_bits
 
     lookup = table * (0.5 if code_bits <= 5 else 2 ** (code_bits - 6))
@@ -135,9 +136,8 @@ def _array_resources(array: SynapseArray, layout: Layout, plan: ArrayPlan) -> Re
         lut += plan.fabric_rows * sum(value != 0 for value in layout.signed.values) * 2 * product
     if plan.datapath is Datapath.BUCKETS:
         # Not the proven width, which takes a look at every code: at most this.
-        bucket = (
-            layout.n_blocks * array.input_format.max_raw
-        ).bit_length() + layout.signed.has_sign
+        bucket = (layout.n_blocks * array.input_format.max_raw).bit_length()
+        bucket += layout.signed.has_sign or signed
         lanes = drain_lanes(array)
         memories = -(-n_values // 32)
         lutram = rows * n_out * -(-bucket // 6) * 4 * memories

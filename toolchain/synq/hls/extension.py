@@ -37,6 +37,7 @@ _CONFIG_CPP = """struct config{index} : nnet::synapse_array_config {{
     static const nnet::synapse_datapath datapath = nnet::{datapath};
     static const bool event_driven = {event_driven};
     static const unsigned drain_lanes = {drain_lanes};
+    static const bool signed_input = {signed_input};
     static const unsigned table_width = {table_width};
     static const unsigned accum_width = {accum_width};
     static const unsigned bucket_width = {bucket_width};
@@ -67,6 +68,7 @@ def kernel_constants(array: SynapseArray, plan: ArrayPlan) -> dict[str, int | st
         "datapath": plan.datapath.value,
         "event_driven": str(plan.event_driven).lower(),
         "drain_lanes": drain_lanes(array),
+        "signed_input": str(array.input_format.signed).lower(),
         "bucket_width": layout.bucket_width,
     }
 

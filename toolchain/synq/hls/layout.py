@@ -51,12 +51,12 @@ class Layout:
     @cached_property
     def bucket_width(self) -> int:
         """Bits of a bucket: of the widest sum of inputs that one bank can add up in one lane."""
-        array, low, high = self.array, 0, 0
-        drive = np.full(self.n_blocks * self.parallel_rows, array.input_format.max_raw)
-        if array.bias_input is not None:
-            drive[array.n_rows - 1] = array.bias_input
-        drive[array.n_rows :] = 0
-        by_bank = drive.reshape(self.n_blocks, self.parallel_rows).T[:, :, None]
+        low, high = 0, 0
+        beyond = self.n_blocks * self.parallel_rows - self.array.n_rows
+        least, most = (
+            np.pad(drive, (0, beyond)).reshape(self.n_blocks, self.parallel_rows).T[:, :, None]
+            for drive in self.array.drive
+        )
         sign = (
             self.codes >> (self.signed.code_bits - 1)
             if self.signed.has_sign
@@ -68,9 +68,9 @@ class Layout:
             else self.codes
         )
         for value in range(len(self.signed.values)):
-            here = index == value
-            high = max(high, int(np.max(np.sum(by_bank * (here & (sign == 0)), axis=1))))
-            low = min(low, -int(np.max(np.sum(by_bank * (here & (sign == 1)), axis=1))))
+            added, taken = (index == value) & (sign == 0), (index == value) & (sign == 1)
+            high = max(high, int(np.max(np.sum(most * added - least * taken, axis=1))))
+            low = min(low, int(np.min(np.sum(least * added - most * taken, axis=1))))
         return signed_width(low, high)
 
     @property

@@ -25,7 +25,7 @@ from synq.hls.design import HlsDesign
 from synq.hls.packs import array_pack, network_ports
 from synq.hls.qkeras_model import raw_integers
 from synq.hls.sources import layer_format
-from synq.network import QuantizedNetwork, Stages, stage_sizes
+from synq.network import QuantizedNetwork, Stages, classes_of, stage_sizes
 
 MAX_WIDTH = 4096  # Vivado HLS refuses to unroll further (hls4ml issues 904, 1013, 1157)
 LIBRARY = Program("library.so", (Unit(f"{PROJECT}_bridge.cpp"), FIRMWARE), shared=True)
@@ -196,5 +196,5 @@ def simulate_library(
         values = np.asarray(traced[name]).reshape(len(inputs), size)
         form = layer_format(network, name)
         stages.append((name, raw_integers("the compiled library", name, values, form)))
-    stages.append(("class", np.argmax(stages[-1][1], axis=1)[:, None].astype(np.int64)))
+    stages.append(("class", classes_of(stages[-1][1])[:, None]))
     return stages

@@ -17,7 +17,7 @@ from qkeras.quantizers import BaseQuantizer
 from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint
 from synq.hls.sources import layer_format
-from synq.network import QuantizedNetwork, SynapseArray
+from synq.network import QuantizedNetwork, SynapseArray, classes_of
 
 _BATCH = 2000  # images computed at once
 _FLOAT32_EXACT = 1 << 24  # integers up to this are exact in float32, in which QKeras quantizes
@@ -67,7 +67,8 @@ class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
         units: outputs.
         codebook: ascending raw integers.
         table_width: bits of a codebook value; a raw integer stands for raw / 2**(table_width - 1).
-        input_width: bits of the unsigned inputs.
+        input_width: bits of the inputs.
+        input_signed: whether one of them is the sign.
         bias_input: raw integer driving the bias row, or None.
         bias_value: the same as a value, or None.
         accum_width: bits of the accumulator.
@@ -80,6 +81,7 @@ class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
         codebook: list[int],
         table_width: int,
         input_width: int,
+        input_signed: bool,
         bias_input: int | None,
         bias_value: float | None,
         accum_width: int,
@@ -92,6 +94,7 @@ class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
             "codebook": [int(value) for value in codebook],
             "table_width": table_width,
             "input_width": input_width,
+            "input_signed": input_signed,
             "bias_input": bias_input,
             "bias_value": bias_value,
             "accum_width": accum_width,
@@ -162,6 +165,7 @@ def _dense(array: SynapseArray, index: int) -> SynapseDense:
         codebook=array.codebook.tolist(),
         table_width=array.table_format.width,
         input_width=array.input_format.width,
+        input_signed=array.input_format.signed,
         bias_input=bias,
         bias_value=None if bias is None else bias * array.input_format.step,
         accum_width=array.accumulator.width,
@@ -207,7 +211,7 @@ def model_stages(
         output = np.concatenate([batch[index][0].numpy() for batch in batches])
         form = layer_format(network, layer.name)
         named.append((layer.name, raw_integers("the QKeras model", layer.name, output, form)))
-    named.append(("class", np.argmax(named[-1][1], axis=1)[:, None].astype(np.int64)))
+    named.append(("class", classes_of(named[-1][1])[:, None]))
     return named
 
 

@@ -27,6 +27,7 @@ from synq.float_network import MAX_VALUES, FloatNetwork
 from synq.learn.augment import HANDWRITING, Augmentation
 from synq.learn.checkpoint import checkpoint_bytes, load_cached
 from synq.learn.data.dataset import Dataset
+from synq.network import class_count
 from synq.progress import Progress
 from synq.score import Task
 
@@ -454,9 +455,12 @@ def check_outputs(n_out: int, dataset: Dataset) -> None:
                 f"the network has {n_out} outputs, {dataset.name} has {needed} targets a sample; "
                 "they must be equal"
             )
-    elif n_out < needed and not (n_out == 1 and needed == 2):
+    elif class_count(n_out) < needed:
+        outputs = "1 output, which tells classes 0 and 1 apart by its sign"
+        if n_out > 1:
+            outputs = f"{n_out} outputs"
         raise SynqError(
-            f"the network has {n_out} outputs, the labels of {dataset.name} go up to {needed - 1}"
+            f"the network has {outputs}, the labels of {dataset.name} go up to {needed - 1}"
         )
 
 

@@ -38,7 +38,7 @@ class Contents:
     """What the files follow from.
 
     Attributes:
-        inputs: (n_samples, n_in) uint8 raw integers, all test inputs.
+        inputs: (n_samples, n_in) raw integers, int8 of a signed format, else uint8, all test inputs.
         labels: (n_samples,) int64 class numbers, or (n_samples, n_out) float64 targets.
         expected: the integer reference for them.
         title: of the driver's notebook.
@@ -48,7 +48,7 @@ class Contents:
     """
 
     network: QuantizedNetwork
-    inputs: NDArray[np.uint8]
+    inputs: NDArray[np.uint8 | np.int8]
     labels: NDArray[np.int64]
     expected: Trace
     board: Board
@@ -101,7 +101,7 @@ def _below(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
 def read_contents(
     manifest: Mapping[str, Any],
     network: QuantizedNetwork,
-    inputs: NDArray[np.uint8],
+    inputs: NDArray[np.uint8 | np.int8],
     labels: NDArray[np.int64],
     expected: Trace,
 ) -> Contents:

@@ -20,7 +20,7 @@ _FORMAT = "synq-driver-1"
 
 def render_driver(
     network: QuantizedNetwork,
-    inputs: NDArray[np.uint8],
+    inputs: NDArray[np.uint8 | np.int8],
     expected: Trace,
     labels: NDArray[np.int64],
     title: str,
@@ -44,6 +44,7 @@ def render_driver(
         "n_in": network.sizes[0],
         "n_out": network.sizes[-1],
         "input_bits": network.input_format.width,
+        "input_signed": network.input_format.signed,
         "input_integer": network.input_format.integer,
         "output_unit": network.output_unit,
     }
@@ -57,7 +58,7 @@ def render_driver(
 
 def _vectors(
     network: QuantizedNetwork,
-    inputs: NDArray[np.uint8],
+    inputs: NDArray[np.uint8 | np.int8],
     expected: Trace,
     labels: NDArray[np.int64],
 ) -> bytes:

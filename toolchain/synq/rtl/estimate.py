@@ -214,7 +214,8 @@ def _multipliers(placed: BankedArray) -> Resources:
     row = Resources(lut=n_out * value, ff=2 * x, dsp=n_out) + _delay(x, pipeline.skew(banks))
     usage = row * decoded
     if banks:
-        usage += Resources(lut=n_out * min(x, placed.total_bits) + address * decoded)
+        both = placed.total_bits if placed.array.input_format.signed else min(x, placed.total_bits)
+        usage += Resources(lut=n_out * both + address * decoded)
     # Three sums are added at once: measured, one and a half LUTs a bit.
     adders = 1.5 if decoded == 3 else decoded - 1
     return usage + Resources(lut=round(n_out * placed.array.accumulator.width * adders))

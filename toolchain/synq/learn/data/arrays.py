@@ -15,7 +15,6 @@ from synq.learn.augment import Augmentation
 from synq.learn.data.dataset import (
     BYTE_FORMAT,
     Dataset,
-    Inputs,
     Normalization,
     digest_of,
     fingerprint,
@@ -350,12 +349,12 @@ def _rows(values: NDArray[Any]) -> NDArray[Any]:
     return values.reshape(len(values), math.prod(values.shape[1:]))
 
 
-def _raw(values: NDArray[Any], target: FixedPoint) -> Inputs:
+def _raw(values: NDArray[Any], target: FixedPoint) -> NDArray[np.uint8 | np.int8]:
     """Checked inputs as raw integers of `target`: (n, ...) to (n, n_features)."""
-    kind = np.int8 if target.signed else np.uint8
+    kind = target.byte_type
     if values.dtype == kind and values.flags.c_contiguous:
         return frozen(_rows(values))
-    raw: Inputs = np.empty((len(values), math.prod(values.shape[1:])), dtype=kind)
+    raw: NDArray[np.uint8 | np.int8] = np.empty((len(values), math.prod(values.shape[1:])), dtype=kind)
     done = 0
     for part in _parts(values):
         rows = part.reshape(len(part), -1)

@@ -1,6 +1,6 @@
 """A dataset: what the first synapse array is driven with.
 
-Inputs are raw integers of at most 8 bits in a stated format.
+Inputs are raw integers of at most 8 bits in a stated format: bytes, or int8 of a signed one.
 """
 
 import hashlib
@@ -11,12 +11,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from synq.errors import UsageError
 from synq.fixedpoint import FixedPoint, Overflow, Rounding, requantize
 from synq.float_network import FloatNetwork
 from synq.learn.augment import Augmentation
 from synq.score import Task
-
-Inputs = NDArray[np.uint8] | NDArray[np.int8]  # (n, n_features) raw integers
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
@@ -58,9 +57,9 @@ class Dataset:
 
     name: str
     input_format: FixedPoint
-    train_inputs: Inputs
+    train_inputs: NDArray[np.uint8 | np.int8]
     train_labels: NDArray[Any]
-    test_inputs: Inputs
+    test_inputs: NDArray[np.uint8 | np.int8]
     test_labels: NDArray[Any]
     digest: str
     task: Task = Task.CLASSIFICATION
@@ -93,17 +92,30 @@ def with_input_bits(dataset: Dataset, bits: int) -> Dataset:
     """`dataset` with inputs of `bits` bits, 1 to 8, rounded half up and saturated.
 
     The values stay where they were: an 8-bit 255/256 becomes 15/16 in 4 bits and 1/2 in 1 bit.
+
+    Raises:
+        UsageError: one bit for signed inputs.
     """
     given = dataset.input_format
     if bits == given.width:
         return dataset
-    target = FixedPoint(bits, given.integer, False, Rounding.RND, Overflow.SAT)
-    table = requantize(np.arange(1 << given.width), given.fraction, target).astype(np.uint8)
+    if given.signed and bits < 2:
+        raise UsageError(
+            f"signed inputs have at least 2 bits, got {bits}", settings=("input_bits",)
+        )
+    target = FixedPoint(bits, given.integer, given.signed, Rounding.RND, Overflow.SAT)
+    every = np.arange(256, dtype=np.uint8)
+    raw = every.view(given.byte_type).astype(np.int64)
+    table = requantize(raw, given.fraction, target).astype(given.byte_type)
+
+    def reduced(inputs: NDArray[np.uint8 | np.int8]) -> NDArray[np.uint8 | np.int8]:
+        return frozen(table[inputs.view(np.uint8)])
+
     return replace(
         dataset,
-        input_format=FixedPoint(bits, given.integer, signed=False),
-        train_inputs=frozen(table[dataset.train_inputs]),
-        test_inputs=frozen(table[dataset.test_inputs]),
+        input_format=FixedPoint(bits, given.integer, given.signed),
+        train_inputs=reduced(dataset.train_inputs),
+        test_inputs=reduced(dataset.test_inputs),
         digest=narrowed(dataset.digest, bits),
     )
 
