@@ -61,6 +61,17 @@ def load_checkpoint(path: Path, layers: Sequence[str] | None = None) -> FloatNet
     return _loaded(path, layers)[0]
 
 
+def from_module(module: Any) -> FloatNetwork:
+    """The network that a `torch.nn.Module` computes in evaluation; the module stays as it is.
+
+    Raises:
+        SynqError: it does more than dense layers with ReLU between them.
+    """
+    from synq.learn.importers.torch_module import steps_of_module
+
+    return network_of(steps_of_module(module))
+
+
 def load_cached(path: Path, described: Mapping[str, str]) -> tuple[FloatNetwork, dict[str, Any]]:
     """The network of a file that synq wrote, and all the metadata beside it.
 
