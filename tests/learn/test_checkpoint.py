@@ -260,18 +260,18 @@ def test_parameters_that_require_gradients_load(tmp_path: Path) -> None:
 Tensors = dict[str, torch.Tensor]
 BAD_TENSORS: dict[str, tuple[Tensors, str]] = {
     "empty": ({}, "holds no layer"),
-    "bias only": ({"fc1.bias": torch.ones(3)}, "holds no layer"),
+    "bias only": ({"fc1.bias": torch.ones(3)}, "'fc1.bias' has no weight beside it"),
     "convolution": (
         {"conv1.weight": torch.ones(8, 1, 3, 3), "fc.weight": torch.ones(10, 8)},
         r"'conv1.weight' of shape \(8, 1, 3, 3\) is not .* only fully connected ReLU",
     ),
     "batch norm": (
         {"fc.weight": torch.ones(3, 4), "bn.weight": torch.ones(3), "bn.bias": torch.ones(3)},
-        r"'bn.weight' of shape \(3,\) is not .* only fully connected",
+        r"'bn.weight' of shape \(3,\) is not .* a BatchNorm without statistics; only fully",
     ),
     "running statistics": (
         {"fc.weight": torch.ones(3, 4), "bn.running_mean": torch.ones(3)},
-        "'bn.running_mean' belongs to a BatchNorm, which is not folded yet",
+        "'bn' is no BatchNorm of torch's",
     ),
     "stray bias": (
         {"fc1.weight": torch.ones(3, 4), "fc2.bias": torch.ones(3)},
@@ -279,23 +279,26 @@ BAD_TENSORS: dict[str, tuple[Tensors, str]] = {
     ),
     "broken chain": (
         {"fc1.weight": torch.ones(3, 4), "fc2.weight": torch.ones(2, 5)},
-        "'fc2.weight' takes 5 inputs, but 'fc1.weight' before it gives 3 outputs",
+        "'fc2' takes 5 inputs, but 'fc1' before it gives 3 outputs",
     ),
     "bias too long": (
-        {"fc1.weight": torch.ones(3, 4), "fc1.bias": torch.ones(4)},
-        r"'fc1.bias' must have shape \(3,\), one value an output, got \(4,\)",
+        {"fc1.weight": torch.ones(3, 5), "fc1.bias": torch.ones(4)},
+        r"the bias of 'fc1' must have shape \(3,\), one value an output, got \(4,\)",
     ),
-    "NaN": ({"fc1.weight": torch.full((3, 4), torch.nan)}, "'fc1.weight' holds .* NaN"),
+    "NaN": ({"fc1.weight": torch.full((3, 4), torch.nan)}, "the weight of 'fc1' holds .* NaN"),
     "infinite": (
         {"fc1.weight": torch.ones(3, 4), "fc1.bias": torch.full((3,), torch.inf)},
-        "'fc1.bias' holds .* infinite",
+        "the bias of 'fc1' holds .* infinite",
     ),
     "too large for float32": (
         {"fc1.weight": torch.full((3, 4), 1e300, dtype=torch.float64)},
-        "'fc1.weight' holds .* infinite in float32",
+        "the weight of 'fc1' holds .* infinite in float32",
     ),
-    "zeros": ({"fc1.weight": torch.zeros(3, 4)}, "'fc1.weight' is all zeros"),
-    "no outputs": ({"fc1.weight": torch.zeros(0, 4)}, "'fc1.weight' must have inputs and outputs"),
+    "zeros": ({"fc1.weight": torch.zeros(3, 4)}, "the weight of 'fc1' is all zeros"),
+    "no outputs": (
+        {"fc1.weight": torch.zeros(0, 4)},
+        "the weight of 'fc1' must have inputs and outputs",
+    ),
     "integers": (
         {"fc1.weight": torch.ones(3, 4, dtype=torch.int8)},
         "'fc1.weight' is (int8|I8); weights must be float16",
