@@ -14,6 +14,7 @@ from samples import samples
 from synq.errors import SynqError
 from synq.export import Destination, Export, export
 from synq.hls import back_end
+from synq.learn.data.load import Data
 from synq.learn.prepare import Source
 from synq.learn.train import RECIPES
 from synq.progress import SILENT
@@ -33,8 +34,7 @@ def make(folder: Path, flows: tuple[Flow, ...]) -> Export:
     source = Source(
         RECIPES["paper"],
         folder / "mine.safetensors",
-        folder / "mine.npz",
-        None,
+        Data(folder / "mine.npz"),
         None,
         folder / "cache",
     )

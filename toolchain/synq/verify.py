@@ -65,6 +65,12 @@ class Verification:
     score: float
 
     @property
+    def shown_score(self) -> str:
+        """As people read it: "96.50 % accuracy"."""
+        shown = self.task.shown(self.score)
+        return f"{shown} accuracy" if self.task is Task.CLASSIFICATION else shown
+
+    @property
     def images(self) -> int:
         """How many were simulated by each back end and compared, every layer."""
         return int(self.bit_exact["images"])

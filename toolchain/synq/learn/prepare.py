@@ -15,7 +15,14 @@ from synq.float_network import FloatNetwork
 from synq.learn.checkpoint import load_checkpoint
 from synq.learn.data.dataset import Dataset, with_input_bits
 from synq.learn.data.load import Data, load_data
-from synq.learn.train import FineTuning, Recipe, adapted, check_outputs, trained_network
+from synq.learn.train import (
+    FineTuning,
+    Recipe,
+    adapted,
+    adapted_tuning,
+    check_outputs,
+    trained_network,
+)
 from synq.network import QuantizedNetwork, Trace
 from synq.progress import Progress
 from synq.quantize import Quantization, dequantize, level_values, quantize_network
@@ -36,6 +43,7 @@ class Source:
         data: which data.
         finetuning: how to fine-tune for the device, adapted to the data; not at all without.
         cache_dir: where fetched data and trained networks are kept.
+        layers: names of the checkpoint's layers in their order, where the file does not tell it.
         sizes: neurons a layer, inputs first, that a network to be trained has; the recipe's hidden
             layers between the data's features and classes without.
     """
@@ -46,6 +54,7 @@ class Source:
     finetuning: FineTuning | None
     cache_dir: Path
     sizes: tuple[int, ...] | None = None
+    layers: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -115,13 +124,13 @@ def load_source(source: Source, watch: Stopwatch, progress: Progress) -> Loaded:
         dataset = load_data(source.data, source.cache_dir, progress)
     finetuning = source.finetuning
     if finetuning is not None:
-        finetuning = replace(finetuning, recipe=adapted(finetuning.recipe, dataset))
+        finetuning = adapted_tuning(finetuning, dataset)
     with watch.stage("train"):
         if source.checkpoint is None:
-            recipe: Recipe | None = _recipe(source, dataset)
-            network, cached = trained_network(recipe, dataset, source.cache_dir, progress)
+            recipe: Recipe | None = (used := _recipe(source, dataset))
+            network, cached = trained_network(used, dataset, source.cache_dir, progress)
         else:
-            recipe, network, cached = None, load_checkpoint(source.checkpoint), True
+            recipe, network, cached = None, load_checkpoint(source.checkpoint, source.layers), True
             _tell_of_scale(dataset)
     if network.sizes[0] != dataset.n_features:
         hint = "; give its own data" if source.data == Data() else ""

@@ -141,7 +141,7 @@ def adapted(recipe: Recipe, dataset: Dataset) -> Recipe:
         steps = min(made_for, _LEAST_STEPS)
         epochs = max(epochs, math.ceil(steps * batch_size / count))
     augmentation = dataset.distortion if recipe.augmentation is not None else None
-    less = augmentation != recipe.augmentation
+    less = recipe.augmentation is not None and augmentation != HANDWRITING
     return replace(
         recipe,
         batch_size=batch_size,
@@ -223,6 +223,12 @@ FINETUNING = FineTuning(
 )
 
 
+def adapted_tuning(tuning: FineTuning, dataset: Dataset) -> FineTuning:
+    """`tuning` for this data, as `adapted`."""
+    recipe = adapted(tuning.recipe, dataset)
+    return replace(tuning, recipe=recipe).with_sparsity(tuning.sparsity)
+
+
 def trained_network(
     recipe: Recipe, dataset: Dataset, cache_dir: Path, progress: Progress
 ) -> tuple[FloatNetwork, bool]:
@@ -270,11 +276,11 @@ def train(recipe: Recipe, dataset: Dataset, progress: Progress) -> FloatNetwork:
     generator = torch.Generator().manual_seed(recipe.seed)
     threads = 2 if recipe.batch_size >= _BATCH_FOR_TWO_THREADS else 1
     with reproducible_torch(threads), progress.task("Train", total=recipe.epochs) as task:
-        biases = [recipe.bias] * (len(sizes) - 1)
-        biases[-1] = recipe.bias or dataset.task is Task.REGRESSION
+        with_bias = [recipe.bias] * (len(sizes) - 1)
+        with_bias[-1] = recipe.bias or dataset.task is Task.REGRESSION
         layers = [
             _Layer(n_in, n_out, bias, generator)
-            for (n_in, n_out), bias in zip(pairwise(sizes), biases, strict=True)
+            for (n_in, n_out), bias in zip(pairwise(sizes), with_bias, strict=True)
         ]
         objective = Objective(dataset)
         samples = Samples(recipe, dataset, generator)

@@ -50,19 +50,21 @@ class InputScale:
     divisor: float | None = None
 
     def __post_init__(self) -> None:
-        for name, given in (("mean", self.mean), ("std", self.std), ("divisor", self.divisor)):
-            if given is None:
-                continue
-            values = np.asarray(given, dtype=np.float64)
-            if not np.isfinite(values).all() or (name != "mean" and not (values > 0).all()):
-                rule = "finite" if name == "mean" else "above 0"
-                raise UsageError(
-                    f"the input {name} must be {rule}, got {given}", settings=(f"input_{name}",)
-                )
+        _check_scale("mean", self.mean, "finite", ("input_mean",))
+        _check_scale("std", self.std, "above 0", ("input_std",))
+        _check_scale("divisor", self.divisor, "above 0", ("input_divisor",))
 
     @property
     def given(self) -> bool:
         return not (self.mean is None and self.std is None and self.divisor is None)
+
+
+def _check_scale(name: str, given: Any, rule: str, settings: tuple[str, ...]) -> None:
+    if given is None:
+        return
+    values = np.asarray(given, dtype=np.float64)
+    if not np.isfinite(values).all() or (rule == "above 0" and not (values > 0).all()):
+        raise UsageError(f"the input {name} must be {rule}, got {given}", settings)
 
 
 VALUES_AS_THEY_ARE = InputScale()
@@ -203,19 +205,26 @@ def with_scale(
     divisor = columns.divisor if scale.divisor is None else scale.divisor
     mean = np.atleast_1d(np.asarray(0.0 if scale.mean is None else scale.mean, dtype=np.float64))
     std = np.atleast_1d(np.asarray(1.0 if scale.std is None else scale.std, dtype=np.float64))
-    for name, values in (("mean", mean), ("std", std)):
-        if values.size not in (1, dataset.n_features):
-            raise SynqError(
-                f"{where or dataset.name}: the input {name} has {values.size} numbers; give one, "
-                f"or one for each of the {dataset.n_features} features",
-                settings=(f"input_{name}",),
-            )
+    where = where or dataset.name
+    _check_count(f"{where}: the input mean", mean, dataset.n_features, ("input_mean",))
+    _check_count(f"{where}: the input std", std, dataset.n_features, ("input_std",))
     normalization = Normalization(
         (mean * divisor - columns.offset) / columns.unit, std * divisor / columns.unit
     )
     said = [dataset.digest, fingerprint(normalization.mean), fingerprint(normalization.std)]
     digest = digest_of(dataset.input_format, said)
     return replace(dataset, normalization=normalization, digest=digest)
+
+
+def _check_count(
+    what: str, values: NDArray[np.float64], n_features: int, settings: tuple[str, ...]
+) -> None:
+    if values.size not in (1, n_features):
+        raise SynqError(
+            f"{what} has {values.size} numbers; give one, or one for each of the "
+            f"{n_features} features",
+            settings,
+        )
 
 
 def labels_of(where: str, values: NDArray[Any], n_samples: int, task: Task) -> NDArray[Any]:
@@ -354,7 +363,8 @@ def _raw(values: NDArray[Any], target: FixedPoint) -> NDArray[np.uint8 | np.int8
     kind = target.byte_type
     if values.dtype == kind and values.flags.c_contiguous:
         return frozen(_rows(values))
-    raw: NDArray[np.uint8 | np.int8] = np.empty((len(values), math.prod(values.shape[1:])), dtype=kind)
+    shape = len(values), math.prod(values.shape[1:])
+    raw: NDArray[np.uint8 | np.int8] = np.empty(shape, dtype=kind)
     done = 0
     for part in _parts(values):
         rows = part.reshape(len(part), -1)

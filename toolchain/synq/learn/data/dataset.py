@@ -72,6 +72,11 @@ class Dataset:
         return self.test_inputs.shape[1]
 
     @property
+    def samples(self) -> str:
+        """What its samples are called."""
+        return "samples" if self.distortion is None else "images"
+
+    @property
     def n_targets(self) -> int:
         """Numbers that a network has to answer: as many outputs as a regression has targets, or as
         there are classes in the labels."""
