@@ -28,6 +28,7 @@ ROOMS = (
     "definition",
     "fixedpoint",
     "network",
+    "score",
     "float_network",
     "device",
     "quantize",

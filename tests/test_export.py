@@ -9,6 +9,7 @@ import pytest
 
 from synq.cache import default_cache_dir
 from synq.export import Destination, Export, export
+from synq.learn.data.load import Data
 from synq.learn.prepare import Source
 from synq.learn.train import RECIPES
 from synq.network import QuantizedNetwork
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.xdist_group("export")  # one worker makes the projects 
 
 
 def make(output: Path) -> Export:
-    source = Source(RECIPES["paper"], None, None, None, None, default_cache_dir())
+    source = Source(RECIPES["paper"], None, Data(), None, default_cache_dir())
     place = Destination("pynq-z2", (Flow.HLS,), "Vitis", "io_parallel", output, force=False)
     return export(source, "pcmo", Quantization(10), place, Request(), SILENT)
 
@@ -41,7 +42,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_accuracy_is_the_papers(made: Export) -> None:
-    accuracy = made.accuracy
+    accuracy = made.scores.stages
     assert accuracy["software"] == pytest.approx(96.47, abs=0.3)
     assert accuracy["csim"] == pytest.approx(95.75, abs=0.4)
     assert accuracy["software"] - accuracy["csim"] < 1
@@ -55,9 +56,9 @@ def test_manifest_tells_everything(made: Export) -> None:
     assert set(manifest["files"]) == set(contents(made.output)) - {MANIFEST}
     assert manifest["configuration"]["board"] == "pynq-z2"
     assert manifest["training"]["seed"] == RECIPES["paper"].seed
-    assert manifest["checkpoint"] == made.prepared.trained.digest
+    assert manifest["checkpoint"] == made.prepared.loaded.given.digest
     assert manifest["dataset"]["digest"] == made.prepared.dataset.digest
-    assert manifest["accuracy"] == made.accuracy
+    assert manifest["accuracy"] == made.scores.stages
     whole = 10_000 * (128 + 128 + 10 + 1)
     compared = {"qkeras": whole, "hls4ml": whole, "csim": whole, "axis": 10_000 * 11}
     assert manifest["bit_exact"] == {"images": 10_000, "compared": compared, "mismatches": 0}
@@ -80,7 +81,7 @@ def test_verify_accepts_the_project(made: Export) -> None:
     result = verify(made.output, SILENT)
     assert (result.flows, result.images) == ((Flow.HLS,), 10_000)
     assert result.files > result.rendered > 30
-    assert result.accuracy == made.accuracy["csim"]
+    assert result.score == made.scores.stages["csim"]
 
 
 def test_the_wheel_ships_boards_devices_and_templates(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from synq.cache import default_cache_dir
 from synq.float_network import FloatNetwork
 from synq.learn.checkpoint import save_checkpoint
 from synq.learn.data.dataset import Dataset
-from synq.learn.data.idx import MNIST_FILES
+from synq.learn.data.idx import MNIST
 
 COMMANDS = [
     "export",
@@ -449,7 +449,7 @@ def test_bad_npz(
     ids=["missing", "truncated", "corrupt", "a web page"],
 )
 def test_bad_idx_files(content: bytes | None, message: str, mnist: Dataset, tmp_path: Path) -> None:
-    *good, bad = (file.name for file in MNIST_FILES)
+    *good, bad = (file.name for file in MNIST.files)
     for name in good:
         (tmp_path / name).symlink_to(default_cache_dir() / "mnist" / name)
     if content is not None:

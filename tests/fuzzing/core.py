@@ -23,6 +23,7 @@ from synq.project.contents import describe_board, read_contents
 from synq.project.manifest import MANIFEST, describe_network, read_manifest
 from synq.project.output import check_replaceable
 from synq.request import Flow, Request
+from synq.score import Task
 from synq.synth.comparison import find_reference
 from synq.synth.open_synthesis import run_open
 from synq.synth.run import run_stage
@@ -56,7 +57,7 @@ def read_network(path: Path) -> None:
 
 def read_inputs(path: Path) -> None:
     network = _networks()[1]
-    inputs, labels = read_vectors(path, network)
+    inputs, labels = read_vectors(path, network, Task.CLASSIFICATION)
     assert network.run(inputs).accuracy(labels) >= 0
 
 

@@ -106,6 +106,46 @@ def test_impossible_networks_are_refused(weights: Any, biases: Any, message: str
         FloatNetwork(weights, biases)
 
 
+@given(
+    n_in=st.integers(1, 6),
+    bias=st.booleans(),
+    each=st.booleans(),
+    factor=st.floats(0.01, 300),
+    seed=st.integers(0, 1000),
+)
+def test_a_normalization_of_the_inputs_folds_into_the_first_layer(
+    n_in: int, bias: bool, each: bool, factor: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    net = network(n_in, 4, 3, bias=bias, seed=seed)
+    mean, std = rng.normal(size=n_in if each else 1), rng.uniform(0.1, 3, n_in if each else 1)
+    inputs = rng.uniform(-1, 1, (20, n_in)) / factor
+    folded = net.with_normalized_inputs(mean, std if each else float(std[0]), factor)
+    expected = net.logits((factor * inputs - mean) / std)
+    np.testing.assert_allclose(folded.logits(inputs), expected, atol=1e-4, rtol=1e-4)
+    assert folded.sizes == net.sizes
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "factor", "message"),
+    [
+        ([0, 0], 1, 1, "the mean must be one number or 6, one an input of the network, got 2"),
+        (0, [], 1, "the standard deviation must be one number or 6, .*, got 0"),
+        (0, [1, 1, 0, 1, 1, 1], 1, "must be above zero: give 1 for an input that never changes"),
+        (0, -1, 1, "must be above zero"),
+        (np.nan, 1, 1, "the mean must be finite"),
+        (0, np.inf, 1, "the standard deviation must be finite"),
+        (0, "much", 1, "the standard deviation must be a number, or one an input"),
+        (0, 1, 0, "the factor of the inputs must be finite and not zero, got 0"),
+    ],
+)
+def test_impossible_normalizations_are_refused(
+    mean: Any, std: Any, factor: float, message: str
+) -> None:
+    with pytest.raises(SynqError, match=message):
+        network(6, 3).with_normalized_inputs(mean, std, factor)
+
+
 # ---- Round trips --------------------------------------------------------------------------------
 
 
@@ -220,18 +260,18 @@ def test_parameters_that_require_gradients_load(tmp_path: Path) -> None:
 Tensors = dict[str, torch.Tensor]
 BAD_TENSORS: dict[str, tuple[Tensors, str]] = {
     "empty": ({}, "holds no layer"),
-    "bias only": ({"fc1.bias": torch.ones(3)}, "holds no layer"),
+    "bias only": ({"fc1.bias": torch.ones(3)}, "'fc1.bias' has no weight beside it"),
     "convolution": (
         {"conv1.weight": torch.ones(8, 1, 3, 3), "fc.weight": torch.ones(10, 8)},
         r"'conv1.weight' of shape \(8, 1, 3, 3\) is not .* only fully connected ReLU",
     ),
     "batch norm": (
         {"fc.weight": torch.ones(3, 4), "bn.weight": torch.ones(3), "bn.bias": torch.ones(3)},
-        r"'bn.weight' of shape \(3,\) is not .* only fully connected",
+        r"'bn.weight' of shape \(3,\) is not .* a BatchNorm without statistics; only fully",
     ),
     "running statistics": (
         {"fc.weight": torch.ones(3, 4), "bn.running_mean": torch.ones(3)},
-        "'bn.running_mean' belongs to a BatchNorm, which is not folded yet",
+        "'bn' is no BatchNorm of torch's",
     ),
     "stray bias": (
         {"fc1.weight": torch.ones(3, 4), "fc2.bias": torch.ones(3)},
@@ -239,23 +279,26 @@ BAD_TENSORS: dict[str, tuple[Tensors, str]] = {
     ),
     "broken chain": (
         {"fc1.weight": torch.ones(3, 4), "fc2.weight": torch.ones(2, 5)},
-        "'fc2.weight' takes 5 inputs, but 'fc1.weight' before it gives 3 outputs",
+        "'fc2' takes 5 inputs, but 'fc1' before it gives 3 outputs",
     ),
     "bias too long": (
-        {"fc1.weight": torch.ones(3, 4), "fc1.bias": torch.ones(4)},
-        r"'fc1.bias' must have shape \(3,\), one value an output, got \(4,\)",
+        {"fc1.weight": torch.ones(3, 5), "fc1.bias": torch.ones(4)},
+        r"the bias of 'fc1' must have shape \(3,\), one value an output, got \(4,\)",
     ),
-    "NaN": ({"fc1.weight": torch.full((3, 4), torch.nan)}, "'fc1.weight' holds .* NaN"),
+    "NaN": ({"fc1.weight": torch.full((3, 4), torch.nan)}, "the weight of 'fc1' holds .* NaN"),
     "infinite": (
         {"fc1.weight": torch.ones(3, 4), "fc1.bias": torch.full((3,), torch.inf)},
-        "'fc1.bias' holds .* infinite",
+        "the bias of 'fc1' holds .* infinite",
     ),
     "too large for float32": (
         {"fc1.weight": torch.full((3, 4), 1e300, dtype=torch.float64)},
-        "'fc1.weight' holds .* infinite in float32",
+        "the weight of 'fc1' holds .* infinite in float32",
     ),
-    "zeros": ({"fc1.weight": torch.zeros(3, 4)}, "'fc1.weight' is all zeros"),
-    "no outputs": ({"fc1.weight": torch.zeros(0, 4)}, "'fc1.weight' must have inputs and outputs"),
+    "zeros": ({"fc1.weight": torch.zeros(3, 4)}, "the weight of 'fc1' is all zeros"),
+    "no outputs": (
+        {"fc1.weight": torch.zeros(0, 4)},
+        "the weight of 'fc1' must have inputs and outputs",
+    ),
     "integers": (
         {"fc1.weight": torch.ones(3, 4, dtype=torch.int8)},
         "'fc1.weight' is (int8|I8); weights must be float16",

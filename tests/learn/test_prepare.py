@@ -8,8 +8,9 @@ import pytest
 from checkpoints import network
 from synq.errors import SynqError
 from synq.learn.checkpoint import save_checkpoint
+from synq.learn.data.load import Data
 from synq.learn.data.npz import load_npz
-from synq.learn.prepare import Source, Stopwatch, accuracy_of, load_source
+from synq.learn.prepare import Source, Stopwatch, load_source, software_score
 from synq.learn.train import RECIPES
 from synq.progress import SILENT
 
@@ -18,7 +19,7 @@ def source(folder: Path, *sizes: int, labels: int) -> Source:
     inputs = np.random.default_rng(0).integers(0, 256, (30, 6), dtype=np.uint8)
     np.savez(folder / "data.npz", x_train=inputs, x_test=inputs, y_test=np.arange(30) % labels)
     save_checkpoint(network(*sizes), folder / "net", {})
-    return Source(RECIPES["paper"], folder / "net", folder / "data.npz", None, None, folder)
+    return Source(RECIPES["paper"], folder / "net", Data(folder / "data.npz"), None, folder)
 
 
 @pytest.mark.parametrize(
@@ -44,9 +45,10 @@ def test_networks_that_do_not_fit_the_data(
 
 @pytest.mark.parametrize("labels", [1, 2])
 def test_one_output_takes_two_classes(tmp_path: Path, labels: int) -> None:
-    dataset, net, _ = load_source(source(tmp_path, 6, 4, 1, labels=labels), Stopwatch(), SILENT)
-    positive = net.logits(dataset.test_inputs / np.float32(256))[:, 0] > 0
-    assert accuracy_of(net, dataset) == 100 * np.mean(positive == dataset.test_labels)
+    loaded = load_source(source(tmp_path, 6, 4, 1, labels=labels), Stopwatch(), SILENT)
+    dataset = loaded.dataset
+    positive = loaded.network.logits(dataset.test_inputs / np.float32(256))[:, 0] > 0
+    assert loaded.software == 100 * np.mean(positive == dataset.test_labels)
 
 
 def test_accuracy_is_that_of_all_samples_at_once(
@@ -56,4 +58,4 @@ def test_accuracy_is_that_of_all_samples_at_once(
     dataset, net = load_npz(tmp_path / "data.npz"), network(6, 4, 3)
     expected = net.accuracy(dataset.test_inputs / np.float32(256), dataset.test_labels)
     monkeypatch.setattr("synq.learn.prepare._VALUES_AT_ONCE", 24)
-    assert accuracy_of(net, dataset) == expected
+    assert software_score(net, dataset) == round(expected, 4)

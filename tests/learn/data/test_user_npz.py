@@ -13,6 +13,7 @@ import pytest
 
 from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint
+from synq.learn.data import arrays as arrays_module
 from synq.learn.data import npz as npz_module
 from synq.learn.data.dataset import Dataset, with_input_bits
 from synq.learn.data.mnist import is_mnist
@@ -100,7 +101,7 @@ def test_npz_of_floats_chooses_the_format(
 def test_npz_floats_are_quantized_in_every_slab(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(npz_module, "_VALUES_AT_ONCE", 16)
+    monkeypatch.setattr(arrays_module, "_VALUES_AT_ONCE", 16)
     values = np.arange(24).reshape(6, 2, 2)
     ours = load_npz(
         npz(tmp_path / "a.npz", x_train=values / 256, x_test=np.asfortranarray(values[:3] / 256))
@@ -160,11 +161,13 @@ SMALL = np.zeros((3, 2, 2))
         ({"x_test": SMALL + np.inf}, "x_test holds NaN or infinity"),
         ({"x_test": SMALL - np.inf}, "x_test holds NaN or infinity"),
         (
-            {"x_test": SMALL - 0.5},
-            "x_test holds negative values (smallest -0.5), and inputs are unsigned; if they "
-            "are standardized, give them as they were before, and fold mean and deviation into",
+            {"x_test": SMALL.astype(int) - 129},
+            "x_test holds -129 to -129; integers with negative ones among them must be -128..127",
         ),
-        ({"x_test": SMALL.astype(int) - 1}, "x_test holds negative values (smallest -1)"),
+        (
+            {"x_test": np.where(np.eye(3, 4, dtype=bool), -1, 128)},
+            "x_test holds -1 to 128; integers with negative ones among them must be -128..127",
+        ),
         ({"x_test": SMALL.astype(int) + 256}, "x_test holds 256; integers must be 0..255"),
         (
             {"x_test": SMALL > 0},

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -18,6 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from synq.progress import SILENT, Progress, Task
+
+if TYPE_CHECKING:
+    from synq.score import Scores
 
 
 class _Line(logging.Formatter):
@@ -107,8 +110,10 @@ def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
     print()
 
 
-def print_accuracy(title: str, accuracy: dict[str, float]) -> None:
-    """Percent by stage, and what each has lost against the software."""
+def print_scores(title: str, scores: "Scores") -> None:
+    """Score by stage, and how each differs from the software."""
+    from synq.score import Task
+
     names = {
         "software": "software (float)",
         "quantized": "quantized weights (float)",
@@ -116,14 +121,25 @@ def print_accuracy(title: str, accuracy: dict[str, float]) -> None:
         "csim": "C simulation",
         "rtl": "Verilog simulation",
     }
-    print_table(
-        title,
-        ["", "%", "vs software"],
-        [
-            [names[stage], f"{percent:.2f}", f"{percent - accuracy['software']:+.2f}"]
-            for stage, percent in accuracy.items()
-        ],
-    )
+    software = scores.stages["software"]
+    if scores.task is Task.CLASSIFICATION:
+        header = ["", "%", "vs software"]
+        rows = [
+            [names[stage], f"{percent:.2f}", f"{percent - software:+.2f}"]
+            for stage, percent in scores.stages.items()
+        ]
+    else:
+        header = ["", "RMSE", "vs software", "R²"]
+        rows = [
+            [
+                names[stage],
+                f"{error:.4g}",
+                f"{error - software:+.3g}",
+                f"{scores.explained(stage):.3f}",
+            ]
+            for stage, error in scores.stages.items()
+        ]
+    print_table(title, header, rows)
 
 
 def say(text: str) -> None:

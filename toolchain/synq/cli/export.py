@@ -56,7 +56,7 @@ def _json(result: "Export") -> dict[str, Any]:
     content: dict[str, Any] = {
         "levels": result.quantization.levels,
         "effective_levels": [array.effective_levels for array in network.arrays],
-        "accuracy": result.accuracy,
+        **result.scores.to_dict(),
         "bit_exact": result.bit_exact,
         "designs": {flow.value: design_json(plan.chosen) for flow, plan in result.plans.items()},
         "board": result.board.name,
@@ -75,9 +75,11 @@ def _json(result: "Export") -> dict[str, Any]:
 
 
 def _print(result: "Export") -> None:
-    console.print_accuracy(
-        f"Accuracy on {result.images:,} test images, {result.prepared.dataset.name}",
-        result.accuracy,
+    dataset = result.prepared.dataset
+    metric = dataset.task.words.split(",")[0].capitalize()
+    console.print_scores(
+        f"{metric} on {result.images:,} test {dataset.samples}, {dataset.name}",
+        result.scores,
     )
     console.print_table(
         f"Synapse arrays, {result.prepared.device.name} at L = {result.quantization.levels}",

@@ -15,6 +15,7 @@ import typer
 from synq.errors import UsageError
 
 if TYPE_CHECKING:
+    from synq.learn.data.load import Data as DataChoice
     from synq.learn.prepare import Source
     from synq.learn.train import FineTuning
     from synq.quantize import Quantization
@@ -96,18 +97,71 @@ class Data:
     """What the network is trained on, or fed with."""
 
     data: Annotated[
-        Path | None,
+        str,
         typer.Option(
-            help="Your own data: .npz with x_train, x_test, y_test; MNIST without.",
+            help="mnist, fashion-mnist, kmnist, digits, breast-cancer, wine, diabetes; or "
+            "your own: an .npz, a .csv, a folder of IDX files.",
+            metavar="<name or path>",
             rich_help_panel=_NETWORK,
         ),
-    ] = None
+    ] = "mnist"
     data_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of MNIST's IDX files; fetched without.", rich_help_panel=_NETWORK
+            help="Folder of the IDX files of mnist, fashion-mnist or kmnist; fetched without.",
+            rich_help_panel=_NETWORK,
         ),
     ] = None
+    task: Annotated[
+        Literal["classification", "regression"] | None,
+        typer.Option(
+            help="What your data's labels are; classes without.", rich_help_panel=_NETWORK
+        ),
+    ] = None
+    input_mean: Annotated[
+        float | None,
+        typer.Option(
+            help="What your network had subtracted from its inputs; folded into the first array.",
+            parser=_number,
+            metavar="<float>",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None
+    input_std: Annotated[
+        float | None,
+        typer.Option(
+            help="What they were divided by, after that.",
+            parser=_number,
+            metavar="<float>",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None
+    input_divisor: Annotated[
+        float | None,
+        typer.Option(
+            help="What they were divided by first; 256 without, 1 for real numbers.",
+            parser=_number,
+            metavar="<float>",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None
+
+    def chosen_data(self) -> "DataChoice":
+        """The data that the options describe.
+
+        Raises:
+            UsageError: a value out of range.
+        """
+        from synq.learn.data.arrays import InputScale
+        from synq.learn.data.load import Data as DataChoice
+        from synq.score import Task
+
+        return DataChoice(
+            self.data,
+            self.data_dir,
+            None if self.task is None else Task(self.task),
+            InputScale(self.input_mean, self.input_std, self.input_divisor),
+        )
 
 
 @dataclass(frozen=True)
@@ -122,6 +176,15 @@ class Training(Data):
         bool,
         typer.Option("--bias", help="Train with a bias.", metavar="", rich_help_panel=_NETWORK),
     ] = False
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            help="Neurons of each layer, as 784,128,10, to train; names of your checkpoint's "
+            "layers, where it does not tell their order.",
+            metavar="<list>",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None
 
     def source(
         self,
@@ -143,8 +206,6 @@ class Training(Data):
         from synq.learn.prepare import Source
         from synq.learn.train import RECIPES
 
-        if self.data is not None and self.data_dir is not None:
-            raise UsageError("--data and --data-dir exclude each other")
         if checkpoint is not None and (seed is not None or self.bias):
             raise UsageError(
                 "--seed and --bias are for training; with --checkpoint nothing is trained"
@@ -152,8 +213,34 @@ class Training(Data):
         recipe = replace(RECIPES[self.recipe], bias=self.bias)
         if seed is not None:
             recipe = replace(recipe, seed=seed)
-        finetuning = None if tuning is None else tuning.finetuning(recipe.seed, self.data is None)
-        return Source(recipe, checkpoint, self.data, self.data_dir, finetuning, default_cache_dir())
+        finetuning = None if tuning is None else tuning.finetuning(recipe.seed)
+        given = [part.strip() for part in self.layers.split(",")] if self.layers else []
+        return Source(
+            recipe,
+            checkpoint,
+            self.chosen_data(),
+            finetuning,
+            default_cache_dir(),
+            sizes=_sizes(given) if given and checkpoint is None else None,
+            layers=tuple(given) if given and checkpoint is not None else None,
+        )
+
+
+def _sizes(given: list[str]) -> tuple[int, ...]:
+    """Neurons of each layer, inputs first.
+
+    Raises:
+        UsageError: they are no numbers, too few or too many.
+    """
+    from synq.learn.train import MOST_LAYERS
+
+    sizes = tuple(int(size) if size.isascii() and size.isdigit() else 0 for size in given)
+    if not 2 <= len(sizes) <= MOST_LAYERS + 1 or not all(0 < size < 10**9 for size in sizes):
+        raise UsageError(
+            f"--layers must be 2 to {MOST_LAYERS + 1} numbers of neurons, inputs first, as "
+            f"784,128,10, got {','.join(given)}; names of layers are for --checkpoint"
+        )
+    return sizes
 
 
 @dataclass(frozen=True)
@@ -227,11 +314,10 @@ class Tuning:
         ),
     ] = False
 
-    def finetuning(self, seed: int, images: bool, sparsity: float = 0.0) -> "FineTuning | None":
+    def finetuning(self, seed: int, sparsity: float = 0.0) -> "FineTuning | None":
         """How to fine-tune, if at all.
 
         Args:
-            images: whether the inputs are known to be pictures of digits.
             sparsity: least share of zero synapses.
 
         Raises:
@@ -243,9 +329,7 @@ class Tuning:
             raise UsageError("--sparsity is for fine-tuning: add --finetune")
         if not self.finetune:
             return None
-        # A distorted digit is still the digit; of the user's own inputs nothing is known.
-        augmentation = FINETUNING.recipe.augmentation if images else None
-        recipe = replace(FINETUNING.recipe, augmentation=augmentation, seed=seed)
+        recipe = replace(FINETUNING.recipe, seed=seed)
         return replace(FINETUNING, recipe=recipe).with_sparsity(sparsity)
 
 
@@ -298,9 +382,9 @@ class Quantizing(Tuning):
         ),
     ] = 0.0
 
-    def finetuning(self, seed: int, images: bool, sparsity: float = 0.0) -> "FineTuning | None":
+    def finetuning(self, seed: int, sparsity: float = 0.0) -> "FineTuning | None":
         """As of `Tuning`, with the sparsity of the options."""
-        return super().finetuning(seed, images, sparsity or self.sparsity)
+        return super().finetuning(seed, sparsity or self.sparsity)
 
     def quantization(self) -> "Quantization":
         """The quantization that the options describe.

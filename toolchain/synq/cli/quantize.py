@@ -29,7 +29,7 @@ def quantize(
 
     watch = Stopwatch()
     prepared = prepare(source, quantizing.device, choice, watch, console.progress(as_json))
-    network, accuracy = prepared.network, prepared.accuracy
+    network, dataset = prepared.network, prepared.dataset
     if output is not None:
         atomic_write(output, network.to_npz())
     if as_json:
@@ -37,17 +37,17 @@ def quantize(
             {
                 "levels": choice.levels,
                 "effective_levels": [array.effective_levels for array in network.arrays],
-                "accuracy": accuracy,
+                **prepared.scores.to_dict(),
                 "codebooks": [array.codebook.tolist() for array in network.arrays],
                 "output": None if output is None else str(output.resolve()),
                 "seconds": watch.seconds,
             }
         )
         return
-    console.print_accuracy(
-        f"{prepared.device.name} at L = {choice.levels}, on {len(prepared.dataset.test_labels):,} "
-        f"test images, {prepared.dataset.name}",
-        accuracy,
+    console.print_scores(
+        f"{prepared.device.name} at L = {choice.levels}, on {len(dataset.test_labels):,} "
+        f"test {dataset.samples}, {dataset.name}",
+        prepared.scores,
     )
     for index, array in enumerate(network.arrays):
         values = " ".join(str(value) for value in array.codebook)

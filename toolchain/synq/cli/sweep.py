@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from enum import StrEnum
 
-    from synq.learn.data.dataset import Dataset
-    from synq.learn.prepare import Source, Stopwatch
+    from synq.learn.prepare import Loaded, Source, Stopwatch
     from synq.progress import Progress
     from synq.sweep.points import Point, Trained
     from synq.sweep.results import Results
@@ -112,7 +111,7 @@ def sweep(
     ).quantization()
     source = given.source(None, tuning)
     chosen_device, chosen_board = load_device(tuning.device), load_board(board)
-    name = "mnist" if given.data is None else given.data.stem
+    name = source.data.name
     folder = (output or Path("build") / f"sweep-{name}-{chosen_device.name}").resolve()
     _check_folder(folder)
 
@@ -120,11 +119,10 @@ def sweep(
     with open_results(folder / RESULTS) as results:
         trained: list[Trained] = []
         for seed in [None] if seeds is None else range(seeds):
-            dataset, one = _trained(source, seed, watch, progress)
+            loaded, one = _trained(source, seed, watch, progress)
             trained.append(one)
-        points = make_points(
-            axes, base, source.finetuning, dataset, trained, chosen_device, chosen_board
-        )
+        dataset, finetuning = loaded.dataset, loaded.finetuning
+        points = make_points(axes, base, finetuning, dataset, trained, chosen_device, chosen_board)
         resumed = sum(point.key in results.known for point in points)
         materials = Materials(dataset, tuple(trained))
         where = (
@@ -156,22 +154,18 @@ def sweep(
 
 def _trained(
     source: "Source", seed: int | None, watch: "Stopwatch", progress: "Progress"
-) -> "tuple[Dataset, Trained]":
-    """The dataset, and the network of one seed."""
+) -> "tuple[Loaded, Trained]":
+    """The data, and the network of one seed."""
     from dataclasses import replace
-
-    import numpy as np
 
     from synq.learn.prepare import load_source
     from synq.sweep.points import Trained
 
     if seed is not None:
         source = replace(source, recipe=replace(source.recipe, seed=seed))
-    dataset, network, _ = load_source(source, watch, progress)
-    real = dataset.test_inputs * np.float32(dataset.input_format.step)
-    software = round(network.accuracy(real, dataset.test_labels), 4)
+    loaded = load_source(source, watch, progress)
     used = source.recipe.seed if source.checkpoint is None else None
-    return dataset, Trained(used, network, software)
+    return loaded, Trained(used, loaded.network, loaded.software)
 
 
 @contextmanager
@@ -243,7 +237,8 @@ def _print(finished: "Sweep", folder: Path, resumed: int, seconds: float) -> Non
         seeds = len(finished.trained)
         spread = f" ± {deviation:.2f} ({best:.2f}); mean ± deviation (best) of {seeds} seeds"
     title = (
-        f"Accuracy in % on {len(finished.dataset.test_labels):,} test images, "
+        f"{_metric(finished)} on {len(finished.dataset.test_labels):,} test "
+        f"{finished.dataset.samples}, "
         f"{finished.dataset.name}, {finished.device.name}; software {mean:.2f}{spread}"
     )
     for setting in dict.fromkeys(curve.setting for curve in finished.curves):
@@ -273,6 +268,12 @@ def _print(finished: "Sweep", folder: Path, resumed: int, seconds: float) -> Non
     before = f", {resumed} of them before" if resumed else ""
     console.say(escape(f"{len(finished.outcomes)} points in {seconds:.1f} s{before}"))
     console.say(f"[bold]Figures and tables:[/] {console.quoted(folder)}")
+
+
+def _metric(finished: "Sweep") -> str:
+    if finished.dataset.task.higher_is_better:
+        return "Accuracy in %"
+    return "Root mean square error"
 
 
 def _cell(cell: "Cell | None", several: bool) -> str:

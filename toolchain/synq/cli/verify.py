@@ -29,7 +29,7 @@ def verify(
                 "rendered": result.rendered,
                 "flows": [flow.value for flow in result.flows],
                 "bit_exact": result.bit_exact,
-                "accuracy": result.accuracy,
+                result.task.metric: result.score,
             }
         )
         return
@@ -46,5 +46,5 @@ def verify(
         f"[bold green]Bit-exact:[/] {result.images:,} images, every layer, "
         f"{' and '.join(_SIMULATIONS[flow.value] for flow in result.flows)}, "
         f"{sum(result.bit_exact['compared'].values()):,} integers compared, "
-        f"{result.accuracy:.2f} % accuracy"
+        f"{result.shown_score}"
     )

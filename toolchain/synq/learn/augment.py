@@ -5,7 +5,7 @@ Networks Applied to Visual Document Analysis", ICDAR 2003).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ class Augmentation:
         rotation: the largest rotation, and the largest shear angle, in degrees.
         scaling: the largest factor along each axis, as its natural logarithm.
         warp: standard deviation of the displacement of each control point, in pixels.
+        flip: whether half of the images are mirrored, left to right.
 
     Raises:
         UsageError: a value below 0 or not finite.
@@ -35,11 +36,16 @@ class Augmentation:
     rotation: float
     scaling: float
     warp: float
+    flip: bool = False
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not 0 <= value < math.inf:
                 raise UsageError(f"{name} must be at least 0, got {value:g}")
+
+    def scaled(self, factor: float) -> "Augmentation":
+        """The same for images of `factor` times as many pixels a side."""
+        return replace(self, shift=self.shift * factor, warp=self.warp * factor)
 
     def distort(self, images: "torch.Tensor", generator: "torch.Generator") -> "torch.Tensor":
         """Distorted copies of square images `(n, side * side)`; zeros move in from outside."""
@@ -47,6 +53,12 @@ class Augmentation:
         from torch.nn.functional import affine_grid, grid_sample
 
         n, side = len(images), math.isqrt(images.shape[1])
+        if self.flip:
+            mirrored = torch.rand((n, 1, 1), generator=generator) < 0.5
+            pictures = images.view(n, side, side)
+            images = torch.where(mirrored, pictures.flip(2), pictures).flatten(1)
+        if not (self.shift or self.rotation or self.scaling or self.warp):
+            return images
         pixel = 2 / side  # torch's coordinates go from -1 to 1 over the image
 
         def drawn(*shape: int) -> torch.Tensor:
@@ -68,6 +80,11 @@ class Augmentation:
         grid = (points @ _interpolation(side)).view(n, side, side, 2)
         pictures = images.view(n, 1, side, side)
         return grid_sample(pictures, grid, align_corners=True).flatten(1)
+
+
+# Chosen on validation data, as docs/training.md tells.
+HANDWRITING = Augmentation(shift=1, rotation=10, scaling=0.1, warp=0.4)
+CLOTHES = Augmentation(shift=0, rotation=0, scaling=0, warp=0, flip=True)
 
 
 @cache

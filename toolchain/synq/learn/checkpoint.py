@@ -5,19 +5,20 @@ whatever is wrong with it comes back as one line naming the file and the tensor.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from synq.errors import SynqError, quoted
+from synq.errors import SynqError, one_line, quoted
 from synq.files import atomic_write, read_at_most, read_bounded
 from synq.float_network import FloatNetwork
-from synq.learn.layers import network_of
-from synq.learn.safetensors_file import read_safetensors
-from synq.learn.stored import Stored
-from synq.learn.torch_file import Other, TorchTensor, read_torch
+from synq.learn.importers.safetensors_file import read_safetensors
+from synq.learn.importers.state_dict import steps_of
+from synq.learn.importers.steps import network_of
+from synq.learn.importers.stored import Stored
+from synq.learn.importers.torch_file import NO_CODE, Other, TorchTensor, read_torch
 
 MAX_FILE_BYTES = 2 << 30
 
@@ -44,19 +45,31 @@ def checkpoint_bytes(network: FloatNetwork, metadata: Mapping[str, str]) -> byte
     return bytes(save(tensors, metadata={"synq": described}))
 
 
-def load_checkpoint(path: Path) -> FloatNetwork:
-    """Read the ReLU multilayer perceptron in a safetensors file or a saved torch state dict.
+def load_checkpoint(path: Path, layers: Sequence[str] | None = None) -> FloatNetwork:
+    """Read the ReLU multilayer perceptron in a file: safetensors or a saved torch state dict.
 
-    Layers are the 2-D `*.weight` tensors, `(n_out, n_in)` as torch has them, each with an optional
-    `*.bias`. Their order is the state dict's. safetensors files have none: there it is the one
-    order in which they chain, with numbers by value (`fc2` before `fc10`). float16, bfloat16 and
-    float64 become float32. A state dict may lie under the key `state_dict` or `model_state_dict`.
+    What a state dict may hold, and how its order is told: `importers.state_dict`. It may lie under
+    the key `state_dict` or `model_state_dict`, beside anything, as in a checkpoint of Lightning.
+
+    Args:
+        layers: names of its layers, in their order; others are left out.
 
     Raises:
-        SynqError: no such file, not a checkpoint or a damaged one, a pickle with more than tensors
-            in it (never executed), or a network that is not a finite chain of dense layers.
+        SynqError: no such file, not a checkpoint or a damaged one, or a network that is not a
+            finite chain of dense layers. Nothing in the file is executed.
     """
-    return _loaded(path)[0]
+    return _loaded(path, layers)[0]
+
+
+def from_module(module: Any) -> FloatNetwork:
+    """The network that a `torch.nn.Module` computes in evaluation; the module stays as it is.
+
+    Raises:
+        SynqError: it does more than dense layers with ReLU between them.
+    """
+    from synq.learn.importers.torch_module import steps_of_module
+
+    return network_of(steps_of_module(module))
 
 
 def load_cached(path: Path, described: Mapping[str, str]) -> tuple[FloatNetwork, dict[str, Any]]:
@@ -74,26 +87,29 @@ def load_cached(path: Path, described: Mapping[str, str]) -> tuple[FloatNetwork,
     return network, found
 
 
-def _loaded(path: Path) -> tuple[FloatNetwork, dict[str, Any]]:
+def _loaded(path: Path, layers: Sequence[str] | None = None) -> tuple[FloatNetwork, dict[str, Any]]:
     """The network in a file, and the metadata that `checkpoint_bytes` put beside it, if it did."""
     # By content, not by suffix: users' files are called .pt, .pth, .bin, .ckpt, .safetensors.
     start = read_at_most(path, 9)
+    described: dict[str, Any] = {}
     try:
         if start[8:] == b"{":  # after the header's length comes the header, a JSON object
             tensors, texts = read_safetensors(read_bounded(path, MAX_FILE_BYTES))
-            network, described = network_of(tensors, ordered=False), _described(texts)
+            described = _described(texts)
+            steps = steps_of(tensors, ordered=False, layers=layers)
         elif start.startswith((b"PK\x03\x04", b"\x80")):  # torch.save since 1.6, and before
             content = read_torch(read_bounded(path, MAX_FILE_BYTES))
-            network, described = network_of(_state_dict(content), ordered=True), {}
+            steps = steps_of(_state_dict(content), ordered=True, layers=layers)
         else:
             raise SynqError(
                 "is not a checkpoint; give a safetensors file or one written by "
                 "torch.save(model.state_dict(), ...)"
             )
-        if described.get("digest", network.digest) != network.digest:
+        network = network_of(steps)
+        if layers is None and described.get("digest", network.digest) != network.digest:
             raise SynqError("the weights are not those it was saved with: the file is damaged")
     except SynqError as error:
-        raise SynqError(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error}", settings=error.settings) from error
     return network, described
 
 
@@ -112,25 +128,38 @@ def _state_dict(content: Any) -> dict[str, Stored]:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict):
-        raise SynqError(f"holds a {_kind(content)}, not a state dict")
+        raise SynqError(f"holds a {_kind(content)}, not a state dict; {NO_CODE}")
     tensors = {}
     for name, value in content.items():
         if isinstance(name, str) and name.endswith("analog_tile_state"):
-            raise SynqError(
-                f"{quoted(name)} is aihwkit's, which is not read yet: save the weights of its "
-                "layers, with torch.save(convert_to_digital(model).state_dict(), ...) "
-                "(aihwkit.nn.conversion)"
-            )
-        if isinstance(name, str) and isinstance(value, Other):
+            tensors[f"{name.removesuffix('state')}weights"] = _tile(name, value)
+        elif isinstance(name, str) and isinstance(value, TorchTensor):
+            tensors[name] = value.stored()
+        elif isinstance(value, Other) and value.is_tensor:
             raise SynqError(f"{quoted(name)} is sparse, quantized or without values; save it dense")
-        if not isinstance(name, str) or not isinstance(value, TorchTensor):
+        else:
             raise SynqError(
                 f"entry {quoted(name)} is a {_kind(value)}, not a tensor; give a state dict, "
-                f"alone or under the key 'state_dict' or 'model_state_dict'"
+                f"alone or under the key 'state_dict' or 'model_state_dict'; {NO_CODE}"
             )
-        tensors[name] = value.stored()
     return tensors
 
 
+def _tile(name: str, state: Any) -> Stored:
+    """The weights in the state of an aihwkit tile."""
+    weights = state.get("analog_tile_weights") if isinstance(state, dict) else None
+    if not isinstance(weights, TorchTensor):
+        raise SynqError(
+            f"{quoted(name)} is an aihwkit tile without weights: save the weights of its layers, "
+            "with torch.save(convert_to_digital(model).state_dict(), ...) (aihwkit.nn.conversion)"
+        )
+    return weights.stored()
+
+
 def _kind(value: Any) -> str:
-    return "Tensor" if isinstance(value, TorchTensor) else type(value).__name__
+    match value:
+        case TorchTensor():
+            return "Tensor"
+        case Other():
+            return one_line(f"{value.module}.{value.name}"[:100])
+    return type(value).__name__

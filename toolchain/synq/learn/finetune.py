@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import linear
 
 from synq.cache import write_cached
 from synq.device import Device
@@ -27,7 +27,15 @@ from synq.fixedpoint import FixedPoint
 from synq.float_network import FloatNetwork
 from synq.learn.checkpoint import checkpoint_bytes, load_cached
 from synq.learn.data.dataset import Dataset, with_input_bits
-from synq.learn.train import FineTuning, Samples, ahead, learning_rates, reproducible_torch
+from synq.learn.train import (
+    FineTuning,
+    Objective,
+    Samples,
+    ahead,
+    learning_rates,
+    reproducible_torch,
+    require_labels,
+)
 from synq.network import QuantizedNetwork, SynapseArray, array_unit
 from synq.progress import Progress
 from synq.quantize import Quantization, Ranges, level_values, nearest_index, quantize_network
@@ -125,6 +133,7 @@ def finetune(
         UsageError: sparsity without a level at zero.
         SynqError: no training labels, or a loss that diverged.
     """
+    require_labels(dataset)
     recipe = settings.recipe
     levels, realized = level_values(choice, device)
     if settings.sparsity and 0 not in np.rint(realized * choice.table_format.max_raw):
@@ -147,6 +156,7 @@ def finetune(
         samples = Samples(
             recipe, dataset, torch.Generator().manual_seed(recipe.seed), narrow.input_format
         )
+        objective = Objective(dataset)
         model = _Model(network, start, _Levels(levels, realized, choice))
         if settings.sparsity:
             model.find_alive(start, narrow.train_inputs)
@@ -154,34 +164,35 @@ def finetune(
         scales: dict[str, Any] = {
             "params": [layer.log_scale for layer in model.layers],
             "lr": recipe.learning_rate * settings.scale_rate,
+            "weight_decay": 0.0,  # of a logarithm it would be a pull towards 1
         }
         optimizer = _optimizer([weights, scales], settings)
         schedule = learning_rates(recipe, optimizer, samples.steps)
         between = min(_STEPS_BETWEEN_PRUNING, max(1, samples.steps // _LEAST_PRUNINGS))
         step, pruned = 0, 0.0
         for epoch in range(1, recipe.epochs + 1):
-            loss_sum, correct, batches = 0.0, 0, 0
+            loss_sum, correct, batches = 0.0, 0.0, 0
             for inputs, labels in ahead(samples.epoch()):
                 if settings.sparsity and step % between == 0:
                     pruned = settings.sparsity * _ramp(2 * step / samples.steps)
                     model.prune(pruned)
                 outputs = model.logits(inputs, recipe.dropout, generator)
-                loss = cross_entropy(outputs, labels)
+                loss = objective.loss(objective.standardized(outputs), labels)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
                 step += 1
                 loss_sum += loss.item()
-                correct += int((outputs.argmax(dim=1) == labels).sum())
+                correct += objective.correct(outputs, labels)
                 batches += 1
             if not math.isfinite(loss_sum):
                 raise SynqError(
                     f"fine-tuning diverged in epoch {epoch}: the loss is not finite; "
                     "is the network trained on these inputs?"
                 )
-            accuracy = 100 * correct / (batches * samples.batch_size)
-            task.update(epoch, f"loss {loss_sum / batches:.3f}, accuracy {accuracy:.1f} %")
+            said = objective.said(correct / (batches * samples.batch_size))
+            task.update(epoch, f"loss {loss_sum / batches:.3f}{said}")
         if pruned < settings.sparsity:  # so few steps that the ramp was not climbed
             model.prune(settings.sparsity)
         return model.result()
@@ -196,6 +207,7 @@ def _optimizer(groups: list[dict[str, Any]], settings: FineTuning) -> torch.opti
         groups,
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
         nesterov=recipe.nesterov,
         fused=True,
     )

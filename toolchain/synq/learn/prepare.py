@@ -4,22 +4,29 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from synq.device import Device, load_device
-from synq.errors import SynqError
+from synq.errors import SynqError, UsageError
 from synq.float_network import FloatNetwork
 from synq.learn.checkpoint import load_checkpoint
 from synq.learn.data.dataset import Dataset, with_input_bits
-from synq.learn.data.mnist import load_mnist
-from synq.learn.data.npz import load_npz
-from synq.learn.train import FineTuning, Recipe, trained_network
-from synq.network import QuantizedNetwork, Trace, class_count, classes_of
+from synq.learn.data.load import Data, load_data
+from synq.learn.train import (
+    FineTuning,
+    Recipe,
+    adapted,
+    adapted_tuning,
+    check_outputs,
+    trained_network,
+)
+from synq.network import QuantizedNetwork, Trace
 from synq.progress import Progress
 from synq.quantize import Quantization, dequantize, level_values, quantize_network
+from synq.score import Scores, Task, integer_score, real_score, spread_of
 
 _log = logging.getLogger("synq")
 
@@ -31,20 +38,48 @@ class Source:
     """Where the network and its data come from.
 
     Attributes:
-        recipe: how to train, used without `checkpoint`.
+        recipe: how to train, used without `checkpoint`; adapted to the data.
         checkpoint: the user's own weights.
-        data: the user's own inputs (`.npz`); MNIST without.
-        data_dir: folder of MNIST's IDX files; fetched without.
-        finetuning: how to fine-tune for the device; not at all without.
+        data: which data.
+        finetuning: how to fine-tune for the device, adapted to the data; not at all without.
         cache_dir: where fetched data and trained networks are kept.
+        layers: names of the checkpoint's layers in their order, where the file does not tell it.
+        sizes: neurons a layer, inputs first, that a network to be trained has; the recipe's hidden
+            layers between the data's features and classes without.
     """
 
     recipe: Recipe
     checkpoint: Path | None
-    data: Path | None
-    data_dir: Path | None
+    data: Data
     finetuning: FineTuning | None
     cache_dir: Path
+    sizes: tuple[int, ...] | None = None
+    layers: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Data and a trained network for it.
+
+    Attributes:
+        network: it takes the data's values.
+        given: the same as it was trained or given: it takes what the data's normalization says.
+        from_cache: whether nothing had to be trained.
+        recipe: that it was trained with; None of the user's own.
+        finetuning: adapted to the data.
+    """
+
+    dataset: Dataset
+    network: FloatNetwork
+    given: FloatNetwork
+    from_cache: bool
+    recipe: Recipe | None
+    finetuning: FineTuning | None
+
+    @property
+    def software(self) -> float:
+        """The network's score in real numbers on the test set."""
+        return software_score(self.network, self.dataset)
 
 
 @dataclass(frozen=True)
@@ -52,17 +87,17 @@ class Prepared:
     """A quantized network with everything it was made from.
 
     Attributes:
+        dataset: with inputs of the bits that the network takes.
         expected: the integer reference on all test inputs.
-        accuracy: percent on the test set, by stage.
+        scores: on the test set, by stage.
     """
 
     dataset: Dataset
     device: Device
-    trained: FloatNetwork
-    from_cache: bool
+    loaded: Loaded
     network: QuantizedNetwork
     expected: Trace
-    accuracy: dict[str, float]
+    scores: Scores
 
 
 @dataclass
@@ -79,40 +114,65 @@ class Stopwatch:
         _log.info("%s took %.1f s", name, self.seconds[name])
 
 
-def load_source(
-    source: Source, watch: Stopwatch, progress: Progress
-) -> tuple[Dataset, FloatNetwork, bool]:
-    """The data and the trained network, and whether the latter was in the cache.
+def load_source(source: Source, watch: Stopwatch, progress: Progress) -> Loaded:
+    """The data and the trained network.
 
     Raises:
         SynqError: data or checkpoint cannot be had or do not fit each other.
     """
     with watch.stage("data"):
-        if source.data is not None:
-            dataset = load_npz(source.data)
-        else:
-            dataset = load_mnist(source.data_dir, source.cache_dir, progress)
+        dataset = load_data(source.data, source.cache_dir, progress)
+    finetuning = source.finetuning
+    if finetuning is not None:
+        finetuning = adapted_tuning(finetuning, dataset)
     with watch.stage("train"):
         if source.checkpoint is None:
-            network, cached = trained_network(source.recipe, dataset, source.cache_dir, progress)
+            recipe: Recipe | None = (used := _recipe(source, dataset))
+            network, cached = trained_network(used, dataset, source.cache_dir, progress)
         else:
-            network, cached = load_checkpoint(source.checkpoint), True
-    n_features = dataset.test_inputs.shape[1]
-    if network.sizes[0] != n_features:
-        hint = "" if source.data else "; give its own data"
+            recipe, network, cached = None, load_checkpoint(source.checkpoint, source.layers), True
+            _tell_of_scale(dataset)
+    if network.sizes[0] != dataset.n_features:
+        hint = "; give its own data" if source.data == Data() else ""
         raise SynqError(
-            f"the network takes {network.sizes[0]} inputs, {dataset.name} has {n_features}{hint}",
+            f"the network takes {network.sizes[0]} inputs, {dataset.name} has "
+            f"{dataset.n_features}{hint}",
             settings=("data",),
         )
-    n_out, highest = network.sizes[-1], int(dataset.test_labels.max(initial=0))
-    if highest >= class_count(n_out):
-        outputs = "1 output, which tells classes 0 and 1 apart by its sign"
-        if n_out > 1:
-            outputs = f"{n_out} outputs"
-        raise SynqError(
-            f"the network has {outputs}, the labels of {dataset.name} go up to {highest}"
+    check_outputs(network.sizes[-1], dataset)
+    return Loaded(dataset, dataset.for_hardware(network), network, cached, recipe, finetuning)
+
+
+def _recipe(source: Source, dataset: Dataset) -> Recipe:
+    """The recipe for this data and these layers.
+
+    Raises:
+        UsageError: the first or the last layer is not of the data's size.
+    """
+    recipe = source.recipe
+    if source.sizes is not None:
+        first, *hidden, last = source.sizes
+        one_output = dataset.task is Task.CLASSIFICATION and dataset.n_targets == 2 and last == 1
+        if first != dataset.n_features or not (last == dataset.n_targets or one_output):
+            what = "classes" if dataset.task is Task.CLASSIFICATION else "targets"
+            example = ",".join(map(str, (dataset.n_features, *hidden, dataset.n_targets)))
+            raise UsageError(
+                f"the layers must go from the {dataset.n_features} features of {dataset.name} to "
+                f"its {dataset.n_targets} {what}, as {example}; got "
+                f"{','.join(map(str, source.sizes))}",
+                settings=("layers",),
+            )
+        recipe = replace(recipe, hidden=tuple(hidden), outputs=1 if one_output else None)
+    return adapted(recipe, dataset)
+
+
+def _tell_of_scale(dataset: Dataset) -> None:
+    if dataset.standardized and dataset.normalization is None:
+        _log.warning(
+            "%s: the features are standardized by the training samples, as the network must have "
+            "been trained; for one that takes the file's values say input mean 0 and std 1",
+            dataset.name,
         )
-    return dataset, network, cached
 
 
 def prepare(
@@ -129,15 +189,17 @@ def prepare(
     """
     device = load_device(device_name)
     level_values(choice, device)  # refuses a branch without a curve before minutes of training
-    dataset, trained, cached = load_source(source, watch, progress)
-    software = accuracy_of(trained, dataset)
-    tuned, ranges = trained, None
-    if source.finetuning is not None:
+    loaded = load_source(source, watch, progress)
+    dataset = loaded.dataset
+    scores = Scores(dataset.task, spread_of(dataset.task, dataset.test_labels))
+    scores = scores.with_stage("software", loaded.software)
+    tuned, ranges = loaded.network, None
+    if loaded.finetuning is not None:
         with watch.stage("finetune"):
             from synq.learn.finetune import finetuned_network
 
             tuned, ranges, _ = finetuned_network(
-                trained, dataset, choice, device, source.finetuning, source.cache_dir, progress
+                tuned, dataset, choice, device, loaded.finetuning, source.cache_dir, progress
             )
     with watch.stage("quantize"):
         dataset = with_input_bits(dataset, choice.input_bits)
@@ -145,24 +207,21 @@ def prepare(
             tuned, choice, device, dataset.input_format, dataset.train_inputs, ranges
         )
         expected = network.run(dataset.test_inputs)
-        quantized = accuracy_of(dequantize(network), dataset)
-        accuracy = {
-            "software": software,
-            "quantized": quantized,
-            "reference": expected.accuracy(dataset.test_labels),
-        }
-    rounded = {stage: round(percent, 4) for stage, percent in accuracy.items()}
-    return Prepared(dataset, device, trained, cached, network, expected, rounded)
+        scores = scores.with_stage("quantized", software_score(dequantize(network), dataset))
+        reference = integer_score(dataset.task, network, expected, dataset.test_labels)
+        scores = scores.with_stage("reference", reference)
+    return Prepared(dataset, device, loaded, network, expected, scores)
 
 
-def accuracy_of(network: FloatNetwork, dataset: Dataset) -> float:
-    """Percent of the test samples whose class is the label."""
-    inputs, labels = dataset.test_inputs, dataset.test_labels
+def software_score(network: FloatNetwork, dataset: Dataset) -> float:
+    """The score in real numbers of a network that takes the dataset's values, on the test set."""
+    inputs = dataset.test_inputs
     step = np.float32(dataset.input_format.step)
     at_once = max(1, _VALUES_AT_ONCE // inputs.shape[1])
-    right = 0
-    for start in range(0, len(labels), at_once):
-        part = slice(start, start + at_once)
-        classes = classes_of(network.logits(inputs[part] * step))
-        right += int((classes == labels[part]).sum())
-    return 100 * (right / len(labels))
+    outputs = np.concatenate(
+        [
+            network.logits(inputs[start : start + at_once] * step)
+            for start in range(0, len(inputs), at_once)
+        ]
+    )
+    return real_score(dataset.task, outputs, dataset.test_labels)

@@ -15,21 +15,26 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synq.cache import write_cached
 from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint
 from synq.float_network import MAX_VALUES, FloatNetwork
-from synq.learn.augment import Augmentation
+from synq.learn.augment import HANDWRITING, Augmentation
 from synq.learn.checkpoint import checkpoint_bytes, load_cached
 from synq.learn.data.dataset import Dataset
+from synq.network import class_count
 from synq.progress import Progress
+from synq.score import Task
 
 if TYPE_CHECKING:  # importing torch takes two seconds; a network in the cache needs none of it
     import torch
+
+MOST_LAYERS = 16
 
 TRAINING_VERSION = 2  # raise it when the code below makes other weights of the same recipe
 
@@ -48,11 +53,14 @@ class Recipe:
 
     Attributes:
         name: what the user calls it by.
-        hidden: neurons of each hidden layer, input side first.
+        hidden: neurons of each hidden layer, input side first; at most 15.
+        outputs: neurons of the last layer: as many as the data has classes or targets, or 1 for two
+            classes, which the sign then tells apart; as the data asks without.
         epochs: how many times each training sample is seen.
         batch_size: samples a step; the whole training set if it has fewer.
         learning_rate: of SGD; with the schedule "one-cycle" its highest value.
         momentum: of SGD, 0 for none.
+        weight_decay: of SGD: the part of a weight, times the learning rate, that a step takes off.
         nesterov: whether the momentum is Nesterov's.
         schedule: "constant", or "one-cycle": from 1/25 of the learning rate up to it in the first
             30 % of the steps and down to almost zero in the rest (Smith, Topin, "Super-
@@ -72,11 +80,13 @@ class Recipe:
     batch_size: int
     learning_rate: float
     momentum: float = 0.0
+    weight_decay: float = 0.0
     nesterov: bool = False
     schedule: Literal["constant", "one-cycle", "cosine"] = "constant"
     augmentation: Augmentation | None = None
     dropout: float = 0.0
     hidden: tuple[int, ...] = (128,)
+    outputs: int | None = None
     bias: bool = False
     seed: int = 0
 
@@ -85,6 +95,7 @@ class Recipe:
             "epochs": (self.epochs >= 1, "at least 1"),
             "batch_size": (self.batch_size >= 1, "at least 1"),
             "learning_rate": (0 < self.learning_rate < math.inf, "above 0"),
+            "weight_decay": (0 <= self.weight_decay < 1, "at least 0 and below 1"),
             "momentum": (0 <= self.momentum < 1, "at least 0 and below 1"),
             "nesterov": (not self.nesterov or self.momentum > 0, "off without momentum"),
             "schedule": (
@@ -92,7 +103,11 @@ class Recipe:
                 "constant, one-cycle or cosine",
             ),
             "dropout": (0 <= self.dropout < 1, "at least 0 and below 1"),
-            "hidden": (all(width >= 1 for width in self.hidden), "widths of at least 1"),
+            "hidden": (
+                all(width >= 1 for width in self.hidden) and len(self.hidden) < MOST_LAYERS,
+                f"at most {MOST_LAYERS - 1} widths of at least 1",
+            ),
+            "outputs": (self.outputs is None or self.outputs >= 1, "at least 1"),
             "seed": (0 <= self.seed < 1 << 63, "between 0 and 2**63 - 1"),
         }
         for field, (holds, rule) in rules.items():
@@ -100,7 +115,42 @@ class Recipe:
                 raise UsageError(f"{field} must be {rule}, got {getattr(self, field)}")
 
 
-_HANDWRITING = Augmentation(shift=1, rotation=10, scaling=0.1, warp=0.4)
+# What the recipes were made for: MNIST's training samples, and a batch and steps of theirs.
+_MADE_FOR = 60_000
+_LEAST_BATCH = 16
+_LEAST_STEPS = 3_000
+_RATE_OF_REGRESSION = 0.1
+_DECAY = 1e-4
+
+
+def adapted(recipe: Recipe, dataset: Dataset) -> Recipe:
+    """`recipe` for this data: its distortions are those that the data bears; where that is less,
+    weights decay.
+
+    A batch is no larger a share of the samples than of MNIST's, but at least 16 samples; of small
+    sets there are more epochs, so that there are enough steps.
+    """
+    # A square error's gradient grows with the error, a cross-entropy's does not.
+    rate = _RATE_OF_REGRESSION if dataset.task is Task.REGRESSION else 1
+    count = max(1, len(dataset.train_labels))
+    share = max(_LEAST_BATCH, math.ceil(recipe.batch_size * count / _MADE_FOR))
+    batch_size = min(recipe.batch_size, share, count)
+    epochs = recipe.epochs
+    if count < _MADE_FOR:
+        made_for = recipe.epochs * _MADE_FOR // recipe.batch_size
+        steps = min(made_for, _LEAST_STEPS)
+        epochs = max(epochs, math.ceil(steps * batch_size / count))
+    augmentation = dataset.distortion if recipe.augmentation is not None else None
+    less = recipe.augmentation is not None and augmentation != HANDWRITING
+    return replace(
+        recipe,
+        batch_size=batch_size,
+        epochs=epochs,
+        learning_rate=recipe.learning_rate * rate,
+        weight_decay=_DECAY if less else recipe.weight_decay,
+        augmentation=augmentation,
+    )
+
 
 # Where the numbers come from, with what else was measured: docs/training.md.
 RECIPES = {
@@ -115,7 +165,7 @@ RECIPES = {
             momentum=0.9,
             nesterov=True,
             schedule="one-cycle",
-            augmentation=_HANDWRITING,
+            augmentation=HANDWRITING,
         ),
     )
 }
@@ -168,9 +218,15 @@ FINETUNING = FineTuning(
         momentum=0.9,
         nesterov=True,
         schedule="cosine",
-        augmentation=_HANDWRITING,
+        augmentation=HANDWRITING,
     )
 )
+
+
+def adapted_tuning(tuning: FineTuning, dataset: Dataset) -> FineTuning:
+    """`tuning` for this data, as `adapted`."""
+    recipe = adapted(tuning.recipe, dataset)
+    return replace(tuning, recipe=recipe).with_sparsity(tuning.sparsity)
 
 
 def trained_network(
@@ -202,56 +258,124 @@ def trained_network(
 
 
 def train(recipe: Recipe, dataset: Dataset, progress: Progress) -> FloatNetwork:
-    """Train a ReLU multilayer perceptron on the raw inputs' values, with cross-entropy and SGD.
+    """Train a ReLU multilayer perceptron with SGD, on what networks of this data take.
 
-    The initial weights are those of torch's `Linear`. Batches are always full: what an epoch
-    leaves over begins the first batch of the next. The progress shows the mean loss and the
-    accuracy of each epoch on the training samples as they passed; the test set is not looked at.
+    The loss is the cross-entropy; of a regression, whose last layer always has a bias, the mean
+    square error of standardized targets, which the last layer then turns into their units. The
+    initial weights are those of torch's `Linear`. Batches are always full: what an epoch leaves
+    over begins the first batch of the next. The progress shows the mean loss and the score of each
+    epoch on the training samples as they passed; the test set is not looked at.
 
     Raises:
         SynqError: the dataset has no training labels or fewer than two classes, distortions of
             what are not square images, a network beyond any reason, or a loss that diverged.
     """
     import torch
-    from torch.nn.functional import cross_entropy
 
     sizes = _sizes(recipe, dataset)
     generator = torch.Generator().manual_seed(recipe.seed)
     threads = 2 if recipe.batch_size >= _BATCH_FOR_TWO_THREADS else 1
     with reproducible_torch(threads), progress.task("Train", total=recipe.epochs) as task:
-        layers = [_Layer(n_in, n_out, recipe.bias, generator) for n_in, n_out in pairwise(sizes)]
+        with_bias = [recipe.bias] * (len(sizes) - 1)
+        with_bias[-1] = recipe.bias or dataset.task is Task.REGRESSION
+        layers = [
+            _Layer(n_in, n_out, bias, generator)
+            for (n_in, n_out), bias in zip(pairwise(sizes), with_bias, strict=True)
+        ]
+        objective = Objective(dataset)
         samples = Samples(recipe, dataset, generator)
         optimizer = torch.optim.SGD(
             [parameter for layer in layers for parameter in layer.parameters],
             lr=recipe.learning_rate,
             momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
             nesterov=recipe.nesterov,
             fused=True,
         )
         schedule = learning_rates(recipe, optimizer, samples.steps)
         for epoch in range(1, recipe.epochs + 1):
-            loss_sum, correct, batches = 0.0, 0, 0
+            loss_sum, correct, batches = 0.0, 0.0, 0
             for inputs, labels in samples.epoch():
                 outputs = _forward(layers, inputs, recipe.dropout, generator)
-                loss = cross_entropy(outputs, labels)
+                loss = objective.loss(outputs, labels)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
                 loss_sum += loss.item()
-                correct += int((outputs.argmax(dim=1) == labels).sum())
+                correct += objective.correct(outputs, labels)
                 batches += 1
             if not math.isfinite(loss_sum):
                 raise SynqError(
                     f"training diverged in epoch {epoch}: the loss is not finite; "
                     f"try a learning rate below {recipe.learning_rate:g}"
                 )
-            accuracy = 100 * correct / (batches * samples.batch_size)
-            task.update(epoch, f"loss {loss_sum / batches:.3f}, accuracy {accuracy:.1f} %")
-    return FloatNetwork(
-        tuple(layer.weight.detach().numpy().T for layer in layers),
-        tuple(None if layer.bias is None else layer.bias.detach().numpy() for layer in layers),
-    )
+            said = objective.said(correct / (batches * samples.batch_size))
+            task.update(epoch, f"loss {loss_sum / batches:.3f}{said}")
+    weights = [layer.weight.detach().numpy().T for layer in layers]
+    biases = [None if layer.bias is None else layer.bias.detach().numpy() for layer in layers]
+    weights[-1], biases[-1] = objective.in_units(weights[-1], biases[-1])
+    return FloatNetwork(tuple(weights), tuple(biases))
+
+
+class Objective:
+    """What a network is trained towards: classes, or standardized targets."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._task = dataset.task
+        self._mean = np.zeros(1)
+        self._std = np.ones(1)
+        if dataset.task is Task.REGRESSION:
+            self._mean = dataset.train_labels.mean(axis=0)
+            std = dataset.train_labels.std(axis=0)
+            self._std = np.where(std > 0, std, 1.0)
+
+    def labels(self, labels: NDArray[Any]) -> "torch.Tensor":
+        """Class numbers, or targets shifted and divided so that their spread is 1, float32."""
+        import torch
+
+        if self._task is Task.CLASSIFICATION:
+            return torch.tensor(labels)
+        return torch.tensor(((labels - self._mean) / self._std).astype(np.float32))
+
+    def standardized(self, outputs: "torch.Tensor") -> "torch.Tensor":
+        """Outputs in the targets' units, as `loss` wants them."""
+        import torch
+
+        if self._task is Task.CLASSIFICATION:
+            return outputs
+        mean, std = (torch.tensor(part, dtype=torch.float32) for part in (self._mean, self._std))
+        return (outputs - mean) / std
+
+    def in_units(
+        self, weight: NDArray[np.float32], bias: NDArray[np.float32] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """The last layer of a network whose outputs shall be in the targets' units."""
+        if self._task is Task.CLASSIFICATION or bias is None:
+            return weight, bias
+        scaled = (weight * self._std).astype(np.float32)
+        return scaled, (bias * self._std + self._mean).astype(np.float32)
+
+    def loss(self, outputs: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
+        """The mean over a batch: outputs `(n, n_out)`, labels of `labels`."""
+        from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+
+        if self._task is Task.REGRESSION:
+            return mse_loss(outputs, labels)
+        if outputs.shape[1] == 1:
+            return binary_cross_entropy_with_logits(outputs[:, 0], labels.to(outputs.dtype))
+        return cross_entropy(outputs, labels)
+
+    def correct(self, outputs: "torch.Tensor", labels: "torch.Tensor") -> float:
+        """How many classes of a batch are right; 0 for targets."""
+        if self._task is Task.REGRESSION:
+            return 0.0
+        classes = outputs.argmax(dim=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0
+        return float((classes == labels).sum())
+
+    def said(self, share: float) -> str:
+        """What the progress adds to the loss, of the share of classes that are right."""
+        return "" if self._task is Task.REGRESSION else f", accuracy {100 * share:.1f} %"
 
 
 def learning_rates(
@@ -290,13 +414,9 @@ def hold_out(dataset: Dataset, count: int) -> Dataset:
 
 def _sizes(recipe: Recipe, dataset: Dataset) -> tuple[int, ...]:
     """Neurons a layer, inputs first, after checking that the dataset can be trained on."""
-    labels = dataset.train_labels
-    if len(labels) == 0:
-        raise SynqError(
-            f"dataset {dataset.name} has no training labels; add them, or give a trained checkpoint"
-        )
-    classes = int(labels.max()) + 1
-    if classes < 2:
+    require_labels(dataset)
+    n_targets = dataset.n_targets
+    if dataset.task is Task.CLASSIFICATION and n_targets < 2:
         raise SynqError(f"dataset {dataset.name} has one class only; training needs at least two")
     features = dataset.train_inputs.shape[1]
     side = math.isqrt(features)
@@ -305,7 +425,8 @@ def _sizes(recipe: Recipe, dataset: Dataset) -> tuple[int, ...]:
             f"recipe {recipe.name} distorts images, which must be square, got {features} "
             "features; use a recipe without augmentation"
         )
-    sizes = (features, *recipe.hidden, classes)
+    sizes = (features, *recipe.hidden, recipe.outputs or n_targets)
+    check_outputs(sizes[-1], dataset)
     values = sum(n_in * n_out for n_in, n_out in pairwise(sizes))
     if values > MAX_VALUES:
         raise SynqError(
@@ -313,6 +434,40 @@ def _sizes(recipe: Recipe, dataset: Dataset) -> tuple[int, ...]:
             f"at most {MAX_VALUES:,} are supported"
         )
     return sizes
+
+
+def require_labels(dataset: Dataset) -> None:
+    """Refuse data that cannot be trained on.
+
+    Raises:
+        SynqError: it has no training labels.
+    """
+    if len(dataset.train_labels) == 0:
+        raise SynqError(
+            f"dataset {dataset.name} has no training labels; add them, or give a trained checkpoint"
+        )
+
+
+def check_outputs(n_out: int, dataset: Dataset) -> None:
+    """Refuse a network with outputs for other labels.
+
+    Raises:
+        SynqError: says which the labels need.
+    """
+    needed = dataset.n_targets
+    if dataset.task is Task.REGRESSION:
+        if n_out != needed:
+            raise SynqError(
+                f"the network has {n_out} outputs, {dataset.name} has {needed} targets a sample; "
+                "they must be equal"
+            )
+    elif class_count(n_out) < needed:
+        outputs = "1 output, which tells classes 0 and 1 apart by its sign"
+        if n_out > 1:
+            outputs = f"{n_out} outputs"
+        raise SynqError(
+            f"the network has {outputs}, the labels of {dataset.name} go up to {needed - 1}"
+        )
 
 
 @contextmanager
@@ -384,7 +539,9 @@ class Samples:
         generator: "torch.Generator",
         form: FixedPoint | None = None,
     ) -> None:
-        """Without `form` inputs are not rounded after a distortion."""
+        """With `form` inputs are the hardware's, rounded to it after a distortion; without, they
+        are what networks of this data take.
+        """
         import torch
 
         count = len(dataset.train_labels)
@@ -393,7 +550,13 @@ class Samples:
         self._generator = generator
         self._augmentation = recipe.augmentation
         self._form = form
-        self._labels = torch.tensor(dataset.train_labels)
+        self._labels = Objective(dataset).labels(dataset.train_labels)
+        self._normalization = None
+        if form is None and dataset.normalization is not None:
+            self._normalization = tuple(
+                torch.tensor(part, dtype=torch.float32)
+                for part in (dataset.normalization.mean, dataset.normalization.std)
+            )
         self._left_over = torch.empty(0, dtype=torch.int64)
         # As bytes: as real numbers all samples together would take four times the memory.
         self._raw = torch.from_numpy(dataset.train_inputs.copy())
@@ -419,6 +582,9 @@ class Samples:
                 inputs = self._augmentation.distort(inputs, self._generator)
             if self._form is not None:
                 inputs = _rounded(inputs, self._form)
+            if self._normalization is not None:
+                mean, std = self._normalization
+                inputs = (inputs - mean) / std
             yield inputs, self._labels.index_select(0, rows)
 
 

@@ -28,6 +28,7 @@ from synq.request import Flow
 from synq.rtl.back_end import read_design
 from synq.rtl.design import RtlDesign
 from synq.rtl.verilog import render_rtl
+from synq.score import Task
 
 _SHIPPED_VECTORS = 100  # test images that go along as text, for csim_design, cosim_design, driver
 
@@ -38,7 +39,7 @@ class Contents:
 
     Attributes:
         inputs: (n_samples, n_in) raw integers, all test inputs, of the format's `byte_type`.
-        labels: (n_samples,) int64 class numbers.
+        labels: (n_samples,) int64 class numbers, or (n_samples, n_out) float64 targets.
         expected: the integer reference for them.
         title: of the driver's notebook.
         hls: the design of the HLS core, or None without one.
@@ -144,6 +145,20 @@ def read_flows(manifest: Mapping[str, Any]) -> tuple[Flow, ...]:
     if not flows or len(flows) != len(named):
         raise SynqError("the manifest names no flow: export the project again with this synq")
     return flows
+
+
+def read_task(manifest: Mapping[str, Any]) -> Task:
+    """What the outputs of a project mean.
+
+    Raises:
+        SynqError: its manifest does not tell.
+    """
+    try:
+        return Task(manifest["dataset"]["task"])
+    except (KeyError, TypeError, ValueError):
+        raise SynqError(
+            "the manifest names no task: export the project again with this synq"
+        ) from None
 
 
 def describe_board(board: Board) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from synq.quantize import Method
+from synq.score import Task
 from synq.sweep import paper
 from synq.sweep.summary import Cell, Curve, Sweep
 
@@ -91,8 +92,10 @@ def _figure2(sweep: Sweep) -> "Figure":
         axes.set_xlabel("levels L")
         axes.grid(color=_GRID, linewidth=0.8)
         _integer_ticks(axes)
-    panels[0].set_ylabel(f"test accuracy, % ({sweep.dataset.name}, integer reference)")
-    panels[0].set_title(f"Accuracy against levels, {sweep.device.name}", pad=10)
+    panels[0].set_ylabel(
+        f"test {sweep.dataset.task.words} ({sweep.dataset.name}, integer reference)"
+    )
+    panels[0].set_title(f"{_metric(sweep)} against levels, {sweep.device.name}", pad=10)
     if sweep.paper:
         _mark_gap(panels[0], sweep)
         _mark_paper(panels[-1])
@@ -101,6 +104,15 @@ def _figure2(sweep: Sweep) -> "Figure":
         panels[1].set_title("close-up", color=_MUTED, fontweight="normal", pad=10)
     _legend(figure, panels)
     return figure
+
+
+def _is_accuracy(sweep: Sweep) -> bool:
+    """Whether the scores are percent, of which points count; errors have units of their own."""
+    return sweep.dataset.task is Task.CLASSIFICATION
+
+
+def _metric(sweep: Sweep) -> str:
+    return "Accuracy" if _is_accuracy(sweep) else "Error"
 
 
 def _legend(figure: "Figure", panels: Sequence["Axes"]) -> None:
@@ -168,6 +180,8 @@ def _style(curve: Curve, sweep: Sweep) -> tuple[str, str, str]:
 def _close_up(means: Sequence[float], sweep: Sweep) -> tuple[float, float] | None:
     """The part of the accuracies near the software's, if they reach much further down."""
     software = sweep.software[0]
+    if not _is_accuracy(sweep):
+        return None
     if software - min(means, default=software) < _SHOWN_BELOW_SOFTWARE:
         return None
     near = [software, *(mean for mean in means if software - mean < _SHOWN_BELOW_SOFTWARE / 2)]
@@ -243,11 +257,11 @@ def _pareto(sweep: Sweep) -> "Figure":
     _draw_front(
         cycles, sweep, [cell.interval_cycles for cell in _cells(sweep)], "estimated cycles an image"
     )
-    memory.set_ylabel(f"test accuracy, % ({sweep.dataset.name}, integer reference)")
-    memory.set_title(f"Accuracy against cost, {sweep.device.name}", pad=10)
+    memory.set_ylabel(f"test {sweep.dataset.task.words} ({sweep.dataset.name}, integer reference)")
+    memory.set_title(f"{_metric(sweep)} against cost, {sweep.device.name}", pad=10)
     means = [cell.mean for cell in _cells(sweep)] or [sweep.software[0]]
     lowest = sweep.software[0] - _SHOWN_BELOW_SOFTWARE
-    if min(means) < lowest < max(means):
+    if _is_accuracy(sweep) and min(means) < lowest < max(means):
         memory.set_ylim(lowest, max(*means, sweep.software[0]) + 0.6)
         cycles.set_title(
             f"settings below {lowest:.1f} % are not shown",
@@ -285,7 +299,10 @@ def _draw_front(axes: "Axes", sweep: Sweep, costs: Sequence[float], label: str) 
             label=curve.label,
         )
     cells = _cells(sweep)
-    front = pareto_front([(cost, cell.mean) for cost, cell in zip(costs, cells, strict=True)])
+    gain = 1 if sweep.dataset.task.higher_is_better else -1
+    front = pareto_front(
+        [(cost, gain * cell.mean) for cost, cell in zip(costs, cells, strict=True)]
+    )
     axes.step(
         [costs[at] for at in front],
         [cells[at].mean for at in front],

@@ -21,6 +21,7 @@ from synq.plan import make_plan
 from synq.progress import SILENT
 from synq.quantize import quantize_network
 from synq.request import Request
+from synq.score import integer_score
 from synq.sweep.points import Point, Trained
 
 
@@ -37,8 +38,8 @@ class PointResult:
     """What one evaluation gives.
 
     Attributes:
-        software: accuracy of the trained network in real numbers, percent.
-        reference: accuracy of the integer reference, percent.
+        software: score of the trained network in real numbers.
+        reference: score of the integer reference.
         effective_levels: of each array.
         code_bits_total: bits that store all codes: sum over the arrays of code bits x synapses.
         interval_cycles: estimated clock cycles an image of the planner's design for the board; of
@@ -123,8 +124,9 @@ def evaluate(point: Point, materials: Materials) -> PointResult:
     quantized = quantize_network(
         network, point.choice, point.device, dataset.input_format, dataset.train_inputs, ranges
     )
-    accuracy = quantized.run(dataset.test_inputs).accuracy(dataset.test_labels)
-    return _result(quantized, point.board, trained.software, accuracy, time.monotonic() - start)
+    trace = quantized.run(dataset.test_inputs)
+    score = integer_score(dataset.task, quantized, trace, dataset.test_labels)
+    return _result(quantized, point.board, trained.software, score, time.monotonic() - start)
 
 
 _torch = threading.Lock()  # its settings are the process's; a Dask worker may run several threads
@@ -136,16 +138,16 @@ def _reduced(dataset: Dataset, bits: int) -> Dataset:
 
 
 def _result(
-    network: QuantizedNetwork, board: Board, software: float, accuracy: float, seconds: float
+    network: QuantizedNetwork, board: Board, software: float, score: float, seconds: float
 ) -> PointResult:
     arrays = network.arrays
     try:
         estimated = make_plan(network, board, Request()).chosen.estimate
-    except SynqError:  # a sweep is about accuracy first
+    except SynqError:  # a sweep is about the score first
         estimated = estimate(network, (SIMPLEST,) * len(arrays))
     return PointResult(
-        software=round(software, 4),
-        reference=round(accuracy, 4),
+        software=software,
+        reference=score,
         effective_levels=tuple(array.effective_levels for array in arrays),
         code_bits_total=sum(array.code_bits * array.codes.size for array in arrays),
         interval_cycles=estimated.interval,

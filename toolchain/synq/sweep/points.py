@@ -71,7 +71,7 @@ class Axes:
 
 @dataclass(frozen=True)
 class Trained:
-    """One trained network; `seed` is None for a user's own checkpoint, `software` in percent."""
+    """One trained network; `seed` is None for a user's own checkpoint, `software` its score."""
 
     seed: int | None
     network: FloatNetwork

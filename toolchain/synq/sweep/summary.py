@@ -14,6 +14,7 @@ from synq.device import Device
 from synq.learn.data.dataset import Dataset
 from synq.learn.data.mnist import is_mnist
 from synq.quantize import Method
+from synq.score import Task, rounded
 from synq.sweep import paper
 from synq.sweep.evaluation import Outcome, PointResult
 from synq.sweep.paper import Comparison
@@ -22,7 +23,7 @@ from synq.sweep.points import Axes, Trained
 
 @dataclass(frozen=True)
 class Cell:
-    """One setting over all seeds; accuracies of the integer reference in percent.
+    """One setting over all seeds; scores of the integer reference.
 
     Attributes:
         levels: L, or None for the method nearest.
@@ -79,8 +80,8 @@ class Sweep:
 
     @cached_property
     def software(self) -> tuple[float, float, float]:
-        """Mean, deviation and best of the trained networks' accuracy, percent."""
-        return _statistics([each.software for each in self.trained])
+        """Mean, deviation and best of the trained networks' scores."""
+        return _statistics([each.software for each in self.trained], self.dataset.task)
 
     @cached_property
     def curves(self) -> tuple[Curve, ...]:
@@ -103,7 +104,9 @@ class Sweep:
                 method=Method(setting[0]),
                 settings=dict(zip(names, setting, strict=True)),
                 cells=tuple(
-                    _cell(levels, results) for levels, results in by_levels.items() if results
+                    _cell(levels, results, self.dataset.task)
+                    for levels, results in by_levels.items()
+                    if results
                 ),
             )
             for setting, by_levels in groups.items()
@@ -135,7 +138,11 @@ class Sweep:
         return {
             "format": "synq-sweep-1",
             "synq": __version__,
-            "dataset": {"name": self.dataset.name, "digest": self.dataset.digest},
+            "dataset": {
+                "name": self.dataset.name,
+                "digest": self.dataset.digest,
+                "task": self.dataset.task.value,
+            },
             "device": asdict(self.device),
             "networks": [
                 {"seed": each.seed, "digest": each.network.digest, "software": each.software}
@@ -191,8 +198,8 @@ def _text(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _cell(levels: int | None, results: Sequence[PointResult]) -> Cell:
-    mean, deviation, best = _statistics([result.reference for result in results])
+def _cell(levels: int | None, results: Sequence[PointResult], task: Task) -> Cell:
+    mean, deviation, best = _statistics([result.reference for result in results], task)
     return Cell(
         levels,
         len(results),
@@ -204,9 +211,10 @@ def _cell(levels: int | None, results: Sequence[PointResult]) -> Cell:
     )
 
 
-def _statistics(values: Sequence[float]) -> tuple[float, float, float]:
+def _statistics(values: Sequence[float], task: Task) -> tuple[float, float, float]:
     deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return round(statistics.fmean(values), 4), round(deviation, 4), max(values)
+    best = max(values) if task.higher_is_better else min(values)
+    return rounded(task, statistics.fmean(values)), rounded(task, deviation), best
 
 
 def _minus(first: float | None, second: float | None) -> float | None:

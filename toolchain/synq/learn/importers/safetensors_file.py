@@ -10,7 +10,7 @@ from typing import Any
 
 from synq.errors import SynqError, quoted
 from synq.files import in_words
-from synq.learn.stored import Stored, packed
+from synq.learn.importers.stored import Stored, packed
 
 _MAX_HEADER = 1 << 20  # bytes, some 8,000 tensors; the format's own limit takes gigabytes to parse
 

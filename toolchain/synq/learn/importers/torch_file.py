@@ -2,7 +2,8 @@
 
 Such a file is a pickle, a program for a small stack machine, with the tensors' bytes beside it: in
 a zip archive, or, before torch 1.6, after it. Here the program is followed only as far as it builds
-containers, numbers, texts and tensors; what it names beyond that is refused, and nothing is called.
+containers, numbers, texts and tensors. Nothing that it names is imported or called: an object of
+any other class, as training leaves them beside the weights, is only a name.
 torch's own reader is not used: it trusts the sizes it is told, and takes two seconds to import.
 """
 
@@ -15,15 +16,13 @@ from synq import archive
 from synq.archive import ArchiveError
 from synq.errors import SynqError
 from synq.files import in_words
-from synq.learn.stored import Stored
+from synq.learn.importers.stored import Stored
 
 _MAX_PICKLE = 4 << 20  # bytes; a tensor takes about 150
 _MAX_STEPS = 100_000  # a tensor takes about 25
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-_CODE = (
-    "is not a plain state dict, or damaged; synq never runs code from a checkpoint: "
-    "save with torch.save(model.state_dict(), ...)"
-)
+NO_CODE = "synq never runs code from a checkpoint: save with torch.save(model.state_dict(), ...)"
+_CODE = f"is not a plain state dict, or damaged; {NO_CODE}"
 _DAMAGED = "is not a torch state dict, or damaged; save with torch.save(model.state_dict(), ...)"
 
 # Element types by the storage class that a pickle names: torch's name, and bytes.
@@ -45,9 +44,19 @@ _STORAGES = {
 
 @dataclass(frozen=True)
 class Other:
-    """Something that a checkpoint may hold beside tensors and that is not looked into."""
+    """Something that a checkpoint may hold beside tensors and that is not looked into.
 
+    Attributes:
+        name: of the class or function that would make it.
+    """
+
+    module: str
     name: str
+
+    @property
+    def is_tensor(self) -> bool:
+        """Whether it is one of torch's own, as a sparse or quantized tensor is."""
+        return self.module in ("torch", "torch._utils", "torch._tensor")
 
 
 @dataclass(frozen=True)
@@ -137,8 +146,9 @@ def _legacy(data: bytes) -> Any:
     for each key the number of elements in 8 bytes, and the elements.
     """
     machine = _Machine(memoryview(data))
-    if machine.run() != _LEGACY_MAGIC:
-        raise SynqError(_DAMAGED)
+    magic = machine.run()
+    if magic != _LEGACY_MAGIC:
+        raise SynqError(_CODE if isinstance(magic, Other) else _DAMAGED)
     machine.run()
     machine.run()
     content, keys = machine.run(), machine.run()
@@ -221,10 +231,18 @@ class _Machine:
                     stack.append(None)
                 case "NEWTRUE" | "NEWFALSE":
                     stack.append(opcode.name == "NEWTRUE")
-                case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT" | "BINUNICODE":
+                case "BININT" | "BININT1" | "BININT2" | "LONG1" | "LONG4" | "BINFLOAT":
                     stack.append(argument)
-                case "SHORT_BINSTRING":
+                case "BINUNICODE" | "SHORT_BINUNICODE" | "SHORT_BINSTRING" | "BINSTRING":
                     stack.append(argument)
+                case "BINBYTES" | "SHORT_BINBYTES":
+                    stack.append(argument)
+                case "FRAME":
+                    pass
+                case "MEMOIZE":
+                    memo[len(memo)] = stack[-1]
+                case "POP":
+                    stack.pop()
                 case "EMPTY_TUPLE":
                     stack.append(())
                 case "TUPLE1" | "TUPLE2" | "TUPLE3":
@@ -240,20 +258,37 @@ class _Machine:
                     values = above_mark() if opcode.name == "APPENDS" else [stack.pop()]
                     if not isinstance(stack[-1], Other):
                         _of(list, stack[-1]).extend(values)
+                case "EMPTY_SET" | "FROZENSET":
+                    if opcode.name == "FROZENSET":
+                        above_mark()
+                    stack.append(Other("builtins", "set"))
+                case "ADDITEMS":
+                    above_mark()
                 case "EMPTY_DICT":
                     stack.append({})
                 case "SETITEM" | "SETITEMS":
                     values = above_mark() if opcode.name == "SETITEMS" else _popped(stack, 2)
                     if not isinstance(stack[-1], Other):
-                        keys = [_of(_KEYS, key) for key in values[::2]]
-                        _of(dict, stack[-1]).update(zip(keys, values[1::2], strict=True))
+                        pairs = zip(values[::2], values[1::2], strict=True)
+                        # A key of another kind is no tensor's name, and may be too deep to hash.
+                        known = {key: value for key, value in pairs if isinstance(key, _KEYS)}
+                        _of(dict, stack[-1]).update(known)
                 case "GLOBAL":
-                    stack.append(_named(argument))
+                    stack.append(_Name(*argument.split(" ", 1)))
+                case "STACK_GLOBAL":
+                    module, name = _popped(stack, 2)
+                    stack.append(_Name(_of(str, module), _of(str, name)))
                 case "BINPERSID":
                     stack.append(self._storage(stack.pop()))
                 case "REDUCE":
                     function, arguments = _popped(stack, 2)
-                    stack.append(self._called(_of(_Name, function), _of(tuple, arguments)))
+                    stack.append(self._called(function, _of(tuple, arguments)))
+                case "NEWOBJ":
+                    made, _ = _popped(stack, 2)
+                    stack.append(_other(made))
+                case "NEWOBJ_EX":
+                    made, _, _ = _popped(stack, 3)
+                    stack.append(_other(made))
                 case "BUILD":  # attributes of what is there; a state dict has some
                     stack.pop()
                     if not isinstance(stack[-1], dict | TorchTensor | Other):
@@ -269,18 +304,23 @@ class _Machine:
             raise SynqError(_DAMAGED)
         name = _of(_Name, storage_class).name
         if name not in _STORAGES:
-            return Other(name)
+            return Other("torch", name)
         storage = _Storage(*_STORAGES[name], _of(str, key), _count(n_elements))
         if self.storages.setdefault(storage.key, storage) != storage:
             raise SynqError(_DAMAGED)
         return storage
 
-    def _called(self, function: _Name, arguments: tuple[Any, ...]) -> Any:
+    def _called(self, function: Any, arguments: tuple[Any, ...]) -> Any:
+        """What a call would give, of the few that make containers and tensors."""
+        if not isinstance(function, _Name):
+            return _other(function)
         match function.module, function.name:
             case "collections", "OrderedDict" if not arguments:
                 return {}
             case "torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state":
                 return arguments[0]
+            case "torch._tensor", "_rebuild_from_type_v2":  # attributes have been given to it
+                return self._called(arguments[0], _of(tuple, arguments[2]))
             case "torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2":
                 storage, offset, shape, strides = arguments[:4]
                 if isinstance(storage, Other):
@@ -292,21 +332,18 @@ class _Machine:
                 return TorchTensor(
                     _of(_Storage, storage), _count(offset), sides, steps, self.contents
                 )
-        return Other(function.name)
+        return _other(function)
 
 
 _KEYS = (str, int, float)
 
 
-def _named(text: str) -> _Name:
-    """The class or function a pickle names, which is never called: only of torch's and of data."""
-    module, name = text.split(" ", 1)
-    if module.split(".")[0] != "torch" and text not in (
-        *("collections OrderedDict", "collections Counter", "collections defaultdict"),
-        *("__builtin__ set", "builtins set", "_codecs encode"),
-    ):
-        raise SynqError(_CODE)
-    return _Name(module, name)
+def _other(function: Any) -> Other:
+    """What is made by something that is not called."""
+    if isinstance(function, Other):
+        return function
+    named = _of(_Name, function)
+    return Other(named.module, named.name)
 
 
 def _of(kind: Any, value: Any) -> Any:
