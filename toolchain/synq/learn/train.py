@@ -141,13 +141,15 @@ def adapted(recipe: Recipe, dataset: Dataset) -> Recipe:
         steps = min(made_for, _LEAST_STEPS)
         epochs = max(epochs, math.ceil(steps * batch_size / count))
     augmentation = dataset.distortion if recipe.augmentation is not None else None
+    # Real targets of few samples are learned by heart more easily than classes.
+    decay = min(0.05, _DECAY * _MADE_FOR / count) if rate < 1 else _DECAY
     less = recipe.augmentation is not None and augmentation != HANDWRITING
     return replace(
         recipe,
         batch_size=batch_size,
         epochs=epochs,
         learning_rate=recipe.learning_rate * rate,
-        weight_decay=_DECAY if less else recipe.weight_decay,
+        weight_decay=decay if less else recipe.weight_decay,
         augmentation=augmentation,
     )
 
