@@ -25,7 +25,11 @@ def source(folder: Path, *sizes: int, labels: int) -> Source:
 @pytest.mark.parametrize(
     ("sizes", "labels", "said"),
     [
-        ((6, 4, 1), 3, "the network has 1 output, which tells classes 0 and 1 apart by its sign, the labels"),
+        (
+            (6, 4, 1),
+            3,
+            "the network has 1 output, which tells classes 0 and 1 apart by its sign",
+        ),
         ((6, 4, 3), 4, "the network has 3 outputs, the labels of data go up to 3"),
         ((5, 3), 3, "the network takes 5 inputs, data has 6"),
     ],
