@@ -172,7 +172,7 @@ def test_a_folder_of_any_set(tmp_path: Path) -> None:
         train_images=idx((real[:5] - 1).astype(">f4"), 0x0D),
         train_labels=idx(np.arange(5, dtype=">i4"), 0x0C),
     )
-    assert load_idx_folder(mixed).input_format == FixedPoint(8, 1, signed=True)
+    assert load_idx_folder(mixed).input_format == FixedPoint(8, 2, signed=True)
     unlabelled = folder_of(tmp_path / "unlabelled", train_labels=None)
     assert load_idx_folder(unlabelled).train_labels.shape == (0,)
 

@@ -120,7 +120,7 @@ _MADE_FOR = 60_000
 _LEAST_BATCH = 16
 _LEAST_STEPS = 3_000
 _RATE_OF_REGRESSION = 0.1
-_DECAY = 1e-4
+_DECAY, _MOST_DECAY = 1e-4, 5e-3
 
 
 def adapted(recipe: Recipe, dataset: Dataset) -> Recipe:
@@ -142,7 +142,7 @@ def adapted(recipe: Recipe, dataset: Dataset) -> Recipe:
         epochs = max(epochs, math.ceil(steps * batch_size / count))
     augmentation = dataset.distortion if recipe.augmentation is not None else None
     # Real targets of few samples are learned by heart more easily than classes.
-    decay = min(0.05, _DECAY * _MADE_FOR / count) if rate < 1 else _DECAY
+    decay = min(_MOST_DECAY, _DECAY * _MADE_FOR / count) if rate < 1 else _DECAY
     less = recipe.augmentation is not None and augmentation != HANDWRITING
     return replace(
         recipe,
