@@ -108,7 +108,9 @@ def paper() -> tuple[FloatNetwork, Dataset]:
     return trained_network(RECIPES["paper"], dataset, default_cache_dir(), SILENT)[0], dataset
 
 
-def compiled(network: QuantizedNetwork, some: NDArray[np.uint8], scratch: Path) -> tuple[Path, Any]:
+def compiled(
+    network: QuantizedNetwork, some: NDArray[np.uint8 | np.int8], scratch: Path
+) -> tuple[Path, Any]:
     """The test bench of the emitted project, and hls4ml's graph with its library."""
     from synq.hls import project
 

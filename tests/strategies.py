@@ -10,8 +10,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from synq.device import load_device
 from synq.fixedpoint import FixedPoint, Overflow, Rounding
+from synq.float_network import FloatNetwork
 from synq.network import QuantizedNetwork, SynapseArray
+from synq.quantize import Quantization, quantize_network
 from synq.rtl.design import RtlArray, RtlDesign, wide_result
 
 BYTE = FixedPoint(8, 0, signed=False)
@@ -145,11 +148,9 @@ def symmetric(random: np.random.Generator, array: SynapseArray) -> SynapseArray:
     return dataclasses.replace(array, codes=codes, codebook=codebook)
 
 
-def random_network(
-    random: np.random.Generator, max_size: int = 24, layers: int | None = None
-) -> QuantizedNetwork:
-    """Half have signed inputs, a quarter one output; up to 4 layers, or as many as asked."""
-    sizes = random.integers(1, max_size, layers + 1 if layers else random.integers(2, 6)).tolist()
+def random_network(random: np.random.Generator, max_size: int = 24) -> QuantizedNetwork:
+    """Up to 4 layers; half have signed inputs, a quarter one output."""
+    sizes = random.integers(1, max_size, random.integers(2, 6)).tolist()
     if random.integers(4) == 0:
         sizes[-1] = 1
     width = int(random.integers(1, 9))
@@ -208,6 +209,21 @@ def paired_network(
         codes = random.integers(0, len(codebook), array.codes.shape, dtype=np.uint8)
         layers.append(dataclasses.replace(array, codes=codes, codebook=codebook))
     return QuantizedNetwork(tuple(layers), tuple(activations))
+
+
+def quantized_network(layers: int) -> tuple[QuantizedNetwork, NDArray[np.int8]]:
+    """Signed inputs, hidden layers of 8 that all have something to do, one output; with 300 inputs
+    of which some are of either class."""
+    random = np.random.default_rng(6)
+    sizes = (12, *[8] * (layers - 1), 1)
+    weights = tuple(random.normal(size=shape).astype(np.float32) for shape in pairwise(sizes))
+    biases = tuple(random.normal(size=size).astype(np.float32) for size in sizes[1:])
+    inputs = random.integers(-128, 128, (300, sizes[0]), dtype=np.int8)
+    inputs[0], inputs[1], inputs[2] = 0, -128, 127
+    network = quantize_network(
+        FloatNetwork(weights, biases), Quantization(10), load_device("pcmo"), SIGNED_BYTE, inputs
+    )
+    return network, inputs
 
 
 def random_design(random: np.random.Generator, network: QuantizedNetwork) -> RtlDesign:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ import pytest
 from samples import samples
 from synq.errors import SynqError
 from synq.export import Destination, Export, export
+from synq.fixedpoint import FixedPoint
 from synq.hls import back_end
+from synq.learn.data.dataset import Dataset, with_input_bits
 from synq.learn.data.load import Data
 from synq.learn.prepare import Source
 from synq.learn.train import RECIPES
+from synq.network import QuantizedNetwork
 from synq.progress import SILENT
 from synq.project.manifest import MANIFEST, changed_files, read_manifest, write_manifest
 from synq.quantize import Quantization
@@ -28,7 +32,23 @@ pytestmark = pytest.mark.xdist_group("verify")  # one worker makes the projects 
 Spoil = Callable[[Path], None]
 
 
+def signed(mine: Dataset, bits: int) -> Dataset:
+    """The data with as many negative inputs as positive ones; zeros stay."""
+
+    def shifted(inputs: np.ndarray) -> np.ndarray:
+        return np.where(inputs, inputs.astype(np.int16) - 128, 0).astype(np.int8)
+
+    shifted_data = replace(
+        mine,
+        input_format=FixedPoint(8, 1, signed=True),
+        train_inputs=shifted(mine.train_inputs),
+        test_inputs=shifted(mine.test_inputs),
+    )
+    return with_input_bits(shifted_data, bits)
+
+
 def make(folder: Path, flows: tuple[Flow, ...]) -> Export:
+    """A project with signed inputs of 6 bits."""
     folder.mkdir(exist_ok=True)
     samples(folder)
     source = Source(
@@ -39,7 +59,10 @@ def make(folder: Path, flows: tuple[Flow, ...]) -> Export:
         folder / "cache",
     )
     place = Destination("pynq-z2", flows, "Vitis", "io_parallel", folder / "project", force=False)
-    return export(source, "pcmo", Quantization(10), place, Request(), SILENT)
+    choice = Quantization(10, input_bits=6)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("synq.learn.prepare.with_input_bits", signed)
+        return export(source, "pcmo", choice, place, Request(), SILENT)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -104,6 +127,29 @@ def test_both_projects_are_as_exported(made: Path, made_rtl: Path) -> None:
         assert list(found.bit_exact["compared"]) == checks
         assert found.bit_exact["mismatches"] == 0 and found.images == 200
         assert 0 < found.rendered <= found.files
+        network = QuantizedNetwork.from_npz(path / "network.npz")
+        assert network.input_format == FixedPoint(6, 1, signed=True)
+        with np.load(path / "vectors.npz") as vectors:
+            assert vectors["inputs"].dtype == np.int8 and vectors["inputs"].min() == -32
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda inputs: inputs.view(np.uint8), "inputs must be int8 and labels int64"),
+        (lambda inputs: inputs.astype(np.int16), "inputs must be int8"),
+        (lambda inputs: np.abs(inputs).clip(0, 31), "is not what its network and design give"),
+        (lambda inputs: inputs * 2, "inputs must be between -32 and 31, got (-64|62)"),
+    ],
+    ids=["unsigned", "wider", "without signs", "too large"],
+)
+def test_other_inputs_are_noticed(project: Path, change: Callable[..., Any], said: str) -> None:
+    with np.load(project / "vectors.npz") as vectors:
+        inputs, labels = vectors["inputs"], vectors["labels"]
+    np.savez(project / "vectors.npz", inputs=change(inputs), labels=labels)
+    mend(project)
+    with pytest.raises(SynqError, match=said):
+        verify(project, SILENT)
 
 
 # ---- Digests ------------------------------------------------------------------------------------

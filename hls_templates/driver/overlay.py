@@ -11,8 +11,9 @@ The folder is complete: copy it to the board. It needs numpy and, on the board, 
 network must compute for them.
 
 The stream to the accelerator has 64-bit beats. To it: raw pixels, as many as fit a beat, the first
-in the lowest bits, negative ones in two's complement, each image padded to whole beats. From it, an image: the logits as 32-bit
-integers, two a beat, padded, then one beat with the class. A transfer is a number of whole images.
+in the lowest bits, negative ones in two's complement, each image padded to whole beats. From it, an
+image: the logits as 32-bit integers, two a beat, padded, then one beat with the class. A transfer
+is a number of whole images.
 """
 
 from __future__ import annotations
@@ -112,10 +113,10 @@ class SynapseOverlay:
     def quantize(self, images: np.ndarray) -> np.ndarray:
         """Images as the network's raw pixels.
 
-        Integers must be bytes, 0 to 255, or -128 to 127 of a network with signed inputs. Floats must
-        be in the network's input range (0 to 1 for byte images, where byte / 256 is the value) and
-        first go to the nearest byte, ties to even. Bytes are then rounded to `input_bits` bits, half
-        up, and saturated.
+        Integers must be bytes: 0 to 255, or -128 to 127 of a network with signed inputs. Floats
+        must be in the network's input range (0 to 1 for byte images, where byte / 256 is the value)
+        and first go to the nearest byte, ties to even. Bytes are then rounded to `input_bits` bits,
+        half up, and saturated.
 
         Args:
             images: (n, ...) with n_in pixels an image, integers or floats.

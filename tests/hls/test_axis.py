@@ -77,7 +77,8 @@ def raw_inputs(
 
 
 def build(
-    network: QuantizedNetwork, inputs: NDArray[np.uint8 | np.int8], io_type: str, root: Path) -> Built:
+    network: QuantizedNetwork, inputs: NDArray[np.uint8 | np.int8], io_type: str, root: Path
+) -> Built:
     emitted = emit(network, inputs, root / "hls", io_type=io_type)
     with building(emitted.folder, [axis.BENCH], root, root / "cache") as builds:
         executable = builds.finish(axis.BENCH)
@@ -87,7 +88,8 @@ def build(
 
 PARALLEL = ("io_parallel", FixedPoint(7, 0, signed=False), (43, 9, 5))
 STREAM = ("io_stream", FixedPoint(3, 0, signed=True), (50, 6, 4))
-WIDE = ("io_stream", FixedPoint(8, 0, signed=False), (520, 200, 3))  # 4160 and 4400 bits: no single stream element
+# 4160 and 4400 bits: no single stream element
+WIDE = ("io_stream", FixedPoint(8, 0, signed=False), (520, 200, 3))
 
 
 @pytest.fixture(
@@ -105,7 +107,10 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def slowly_packed(image: list[int], bits: int) -> list[int]:
     lanes = 64 // bits
     return [
-        sum(pixel % (1 << bits) << (bits * lane) for lane, pixel in enumerate(image[first : first + lanes]))
+        sum(
+            pixel % (1 << bits) << (bits * lane)
+            for lane, pixel in enumerate(image[first : first + lanes])
+        )
         for first in range(0, len(image), lanes)
     ]
 

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from projects import Built, emit
+from strategies import quantized_network
 from synq.board import load_board
 from synq.device import Branch, load_device
 from synq.errors import SynqError
@@ -150,6 +151,30 @@ def test_other_shapes_and_designs_are_bit_exact(
     plans = (plan,) * len(network.arrays)
     built = emit(network, inputs, tmp_path / "hls", io_type=io_type, plans=plans)
     assert difference(built, tmp_path / "run") is None
+
+
+@pytest.mark.parametrize(
+    ("layers", "backend", "io_type"), [(1, "Vitis", "io_parallel"), (16, "Vivado", "io_stream")]
+)
+def test_signed_inputs_and_one_output_in_1_to_16_layers(
+    layers: int, backend: str, io_type: str, tmp_path: Path
+) -> None:
+    network, inputs = quantized_network(layers)
+    kinds = [
+        ArrayPlan(Datapath.BUCKETS, 2, 0, event_driven=True),
+        ArrayPlan(Datapath.BANK, 2, 1),
+        ArrayPlan(Datapath.DECODE, 1, 1),
+        ArrayPlan(Datapath.BUCKETS, 1, 0),
+    ] * 4
+    settings, board = HlsSettings(backend, io_type), load_board("pynq-z2")
+    design, expected = HlsDesign(tuple(kinds[:layers])), network.run(inputs)
+    assert 0 < expected.classes.sum() < len(inputs)
+    core = render_hls(network, design, board, settings, tmp_path / "rendered")
+    ours = render_sources(network, design, settings.stream, inputs[:10], expected.head(10))
+    files = {**core.files, **ours}
+    found = check_hls(core, files, network, inputs, expected, tmp_path, tmp_path / "cache")
+    whole = expected.table().size
+    assert found.compared == {"qkeras": whole, "hls4ml": whole, "csim": whole, "axis": 600}
 
 
 def test_steps_larger_than_one_are_bit_exact(tmp_path: Path) -> None:

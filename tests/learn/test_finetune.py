@@ -14,6 +14,7 @@ from synq.float_network import FloatNetwork
 from synq.learn.augment import Augmentation
 from synq.learn.data.dataset import Dataset, with_input_bits
 from synq.learn.finetune import _Levels, _Model, finetune, finetuned_network
+from synq.learn.prepare import accuracy_of
 from synq.learn.train import FINETUNING, RECIPES, FineTuning, train
 from synq.network import QuantizedNetwork
 from synq.progress import SILENT
@@ -84,6 +85,26 @@ def test_what_is_trained_is_what_runs(
     close = np.isclose(logits, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
     # a weight within a rounding error of a threshold may fall on its other side
     assert close.all(axis=1).mean() > 0.99
+
+
+@pytest.mark.parametrize("bits", [8, 3])
+def test_what_is_trained_on_signed_inputs_is_what_runs(bits: int, few: Dataset) -> None:
+    def centred(inputs: np.ndarray) -> np.ndarray:
+        return (inputs[:1000].astype(np.int16) - 128).astype(np.int8)
+
+    signed = replace(
+        few,
+        input_format=FixedPoint(8, 0, signed=True),
+        train_inputs=centred(few.train_inputs),
+        train_labels=few.train_labels[:1000],
+        test_inputs=centred(few.test_inputs),
+        test_labels=few.test_labels[:1000],
+        digest="centred",
+    )
+    gentle = replace(RECIPES["accurate"], augmentation=None, learning_rate=0.02)
+    trained = train(replace(gentle, epochs=8, hidden=(16,), bias=True), signed, SILENT)
+    assert accuracy_of(trained, signed) > 60
+    test_what_is_trained_is_what_runs(Quantization(9, input_bits=bits), trained, signed)
 
 
 def test_it_recovers_what_quantization_lost(trained: FloatNetwork, few: Dataset) -> None:

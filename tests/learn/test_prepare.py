@@ -28,7 +28,8 @@ def source(folder: Path, *sizes: int, labels: int) -> Source:
         (
             (6, 4, 1),
             3,
-            "the network has 1 output, which tells classes 0 and 1 apart by its sign",
+            "the network has 1 output, which tells classes 0 and 1 apart by its sign, the labels "
+            "of data go up to 2",
         ),
         ((6, 4, 3), 4, "the network has 3 outputs, the labels of data go up to 3"),
         ((5, 3), 3, "the network takes 5 inputs, data has 6"),
@@ -40,6 +41,13 @@ def test_networks_that_do_not_fit_the_data(
     with pytest.raises(SynqError) as caught:
         load_source(source(tmp_path, *sizes, labels=labels), Stopwatch(), SILENT)
     assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize("labels", [1, 2])
+def test_one_output_takes_two_classes(tmp_path: Path, labels: int) -> None:
+    dataset, net, _ = load_source(source(tmp_path, 6, 4, 1, labels=labels), Stopwatch(), SILENT)
+    positive = net.logits(dataset.test_inputs / np.float32(256))[:, 0] > 0
+    assert accuracy_of(net, dataset) == 100 * np.mean(positive == dataset.test_labels)
 
 
 def test_accuracy_is_that_of_all_samples_at_once(

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from projects import emit
-from strategies import MANY, seeds
+from strategies import MANY, input_formats, seeds
 from synq import stream
 from synq.device import load_device
 from synq.errors import SynqError
@@ -36,6 +36,7 @@ pytestmark = pytest.mark.xdist_group("axis")  # one worker compiles the projects
 
 Answer = Callable[[NDArray[np.uint64], NDArray[np.bool_]], stream.Beats]
 LABELS = np.arange(100) % 10
+SIGNED_FORMAT = FixedPoint(8, 2, signed=True)
 
 
 # ---- A board without a board --------------------------------------------------------------------
@@ -153,7 +154,7 @@ class Driven:
 
     folder: Path
     network: QuantizedNetwork
-    inputs: NDArray[np.uint8]
+    inputs: NDArray[np.uint8 | np.int8]
     answer: Answer
 
     @property
@@ -165,7 +166,9 @@ class Driven:
         return module
 
 
-def driver_folder(network: QuantizedNetwork, inputs: NDArray[np.uint8], folder: Path) -> Path:
+def driver_folder(
+    network: QuantizedNetwork, inputs: NDArray[np.uint8 | np.int8], folder: Path
+) -> Path:
     shipped = inputs[:100]
     labels = LABELS[: len(shipped)]
     write_files(folder, render_driver(network, shipped, network.run(shipped), labels, "a title"))
@@ -174,19 +177,28 @@ def driver_folder(network: QuantizedNetwork, inputs: NDArray[np.uint8], folder: 
     return folder
 
 
-def small_network(bits: int, sizes: tuple[int, ...] = (45, 8, 3)) -> QuantizedNetwork:
+def small_network(
+    bits: int, sizes: tuple[int, ...] = (45, 8, 3), signed: bool = False
+) -> QuantizedNetwork:
     rng = np.random.default_rng(bits)
     weights = tuple(rng.normal(size=shape).astype(np.float32) for shape in pairwise(sizes))
-    inputs = rng.integers(0, 1 << bits, (50, sizes[0]), dtype=np.uint8)
-    form = FixedPoint(bits, 0, signed=False)
+    form = FixedPoint(bits, 2 if signed else 0, signed)
+    inputs = raw_inputs(rng, 50, sizes[0], form)
     choice = Quantization(10, input_bits=bits)
     return quantize_network(
         FloatNetwork(weights, (None,) * len(weights)), choice, load_device("pcmo"), form, inputs
     )
 
 
+def raw_inputs(
+    rng: np.random.Generator, n_samples: int, n_in: int, form: FixedPoint
+) -> NDArray[np.uint8 | np.int8]:
+    shape = (n_samples, n_in)
+    return rng.integers(form.min_raw, form.max_raw + 1, shape).astype(form.byte_type)
+
+
 def compiled(
-    network: QuantizedNetwork, inputs: NDArray[np.uint8], io_type: str, root: Path
+    network: QuantizedNetwork, inputs: NDArray[np.uint8 | np.int8], io_type: str, root: Path
 ) -> Driven:
     emitted = emit(network, inputs[:10], root / "hls", io_type=io_type)
     bench = axis.build_bench(emitted.folder, root, root / "cache")
@@ -213,15 +225,16 @@ def modelled(tmp_path_factory: pytest.TempPathFactory) -> Driven:
 
 
 def by_reference(network: QuantizedNetwork, root: Path) -> Driven:
-    bits, n_in = network.input_format.width, network.sizes[0]
-    rng = np.random.default_rng(0)
-    inputs = rng.integers(0, 1 << bits, (100, n_in), dtype=np.uint8)
+    form, n_in = network.input_format, network.sizes[0]
+    bits = form.width
+    inputs = raw_inputs(np.random.default_rng(0), 100, n_in, form)
 
     def answer(beats: NDArray[np.uint64], last: NDArray[np.bool_]) -> stream.Beats:
         lanes = stream.pixels_per_beat(bits)
         shifts = np.arange(lanes, dtype=np.uint64) * np.uint64(bits)
         pixels = (beats[:, None] >> shifts & np.uint64((1 << bits) - 1)).astype(np.uint8)
         rows = pixels.reshape(-1, stream.beats_per_image(n_in, bits) * lanes)[:, :n_in]
+        rows = np.where(rows > form.max_raw, rows.astype(np.int64) - (1 << bits), rows)
         trace = network.run(rows)
         results = stream.pack_results(trace.accumulators[-1], trace.classes).ravel()
         ends = np.arange(len(results)) == len(results) - 1
@@ -276,13 +289,13 @@ def test_a_small_dma_takes_the_images_in_several_transfers(
 def test_fewer_input_bits_through_a_stream_project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = small_network(3)
-    inputs = np.random.default_rng(1).integers(0, 8, (100, 45), dtype=np.uint8)
+    network = small_network(3, signed=True)
+    inputs = raw_inputs(np.random.default_rng(1), 100, 45, network.input_format)
     driven = compiled(network, inputs, "io_stream", tmp_path)
     FakeBoard(FakeDMA(driven.answer)).install(monkeypatch)
     overlay = driven.module.SynapseOverlay()
     assert overlay.self_test() == 100
-    images = np.random.default_rng(2).integers(0, 256, (30, 5, 9), dtype=np.uint8)
+    images = np.random.default_rng(2).integers(-128, 128, (30, 5, 9), dtype=np.int8)
     reduced = reduced_images(images.reshape(30, 45), 3)
     assert np.array_equal(overlay.logits(images), network.run(reduced).accumulators[-1])
 
@@ -341,11 +354,32 @@ def test_the_notebook_runs(
 # ---- The driver itself --------------------------------------------------------------------------
 
 
-def reduced_images(images: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
+def reduced_images(images: NDArray[np.uint8 | np.int8], bits: int) -> NDArray[np.uint8 | np.int8]:
     """As the data of a network with fewer input bits are made."""
     none = np.zeros(0, dtype=np.int64)
-    dataset = Dataset("bytes", BYTE_FORMAT, images[:0], none, images.copy(), none, "")
+    form = SIGNED_FORMAT if images.dtype == np.int8 else BYTE_FORMAT
+    dataset = Dataset("bytes", form, images[:0], none, images.copy(), none, "")
     return with_input_bits(dataset, bits).test_inputs
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_signed_images_are_quantized_as_the_network_was_made_for(bits: int, tmp_path: Path) -> None:
+    driven = by_reference(small_network(bits, (256, 1), signed=True), tmp_path)
+    overlay = driven.module.SynapseOverlay()
+    every_byte = np.arange(256, dtype=np.uint8).view(np.int8)[None]
+    quantized = overlay.quantize(every_byte)
+    assert quantized.dtype == np.int8
+    assert np.array_equal(quantized, reduced_images(every_byte, bits))
+    reals = np.random.default_rng(0).uniform(-2, 2, (20, 256))
+    reals[0, :4] = -2, 2, 0.5 / 64, -0.5 / 64
+    as_bytes = quantize(reals, SIGNED_FORMAT).astype(np.int8)
+    assert np.array_equal(overlay.quantize(reals), reduced_images(as_bytes, bits))
+    for images, said in (
+        (np.full((1, 256), 2.01), "float images must be of -2 to 2, got 2.01 to 2.01; give bytes"),
+        (np.full((1, 256), 128), "images must be of -128 to 127, got 128 to 128"),
+    ):
+        with pytest.raises(RuntimeError, match=said):
+            overlay.quantize(images)
 
 
 @pytest.mark.parametrize("bits", range(1, 9))
@@ -361,19 +395,19 @@ def test_images_are_quantized_as_the_network_was_made_for(bits: int, tmp_path: P
 
 
 @MANY
-@given(seeds, st.integers(1, 8), st.integers(1, 90), st.integers(1, 9))
+@given(seeds, input_formats(8), st.integers(1, 90), st.integers(1, 9))
 def test_the_driver_packs_and_unpacks_as_the_contract_says(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, bits: int, n_in: int, n_samples: int
+    tmp_path_factory: pytest.TempPathFactory, seed: int, form: FixedPoint, n_in: int, n_samples: int
 ) -> None:
-    network = small_network(bits, (n_in, 1 + seed % 5))
+    network = small_network(form.width, (n_in, 1 + seed % 5), form.signed)
     driven = by_reference(network, tmp_path_factory.mktemp("any"))
     rng = np.random.default_rng(seed)
-    inputs = rng.integers(0, 1 << bits, (n_samples, n_in), dtype=np.uint8)
+    inputs = raw_inputs(rng, n_samples, n_in, network.input_format)
     dma = FakeDMA(driven.answer)
     with pytest.MonkeyPatch.context() as monkeypatch:
         FakeBoard(dma).install(monkeypatch)
         logits, classes = driven.module.SynapseOverlay(dma=dma).run(inputs)
-    assert np.array_equal(dma.sent[0], stream.pack_images(inputs, bits).ravel())
+    assert np.array_equal(dma.sent[0], stream.pack_images(inputs, network.input_format).ravel())
     expected = network.run(inputs)
     assert np.array_equal(logits, expected.accumulators[-1])
     assert np.array_equal(classes, expected.classes)

@@ -12,6 +12,7 @@ from strategies import (
     SIGNED_BYTE,
     images,
     paired_network,
+    quantized_network,
     random_design,
     random_network,
     seeds,
@@ -61,33 +62,29 @@ def test_random_networks_and_designs(build_core: CoreBuilder, seed: int) -> None
 
 
 @pytest.mark.parametrize(
-    "first",
+    "design",
     [
-        RtlArray(0, 2, event_driven=True),
-        RtlArray(2, 1),
-        RtlArray(3, 0, event_driven=True),
-        RtlArray(0, 0, unrolled=True),
+        RtlDesign((RtlArray(0, 2, event_driven=True), RtlArray(0, 1))),
+        RtlDesign((RtlArray(2, 1), RtlArray(1, 0))),
+        RtlDesign((RtlArray(3, 0, event_driven=True), RtlArray(0, 0, unrolled=True))),
+        RtlDesign((RtlArray(0, 0, unrolled=True),) * 2, 192, wide_result(1)),
     ],
     ids=["decoded", "mixed", "serial", "unrolled"],
 )
-def test_signed_inputs_and_one_output(build_core: CoreBuilder, first: RtlArray) -> None:
-    """Each datapath; the class of one output is its sign."""
+def test_signed_inputs_and_one_output(build_core: CoreBuilder, design: RtlDesign) -> None:
+    """Each datapath; the class of one output is its sign, in answers of both widths."""
     random = np.random.default_rng(4)
     network = paired_network(random, (20, 6, 1), bias=True, input_format=SIGNED_BYTE)
-    check(build_core, network, RtlDesign((first, RtlArray(0, 1))), 4)
-
-
-def test_the_wide_answer_of_one_output(build_core: CoreBuilder) -> None:
-    network = paired_network(np.random.default_rng(5), (9, 1), input_format=SIGNED_BYTE)
-    design = RtlDesign((RtlArray(0, 0, unrolled=True),), 192, wide_result(1))
-    check(build_core, network, design, 5)
+    check(build_core, network, design, 4)
 
 
 def test_sixteen_layers(build_core: CoreBuilder) -> None:
-    random = np.random.default_rng(6)
-    network = random_network(random, max_size=5, layers=16)
+    network, given = quantized_network(16)
     plans = [RtlArray(0, 1), RtlArray(1, 1), RtlArray(1, 0), RtlArray(0, 0, unrolled=True)] * 4
-    check(build_core, network, RtlDesign(tuple(plans)), 6)
+    core = build_core(network, RtlDesign(tuple(plans)))
+    assert 0 < network.run(given).classes.sum() < len(given)
+    for traffic in (Traffic(), Traffic(0.5, 0.5, 6, 3)):
+        core.check(given, core.folder / f"{traffic.gap}", traffic)
 
 
 @settings(ANEW, max_examples=2)

@@ -200,7 +200,7 @@ class SynapseArray:
 def classes_of(outputs: NDArray[Any]) -> NDArray[np.int64]:
     """The class that outputs stand for: the index of the largest one, the first one on a tie.
 
-    A single output tells two classes apart: 1 if it is positive, else 0, as (-y, y) would.
+    A single output tells two classes apart by its sign: 1 if it is positive, else 0.
 
     Args:
         outputs: (n_samples, n_out) sums or logits.
@@ -209,8 +209,9 @@ def classes_of(outputs: NDArray[Any]) -> NDArray[np.int64]:
         (n_samples,).
     """
     if outputs.shape[1] == 1:
-        return (outputs[:, 0] > 0).astype(np.int64)
-    return np.argmax(outputs, axis=1).astype(np.int64)
+        outputs = np.hstack([np.zeros_like(outputs), outputs])
+    classes: NDArray[np.int64] = np.argmax(outputs, axis=1).astype(np.int64)
+    return classes
 
 
 def class_count(n_out: int) -> int:
@@ -272,8 +273,8 @@ class QuantizedNetwork:
 
     Attributes:
         arrays: at least one, shapes chaining.
-        activations: the unsigned format that a hidden layer's accumulators are assigned to after the
-            ReLU; one fewer than `arrays`.
+        activations: the unsigned format that a hidden layer's accumulators are assigned to after
+            the ReLU; one fewer than `arrays`.
 
     Raises:
         ValueError: shapes or formats do not chain, an activation is signed, or `output_unit` is

@@ -4,13 +4,13 @@ Contract of the stream, for every implementation of a network: 64-bit TDATA, TKE
 ways.
 
 - Input: an image is its pixels, `pixels_per_beat` a beat, the first in the lowest bits, padded to
-  whole beats; pixels of a signed format are two's complement. A transfer carries any number of whole images and has TLAST on its last beat only, as
-  AXI DMA does (PG021). A TLAST inside an image ends it early: the missing pixels count as zero, and
-  the next beat begins a new image.
+  whole beats; pixels of a signed format are two's complement. A transfer carries any number of
+  whole images and has TLAST on its last beat only, as AXI DMA does (PG021). A TLAST inside an image
+  ends it early: the missing pixels count as zero, and the next beat begins a new image.
 - Output of an image: the logits, raw accumulators as 32-bit two's-complement integers, two a beat,
   the first in the low half, padded to a whole beat; then one beat with the class, the index of the
-  largest logit, the first one on a tie; of a single logit, whether it is positive. TLAST is on that beat if the image's last input beat had
-  it. TKEEP is all ones.
+  largest logit, the first one on a tie; of a single logit, whether it is positive. TLAST is on that
+  beat if the image's last input beat had it. TKEEP is all ones.
 
 Needs neither TensorFlow nor hls4ml.
 """

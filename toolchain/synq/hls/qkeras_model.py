@@ -200,15 +200,15 @@ def model_stages(
         SynqError: an output is not an integer multiple of its format's step.
     """
     layers = [layer for layer in model.layers if layer.name != "inputs"]
-    probe = tf.keras.Model(model.inputs, [[layer.output] for layer in layers])
+    probe = tf.keras.Model(model.inputs, {layer.name: layer.output for layer in layers})
     real = inputs.astype(np.float32) * np.float32(network.input_format.step)
     # Called, not `predict`ed, which would compile a graph first.
     batches = [
         probe(real[first : first + _BATCH], training=False) for first in range(0, len(real), _BATCH)
     ]
     named = []
-    for index, layer in enumerate(layers):
-        output = np.concatenate([batch[index][0].numpy() for batch in batches])
+    for layer in layers:
+        output = np.concatenate([batch[layer.name].numpy() for batch in batches])
         form = layer_format(network, layer.name)
         named.append((layer.name, raw_integers("the QKeras model", layer.name, output, form)))
     named.append(("class", classes_of(named[-1][1])[:, None]))

@@ -38,7 +38,7 @@ class Contents:
     """What the files follow from.
 
     Attributes:
-        inputs: (n_samples, n_in) raw integers, int8 of a signed format, else uint8, all test inputs.
+        inputs: (n_samples, n_in) raw integers, all test inputs, of the format's `byte_type`.
         labels: (n_samples,) int64 class numbers, or (n_samples, n_out) float64 targets.
         expected: the integer reference for them.
         title: of the driver's notebook.

@@ -87,8 +87,8 @@ class RowCodes:
         array = self.array
         lanes = np.arange(array.n_out) << self.code_bits
 
-        def added(drive: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
-            """(n_out, 2, levels): what drives the rows of each lane's codes, added up by the sign."""
+        def added(drive: NDArray[np.int64]) -> NDArray[Any]:
+            """(n_out, 2, levels): what drives the rows of each code, by its sign, added up."""
             driven = np.broadcast_to(drive[rows][:, None], (len(rows), array.n_out))
             return np.bincount(
                 (self.codes[rows] + lanes).ravel(),

@@ -1,8 +1,9 @@
 """Arrays whose synapses are logic: a pipeline an output, which takes an image a clock.
 
 A synapse adds its value times each bit of its input; the sign bit of a signed input counts
-negatively. The bits of one odd value are counted: a negative one is inverted, which costs a constant, `-b = ~b - 1`, and values that differ by a power
-of two share a count. The counting is by columns of equal weight:
+negatively. The bits of one odd value are counted: a negative one is inverted, which costs a
+constant, `-b = ~b - 1`, and values that differ by a power of two share a count. The counting is by
+columns of equal weight:
 - a counter of six bits (three look-up tables) takes three bits off a sum, wherever six are left;
 - an adder in the carry chain takes the columns with two to five bits, a look-up table a column.
 

@@ -19,6 +19,8 @@ from synq.score import Task
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
+Inputs = NDArray[np.uint8 | np.int8]
+
 BYTE_FORMAT = FixedPoint(8, 0, signed=False)  # value = byte / 256
 
 
@@ -57,9 +59,9 @@ class Dataset:
 
     name: str
     input_format: FixedPoint
-    train_inputs: NDArray[np.uint8 | np.int8]
+    train_inputs: Inputs
     train_labels: NDArray[Any]
-    test_inputs: NDArray[np.uint8 | np.int8]
+    test_inputs: Inputs
     test_labels: NDArray[Any]
     digest: str
     task: Task = Task.CLASSIFICATION
@@ -111,9 +113,9 @@ def with_input_bits(dataset: Dataset, bits: int) -> Dataset:
     target = FixedPoint(bits, given.integer, given.signed, Rounding.RND, Overflow.SAT)
     every = np.arange(256, dtype=np.uint8)
     raw = every.view(given.byte_type).astype(np.int64)
-    table = requantize(raw, given.fraction, target).astype(given.byte_type)
+    table: Inputs = requantize(raw, given.fraction, target).astype(given.byte_type)
 
-    def reduced(inputs: NDArray[np.uint8 | np.int8]) -> NDArray[np.uint8 | np.int8]:
+    def reduced(inputs: Inputs) -> Inputs:
         return frozen(table[inputs.view(np.uint8)])
 
     return replace(
