@@ -14,13 +14,19 @@ import numpy as np
 from synq.errors import SynqError, one_line, quoted
 from synq.files import atomic_write, read_at_most, read_bounded
 from synq.float_network import FloatNetwork
+from synq.learn.importers.keras_file import is_archive, steps_of_archive, steps_of_hdf5
+from synq.learn.importers.onnx_file import steps_of_onnx
 from synq.learn.importers.safetensors_file import read_safetensors
 from synq.learn.importers.state_dict import steps_of
-from synq.learn.importers.steps import network_of
+from synq.learn.importers.steps import Step, network_of
 from synq.learn.importers.stored import Stored
 from synq.learn.importers.torch_file import NO_CODE, Other, TorchTensor, read_torch
 
 MAX_FILE_BYTES = 2 << 30
+FORMATS = (
+    "safetensors, torch.save(model.state_dict(), ...), a checkpoint of Lightning, "
+    "Keras's .keras and .h5, ONNX"
+)
 
 
 def save_checkpoint(network: FloatNetwork, path: Path, metadata: Mapping[str, str]) -> None:
@@ -89,28 +95,48 @@ def load_cached(path: Path, described: Mapping[str, str]) -> tuple[FloatNetwork,
 
 def _loaded(path: Path, layers: Sequence[str] | None = None) -> tuple[FloatNetwork, dict[str, Any]]:
     """The network in a file, and the metadata that `checkpoint_bytes` put beside it, if it did."""
-    # By content, not by suffix: users' files are called .pt, .pth, .bin, .ckpt, .safetensors.
     start = read_at_most(path, 9)
-    described: dict[str, Any] = {}
+    content = read_bounded(path, MAX_FILE_BYTES) if _is_known(start) else start
     try:
-        if start[8:] == b"{":  # after the header's length comes the header, a JSON object
-            tensors, texts = read_safetensors(read_bounded(path, MAX_FILE_BYTES))
-            described = _described(texts)
-            steps = steps_of(tensors, ordered=False, layers=layers)
-        elif start.startswith((b"PK\x03\x04", b"\x80")):  # torch.save since 1.6, and before
-            content = read_torch(read_bounded(path, MAX_FILE_BYTES))
-            steps = steps_of(_state_dict(content), ordered=True, layers=layers)
-        else:
-            raise SynqError(
-                "is not a checkpoint; give a safetensors file or one written by "
-                "torch.save(model.state_dict(), ...)"
-            )
+        steps, described = _read(path, content, layers)
         network = network_of(steps)
         if layers is None and described.get("digest", network.digest) != network.digest:
             raise SynqError("the weights are not those it was saved with: the file is damaged")
     except SynqError as error:
         raise type(error)(f"{path}: {error}", settings=error.settings) from error
     return network, described
+
+
+# By content, not by suffix: users' files are called .pt, .pth, .bin, .ckpt, .safetensors.
+_ZIP, _PICKLE, _HDF5, _ONNX = b"PK\x03\x04", b"\x80", b"\x89HDF\r\n\x1a\n", b"\x08"
+
+
+def _is_known(start: bytes) -> bool:
+    # of safetensors, the header's length comes before the header, a JSON object
+    return start[8:] == b"{" or start.startswith((_ZIP, _PICKLE, _HDF5, _ONNX))
+
+
+def _read(
+    path: Path, content: bytes, layers: Sequence[str] | None
+) -> tuple[list[Step], dict[str, Any]]:
+    """The steps of the network in a file's `content`, and synq's own metadata, if it wrote it."""
+    if content[8:9] == b"{":
+        tensors, texts = read_safetensors(content)
+        return steps_of(tensors, ordered=False, layers=layers), _described(texts)
+    if content.startswith(_PICKLE) or (content.startswith(_ZIP) and not is_archive(content)):
+        return steps_of(_state_dict(read_torch(content)), ordered=True, layers=layers), {}
+    if not _is_known(content):
+        raise SynqError(f"is not a network in a format that is read: {FORMATS}")
+    if layers is not None:
+        raise SynqError(
+            "says itself in which order its layers come: names of layers are for state dicts",
+            settings=("layers",),
+        )
+    if content.startswith(_ZIP):
+        return steps_of_archive(content), {}
+    if content.startswith(_HDF5):
+        return steps_of_hdf5(content), {}
+    return steps_of_onnx(content, path.parent), {}
 
 
 def _described(texts: Mapping[str, Any]) -> dict[str, Any]:
