@@ -120,6 +120,139 @@ def qkeras() -> None:
     filled(model).save(HERE / "qkeras_relu.h5")
 
 
+def torch_model() -> Any:
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(nn.Flatten(), nn.BatchNorm1d(6), nn.Linear(6, 5), nn.BatchNorm1d(5), nn.ReLU()),
+        *(nn.Dropout(), nn.Linear(5, 4, bias=False), nn.ReLU(), nn.BatchNorm1d(4)),
+        *(nn.Linear(4, 3), nn.Softmax(dim=1)),
+    )
+    for _ in range(10):
+        model(torch.rand(32, 6) * 3 - 1)
+    return model.eval()
+
+
+def onnx() -> None:
+    import torch
+    from torch import nn
+
+    model = torch_model()
+    saved("torch_script", model[:-1](torch.tensor(X)).detach().numpy())
+    saved("torch_dynamo", model[:-1](torch.tensor(X)).detach().numpy())
+    example = torch.tensor(X).reshape(12, 2, 3)
+    axes = {"x": {0: "samples"}}
+    torch.onnx.export(
+        *(model, (example,), HERE / "torch_script.onnx"),
+        **{"input_names": ["x"], "dynamic_axes": axes, "dynamo": False},
+    )
+    program = torch.onnx.export(model, (example,), input_names=["x"], dynamo=True)
+    program.save(HERE / "torch_dynamo.onnx", external_data=False)
+
+    class Scaled(nn.Module):
+        """As users write it: inputs scaled, weights used twice the size, a view."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(6, 4), nn.Linear(4, 1)
+            self.register_buffer("mean", torch.rand(2, 3))
+
+        def forward(self, x: Any) -> Any:
+            x = ((x - self.mean) / 0.5).view(x.size(0), -1)
+            return torch.sigmoid(self.last(torch.relu(self.first(x)) * 2))
+
+    model = Scaled().eval()
+    torch.onnx.export(
+        *(model, (example,), HERE / "torch_scaled.onnx"),
+        **{"input_names": ["x"], "dynamic_axes": axes, "dynamo": False},
+    )
+    saved("torch_scaled", torch.logit(model(example)).detach().numpy())
+
+
+def qonnx() -> None:
+    import brevitas.nn as qnn
+    import torch
+    from brevitas.export import export_onnx_qcdq, export_qonnx
+    from brevitas.quant import Int4WeightPerTensorFloatDecoupled, SignedBinaryWeightPerTensorConst
+    from torch import nn
+
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        qnn.QuantLinear(6, 5, bias=True, weight_bit_width=4),
+        *(nn.BatchNorm1d(5), nn.ReLU()),
+        qnn.QuantLinear(
+            5, 4, bias=False, weight_bit_width=3, weight_scaling_per_output_channel=True
+        ),
+        nn.ReLU(),
+        qnn.QuantLinear(4, 3, bias=True, weight_quant=Int4WeightPerTensorFloatDecoupled),
+    ).eval()
+    saved("brevitas", model(torch.tensor(X)).detach().numpy())
+    export_qonnx(model, torch.tensor(X), HERE / "brevitas.onnx")
+    model[5] = qnn.QuantLinear(4, 3, bias=True, weight_bit_width=8)
+    model.eval()
+    saved("brevitas_qcdq", model(torch.tensor(X)).detach().numpy())
+    export_onnx_qcdq(model, torch.tensor(X), HERE / "brevitas_qcdq.onnx")
+    model = nn.Sequential(
+        *(qnn.QuantIdentity(bit_width=8), qnn.QuantLinear(6, 4, bias=True)),
+        *(qnn.QuantReLU(bit_width=8), qnn.QuantLinear(4, 3, bias=True)),
+    )
+    model(torch.tensor(X))
+    export_qonnx(model.eval(), torch.tensor(X), HERE / "brevitas_activations.onnx")
+    model = nn.Sequential(
+        qnn.QuantLinear(6, 4, bias=False, weight_quant=SignedBinaryWeightPerTensorConst),
+        *(nn.ReLU(), qnn.QuantLinear(4, 3, bias=True)),
+    ).eval()
+    saved("brevitas_binary", model(torch.tensor(X)).detach().numpy())
+    export_qonnx(model, torch.tensor(X), HERE / "brevitas_binary.onnx")
+
+
+def aihwkit() -> None:
+    import torch
+    from aihwkit.nn.conversion import convert_to_analog, convert_to_digital
+    from aihwkit.simulator.configs import TorchInferenceRPUConfig
+    from aihwkit.simulator.parameters.mapping import MappingParameter
+    from torch import nn
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
+    mapping = MappingParameter(weight_scaling_omega=0.6, weight_scaling_columnwise=True)
+    analog = convert_to_analog(model, TorchInferenceRPUConfig(mapping=mapping))
+    torch.save(analog.state_dict(), HERE / "aihwkit.pt")
+    saved("aihwkit", convert_to_digital(analog)(torch.tensor(X)).detach().numpy())
+
+
+def lightning() -> None:
+    import torch
+    from lightning import LightningModule, Trainer
+    from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+    from torch import nn
+
+    class Net(LightningModule):
+        def __init__(self, hidden: int = 5) -> None:
+            super().__init__()
+            self.save_hyperparameters()
+            layers = (nn.Linear(6, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, 3))
+            self.model = nn.Sequential(*layers)
+
+        def training_step(self, batch: Any, index: int) -> Any:
+            loss = nn.functional.cross_entropy(self.model(batch[0]), batch[1])
+            self.log("loss", loss)
+            return loss
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.Adam(self.parameters())
+
+    torch.manual_seed(0)
+    data = torch.utils.data.TensorDataset(torch.rand(64, 6), torch.randint(0, 3, (64,)))
+    callbacks = [ModelCheckpoint(HERE, filename="lightning"), EarlyStopping("loss")]
+    trainer = Trainer(max_epochs=2, accelerator="cpu", logger=False, callbacks=callbacks)
+    net = Net()
+    trainer.fit(net, torch.utils.data.DataLoader(data, batch_size=16))
+    saved("lightning", net.eval().model(torch.tensor(X)).detach().numpy())
+
+
 if __name__ == "__main__":
     os.environ.setdefault("KERAS_BACKEND", "jax")
     globals()[sys.argv[1]]()

@@ -48,6 +48,7 @@ _SPECTRAL_NEW = {
 }
 _ANALOG = {"analog_tile_weights"}
 _ANALOG_SCALES = {"mapping_scales", "out_scaling_alpha"}
+_TILES = {"tile.weight": "analog_tile_weights"}
 _NORM_NAMES = {"moving_mean": "running_mean", "moving_variance": "running_var"}
 
 
@@ -211,7 +212,12 @@ def _layers(tensors: Mapping[str, Stored]) -> dict[str, _Layer]:
     parts: dict[str, dict[str, Stored]] = {}
     keras = set()
     for full, tensor in tensors.items():
-        name = full.replace("/", ".").removesuffix(":0").replace("analog_module.", "")
+        name = full.replace("/", ".").removesuffix(":0")
+        layer, analog, rest = name.rpartition("analog_module.")
+        if analog:
+            if rest == "alpha" or f"{layer}{analog}{_TILES.get(rest)}" in tensors:
+                continue  # the compensation of a drift; the same weights once more
+            name = f"{layer}{_TILES.get(rest, rest)}"
         match = re.fullmatch(r"(?:(.*)\.)?(parametrizations\..+)|(?:(.*)\.)?([^.]*)", name, re.S)
         assert match is not None
         layer, part = (match[1] or "", match[2]) if match[2] else (match[3] or "", match[4])
