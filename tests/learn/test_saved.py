@@ -1,4 +1,4 @@
-"""Networks that other libraries saved (data/saved/make.py): each gives what its library computes."""
+"""Networks that other libraries saved (data/saved/make.py) give what those compute."""
 
 from pathlib import Path
 
