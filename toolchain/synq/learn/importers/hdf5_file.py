@@ -4,7 +4,6 @@ h5py parses the file. What is followed are groups and datasets that lie in the f
 to other places, no external or virtual storage, no filters but deflate, shuffle and checksums.
 """
 
-import io
 import math
 from typing import Any
 
@@ -22,7 +21,10 @@ _MAX_RATIO = 1100  # unpacked to packed; deflate reaches 1030
 _FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32"}
 
 # What h5py raises where a file is damaged.
-ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
+ERRORS = (
+    *(OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError),
+    *(ArithmeticError, MemoryError),
+)
 
 
 class Hdf5:
@@ -36,7 +38,7 @@ class Hdf5:
         self._datasets: dict[str, Any] = {}
         self._items = 0
         try:
-            self._file = h5py.File(io.BytesIO(content), "r")
+            self._file = h5py.File(h5py.h5f.open_file_image(content))
             self._walk(self._file, "", 0)
             check_total(sum(math.prod(each.shape) for each in self._datasets.values()))
         except ERRORS as error:
