@@ -7,13 +7,15 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
 import pytest
 
 from checkpoints import refusal
-from synq.learn.checkpoint import load_checkpoint
+from synq.errors import SynqError
+from synq.learn.checkpoint import load_checkpoint, load_network
 
 SAVED = Path(__file__).parent / "data" / "saved"
 
@@ -200,3 +202,37 @@ def test_an_archive_without_a_configuration(tmp_path: Path) -> None:
         archive.writestr("model.weights.h5", b"")
     (tmp_path / "net").write_bytes(stream.getvalue())
     assert "damaged Keras archive (it has no config.json)" in refusal(tmp_path / "net")
+
+
+class Kept:
+    """A model in memory, as either Keras has it: layers, their arrays, their configuration."""
+
+    def __init__(self, name: str) -> None:
+        with h5py.File(SAVED / name) as file:
+            self.text = file.attrs["model_config"]
+            weights = file["model_weights"]
+            self.layers: list[Any] = [
+                SimpleNamespace(name=each, get_weights=self.arrays(weights[each]).copy)
+                for each in weights
+            ]
+
+    @staticmethod
+    def arrays(group: Any) -> list[Any]:
+        return [group[path][()] for path in group.attrs["weight_names"]]
+
+    def to_json(self) -> str:
+        return str(self.text)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("name", ["sequential", "functional"])
+def test_a_model_in_memory_is_as_its_file(version: int, name: str) -> None:
+    file = f"keras{version}_{name}.h5"
+    assert load_network(Kept(file)).digest == load_checkpoint(SAVED / file).digest
+
+
+def test_two_layers_of_one_name_are_refused() -> None:
+    model = Kept("keras3_sequential.h5")
+    model.layers.append(SimpleNamespace(layers=model.layers[:1]))
+    with pytest.raises(SynqError, match="two layers are named"):
+        load_network(model)

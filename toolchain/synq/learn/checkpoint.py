@@ -1,7 +1,8 @@
-"""The files that hold trained networks in real numbers.
+"""Trained networks in real numbers: the files that synq writes, and users' own.
 
 `load_checkpoint` reads a user's own file, so it trusts nothing in it: no code in it runs, and
-whatever is wrong with it comes back as one line naming the file and the tensor.
+whatever is wrong with it comes back as one line naming the file and the layer. Each format has its
+importer in `importers`, which makes steps; `importers.steps` makes the network of them.
 """
 
 import json
@@ -19,10 +20,11 @@ from synq.learn.importers.onnx_file import steps_of_onnx
 from synq.learn.importers.safetensors_file import read_safetensors
 from synq.learn.importers.state_dict import steps_of
 from synq.learn.importers.steps import Step, network_of
-from synq.learn.importers.stored import Stored
+from synq.learn.importers.stored import Stored, in_memory
 from synq.learn.importers.torch_file import NO_CODE, Other, TorchTensor, read_torch
 
 MAX_FILE_BYTES = 2 << 30
+_ORDERED = "says itself in which order its layers come: names of layers are for state dicts"
 FORMATS = (
     "safetensors, torch.save(model.state_dict(), ...), a checkpoint of Lightning, "
     "Keras's .keras and .h5, ONNX"
@@ -52,13 +54,13 @@ def checkpoint_bytes(network: FloatNetwork, metadata: Mapping[str, str]) -> byte
 
 
 def load_checkpoint(path: Path, layers: Sequence[str] | None = None) -> FloatNetwork:
-    """Read the ReLU multilayer perceptron in a file: safetensors or a saved torch state dict.
+    """Read the ReLU multilayer perceptron in a file of any of `FORMATS`, known by its content.
 
     What a state dict may hold, and how its order is told: `importers.state_dict`. It may lie under
     the key `state_dict` or `model_state_dict`, beside anything, as in a checkpoint of Lightning.
 
     Args:
-        layers: names of its layers, in their order; others are left out.
+        layers: of a state dict, the names of its layers, in their order; others are left out.
 
     Raises:
         SynqError: no such file, not a checkpoint or a damaged one, or a network that is not a
@@ -67,15 +69,36 @@ def load_checkpoint(path: Path, layers: Sequence[str] | None = None) -> FloatNet
     return _loaded(path, layers)[0]
 
 
-def from_module(module: Any) -> FloatNetwork:
-    """The network that a `torch.nn.Module` computes in evaluation; the module stays as it is.
+def load_network(source: Any, layers: Sequence[str] | None = None) -> FloatNetwork:
+    """The network in a file, or that a model in memory computes, which stays as it is.
+
+    Args:
+        source: the path of a file, as of `load_checkpoint`; a `torch.nn.Module`, taken as in
+            evaluation; a Keras model; or a state dict, names to arrays.
+        layers: of a state dict, the names of its layers, in their order; others are left out.
 
     Raises:
-        SynqError: it does more than dense layers with ReLU between them.
+        SynqError: it is not read, or no chain of dense layers with ReLU between them.
     """
-    from synq.learn.importers.torch_module import steps_of_module
+    if isinstance(source, str | Path):
+        return load_checkpoint(Path(source), layers)
+    if isinstance(source, Mapping):
+        tensors = {str(name): in_memory(str(name), value) for name, value in source.items()}
+        return network_of(steps_of(tensors, ordered=True, layers=layers))
+    if layers is not None:
+        raise SynqError(_ORDERED, settings=("layers",))
+    if hasattr(source, "named_modules"):  # no library is imported to ask for a class
+        from synq.learn.importers.torch_module import steps_of_module
 
-    return network_of(steps_of_module(module))
+        return network_of(steps_of_module(source))
+    if hasattr(source, "to_json") and hasattr(source, "layers"):
+        from synq.learn.importers.keras_file import steps_of_model
+
+        return network_of(steps_of_model(source))
+    raise SynqError(
+        f"a {type(source).__name__} is no network: give a torch.nn.Module, a state dict, "
+        f"a Keras model, or the path of a file ({FORMATS})"
+    )
 
 
 def load_cached(path: Path, described: Mapping[str, str]) -> tuple[FloatNetwork, dict[str, Any]]:
@@ -128,10 +151,7 @@ def _read(
     if not _is_known(content):
         raise SynqError(f"is not a network in a format that is read: {FORMATS}")
     if layers is not None:
-        raise SynqError(
-            "says itself in which order its layers come: names of layers are for state dicts",
-            settings=("layers",),
-        )
+        raise SynqError(_ORDERED, settings=("layers",))
     if content.startswith(_ZIP):
         return steps_of_archive(content), {}
     if content.startswith(_HDF5):
