@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from synq.export import Export
 
 
+@options.spread
 def export(
-    levels: options.LevelsOption = 10,
+    quantizing: options.Quantizing,
+    given: options.Network,
+    design: options.Design,
     board: options.BoardOption = "pynq-z2",
     backend: Annotated[
         Literal["vitis", "vivado"], typer.Option(help="hls4ml backend.", case_sensitive=False)
@@ -28,57 +31,20 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Replace a folder that synq did not write.", metavar="")
     ] = False,
-    flow: options.FlowOption = "hls",
-    target: options.TargetOption = "throughput",
-    target_fps: options.TargetFpsOption = None,
-    rows: options.RowsOption = None,
-    reuse_factor: options.ReuseFactorOption = None,
-    datapath: options.DatapathOption = None,
-    event_driven: options.EventDrivenOption = False,
-    beat_bits: options.BeatBitsOption = None,
-    recipe: options.RecipeOption = "paper",
     seed: options.SeedOption = None,
-    bias: options.BiasOption = False,
-    checkpoint: options.CheckpointOption = None,
-    data: options.DataOption = None,
-    data_dir: options.DataDirOption = None,
-    device: options.DeviceOption = "pcmo",
-    branch: options.BranchOption = "ltp",
-    method: options.MethodOption = "proposed",
-    mapping: options.MappingOption = "differential",
-    count: options.CountOption = "signed",
-    percentile: options.PercentileOption = 100.0,
-    table_width: options.TableWidthOption = 8,
-    input_bits: options.InputBitsOption = 8,
-    activation_bits: options.ActivationBitsOption = 8,
-    finetune: options.FinetuneOption = False,
-    sparsity: options.SparsityOption = 0.0,
     as_json: options.JsonOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
     """Train, quantize to the device, emit the project for a board, check it bit-exact."""
     console.start_logging(verbose)
-    choice = options.quantization(
-        levels,
-        method,
-        mapping,
-        count,
-        branch,
-        percentile,
-        table_width,
-        input_bits,
-        activation_bits,
-    )
-    source = options.source(recipe, seed, bias, checkpoint, data, data_dir, finetune, sparsity)
-    flows = options.flows(flow)
-    request = options.design(
-        flows, target, target_fps, rows, reuse_factor, datapath, event_driven, beat_bits
-    )
+    choice = quantizing.quantization()
+    source = given.source(seed, quantizing)
+    flows, request = design.flows(), design.request()
     from synq.export import Destination
     from synq.export import export as make
 
     project = Destination(board, flows, backend.capitalize(), io_type, output, force)
-    result = make(source, device, choice, project, request, console.progress(as_json))
+    result = make(source, quantizing.device, choice, project, request, console.progress(as_json))
     if as_json:
         console.print_json(_json(result))
     else:

@@ -1,7 +1,14 @@
-"""Options that several commands take, and what they stand for."""
+"""Options that several commands take, and what they stand for.
 
+A command takes a group of them as one parameter, a dataclass: `spread` makes its fields options.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
@@ -9,12 +16,47 @@ from synq.errors import UsageError
 
 if TYPE_CHECKING:
     from synq.learn.prepare import Source
+    from synq.learn.train import FineTuning
     from synq.quantize import Quantization
     from synq.request import Flow, Request
 
 _DESIGN = "Design of the synapse arrays"
 _NETWORK = "Network and data"
 _DEVICE = "Device and quantization"
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` with the fields of its dataclass parameters in their place, for Typer to read."""
+    groups: dict[str, Any] = {}
+    options: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        group = parameter.annotation
+        if not is_dataclass(group):
+            options.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        groups[parameter.name] = group
+        kinds = get_type_hints(group, include_extras=True)
+        options += (
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=field.default,
+                annotation=kinds[field.name],
+            )
+            for field in fields(group)
+        )
+
+    @wraps(command)
+    def spread_out(**given: Any) -> None:
+        gathered = {
+            name: group(**{field.name: given.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
+        }
+        command(**gathered, **given)
+
+    spread_out.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    spread_out.__annotations__ = {}  # Typer shall read the signature alone
+    return spread_out
 
 
 def _integer(text: str) -> int:
@@ -31,10 +73,7 @@ def _number(text: str) -> float:
         raise ValueError(f"{text!r} is not a number") from None
 
 
-RecipeOption = Annotated[
-    Literal["paper", "accurate"],
-    typer.Option(help="How to train, when no checkpoint is given.", rich_help_panel=_NETWORK),
-]
+BoardOption = Annotated[str, typer.Option(help="Board (see `synq boards`), or your .toml.")]
 SeedOption = Annotated[
     int | None,
     typer.Option(
@@ -42,175 +81,6 @@ SeedOption = Annotated[
         parser=_integer,
         metavar="<int>",
         rich_help_panel=_NETWORK,
-    ),
-]
-BiasOption = Annotated[
-    bool, typer.Option("--bias", help="Train with a bias.", metavar="", rich_help_panel=_NETWORK)
-]
-CheckpointOption = Annotated[
-    Path | None,
-    typer.Option(
-        help="Your own ReLU network: safetensors, or a torch state dict.",
-        rich_help_panel=_NETWORK,
-    ),
-]
-DataOption = Annotated[
-    Path | None,
-    typer.Option(
-        help="Your own data: .npz with x_train, x_test, y_test; MNIST without.",
-        rich_help_panel=_NETWORK,
-    ),
-]
-DataDirOption = Annotated[
-    Path | None,
-    typer.Option(help="Folder of MNIST's IDX files; fetched without.", rich_help_panel=_NETWORK),
-]
-LevelsOption = Annotated[
-    int,
-    typer.Option(help="Levels L, 2 to 256 (the paper: 5 to 25).", parser=_integer, metavar="<int>"),
-]
-BoardOption = Annotated[str, typer.Option(help="Board (see `synq boards`), or your .toml.")]
-FlowOption = Annotated[
-    str,
-    typer.Option(
-        help="hls, rtl, or hls,rtl: an hls4ml project, or Verilog that needs no vendor's tool.",
-        metavar="<flows>",
-        rich_help_panel=_DESIGN,
-    ),
-]
-BeatBitsOption = Annotated[
-    int | None,
-    typer.Option(
-        help="With --flow rtl: bits of the input stream, a multiple of 64; 64 without.",
-        parser=_integer,
-        metavar="<int>",
-        rich_help_panel=_DESIGN,
-    ),
-]
-TargetOption = Annotated[
-    Literal["throughput", "latency", "area"],
-    typer.Option(help="What the design aims for.", rich_help_panel=_DESIGN),
-]
-TargetFpsOption = Annotated[
-    float | None,
-    typer.Option(
-        help="The smallest design of so many images a second, instead.",
-        parser=_number,
-        metavar="<float>",
-        rich_help_panel=_DESIGN,
-    ),
-]
-RowsOption = Annotated[
-    int | None,
-    typer.Option(
-        help="Rows a cycle of the first array, instead of the planner's choice.",
-        parser=_integer,
-        metavar="<int>",
-        rich_help_panel=_DESIGN,
-    ),
-]
-ReuseFactorOption = Annotated[
-    int | None,
-    typer.Option(
-        help="hls4ml's word for it: cycles an image of the first array; rows follow.",
-        parser=_integer,
-        metavar="<int>",
-        rich_help_panel=_DESIGN,
-    ),
-]
-DatapathOption = Annotated[
-    Literal["decode", "bank", "buckets", "unrolled"] | None,
-    typer.Option(help="How rows are weighted, instead of the planner.", rich_help_panel=_DESIGN),
-]
-EventDrivenOption = Annotated[
-    bool,
-    typer.Option(
-        "--event-driven",
-        help="Skip rows whose input is zero: latency depends on the image.",
-        metavar="",
-        rich_help_panel=_DESIGN,
-    ),
-]
-DeviceOption = Annotated[
-    str,
-    typer.Option(help="Device (see `synq devices`), or your .toml.", rich_help_panel=_DEVICE),
-]
-BranchOption = Annotated[
-    Literal["ltp", "ltd", "union"],
-    typer.Option(help="Curve that the reference values come from.", rich_help_panel=_DEVICE),
-]
-MethodOption = Annotated[
-    Literal["proposed", "sampling", "uniform", "nearest"],
-    typer.Option(
-        help="Levels snapped to the device; its curve sampled; no device; all it has.",
-        rich_help_panel=_DEVICE,
-    ),
-]
-MappingOption = Annotated[
-    Literal["differential", "offset"],
-    typer.Option(
-        help="A pair of devices a weight, or one against a reference column.",
-        rich_help_panel=_DEVICE,
-    ),
-]
-CountOption = Annotated[
-    Literal["signed", "magnitude"],
-    typer.Option(
-        help="Lay the levels over -1..1, or over 0..1 and mirror them.", rich_help_panel=_DEVICE
-    ),
-]
-PercentileOption = Annotated[
-    float,
-    typer.Option(
-        help="Percentile of absolute weights that normalizes a layer; 100 is the largest.",
-        parser=_number,
-        metavar="<float>",
-        rich_help_panel=_DEVICE,
-    ),
-]
-TableWidthOption = Annotated[
-    int,
-    typer.Option(
-        help="Bits of a conductance-table value, 2 to 16.",
-        parser=_integer,
-        metavar="<int>",
-        rich_help_panel=_DEVICE,
-    ),
-]
-InputBitsOption = Annotated[
-    int,
-    typer.Option(
-        help="Bits of an input (a pixel), 1 to 8.",
-        parser=_integer,
-        metavar="<int>",
-        rich_help_panel=_DEVICE,
-    ),
-]
-ActivationBitsOption = Annotated[
-    int,
-    typer.Option(
-        help="Bits of a hidden activation, 1 to 16.",
-        parser=_integer,
-        metavar="<int>",
-        rich_help_panel=_DEVICE,
-    ),
-]
-FinetuneOption = Annotated[
-    bool,
-    typer.Option(
-        "--finetune",
-        help="Fine-tune the weights for the device, inputs and activations as in hardware.",
-        metavar="",
-        rich_help_panel=_DEVICE,
-    ),
-]
-SparsityOption = Annotated[
-    float,
-    typer.Option(
-        help="With --finetune: least share of zero synapses, 0 to 1, in all but the last array.",
-        parser=_number,
-        metavar="<float>",
-        rich_help_panel=_DEVICE,
     ),
 ]
 JsonOption = Annotated[
@@ -221,89 +91,348 @@ VerboseOption = Annotated[
 ]
 
 
-def source(
-    recipe: str,
-    seed: int | None,
-    bias: bool,
-    checkpoint: Path | None,
-    data: Path | None,
-    data_dir: Path | None,
-    finetune: bool = False,
-    sparsity: float = 0.0,
-) -> "Source":
-    """The network and data that the options describe.
+@dataclass(frozen=True)
+class Data:
+    """What the network is trained on, or fed with."""
 
-    Raises:
-        UsageError: they contradict one another.
-    """
-    from dataclasses import replace
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Your own data: .npz with x_train, x_test, y_test; MNIST without.",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of MNIST's IDX files; fetched without.", rich_help_panel=_NETWORK
+        ),
+    ] = None
 
-    from synq.cache import default_cache_dir
-    from synq.learn.prepare import Source
-    from synq.learn.train import FINETUNING, RECIPES
 
-    if data is not None and data_dir is not None:
-        raise UsageError("--data and --data-dir exclude each other")
-    if checkpoint is not None and (seed is not None or bias):
-        raise UsageError("--seed and --bias are for training; with --checkpoint nothing is trained")
-    chosen = RECIPES[recipe]
-    if seed is not None:
-        chosen = replace(chosen, seed=seed)
-    if sparsity and not finetune:
-        raise UsageError("--sparsity is for fine-tuning: add --finetune")
-    finetuning = None
-    if finetune:
+@dataclass(frozen=True)
+class Training(Data):
+    """A network to train."""
+
+    recipe: Annotated[
+        Literal["paper", "accurate"],
+        typer.Option(help="How to train, when no checkpoint is given.", rich_help_panel=_NETWORK),
+    ] = "paper"
+    bias: Annotated[
+        bool,
+        typer.Option("--bias", help="Train with a bias.", metavar="", rich_help_panel=_NETWORK),
+    ] = False
+
+    def source(
+        self,
+        seed: int | None,
+        tuning: "Tuning | None" = None,
+        checkpoint: Path | None = None,
+    ) -> "Source":
+        """The network and data that the options describe.
+
+        Args:
+            seed: of the training; the recipe's own without.
+            tuning: whether and how to fine-tune.
+            checkpoint: the user's own network instead.
+
+        Raises:
+            UsageError: they contradict one another.
+        """
+        from synq.cache import default_cache_dir
+        from synq.learn.prepare import Source
+        from synq.learn.train import RECIPES
+
+        if self.data is not None and self.data_dir is not None:
+            raise UsageError("--data and --data-dir exclude each other")
+        if checkpoint is not None and (seed is not None or self.bias):
+            raise UsageError(
+                "--seed and --bias are for training; with --checkpoint nothing is trained"
+            )
+        recipe = replace(RECIPES[self.recipe], bias=self.bias)
+        if seed is not None:
+            recipe = replace(recipe, seed=seed)
+        finetuning = None if tuning is None else tuning.finetuning(recipe.seed, self.data is None)
+        return Source(recipe, checkpoint, self.data, self.data_dir, finetuning, default_cache_dir())
+
+
+@dataclass(frozen=True)
+class Network(Training):
+    """A network to train, or the user's own."""
+
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="Your own ReLU network: safetensors, or a torch state dict.",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None
+
+    def source(
+        self,
+        seed: int | None,
+        tuning: "Tuning | None" = None,
+        checkpoint: Path | None = None,
+    ) -> "Source":
+        """As of `Training`, with the checkpoint of the options."""
+        return super().source(seed, tuning, checkpoint or self.checkpoint)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The device, and how weights become its conductances."""
+
+    device: Annotated[
+        str,
+        typer.Option(help="Device (see `synq devices`), or your .toml.", rich_help_panel=_DEVICE),
+    ] = "pcmo"
+    mapping: Annotated[
+        Literal["differential", "offset"],
+        typer.Option(
+            help="A pair of devices a weight, or one against a reference column.",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = "differential"
+    count: Annotated[
+        Literal["signed", "magnitude"],
+        typer.Option(
+            help="Lay the levels over -1..1, or over 0..1 and mirror them.", rich_help_panel=_DEVICE
+        ),
+    ] = "signed"
+    percentile: Annotated[
+        float,
+        typer.Option(
+            help="Percentile of absolute weights that normalizes a layer; 100 is the largest.",
+            parser=_number,
+            metavar="<float>",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = 100.0
+    table_width: Annotated[
+        int,
+        typer.Option(
+            help="Bits of a conductance-table value, 2 to 16.",
+            parser=_integer,
+            metavar="<int>",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = 8
+    finetune: Annotated[
+        bool,
+        typer.Option(
+            "--finetune",
+            help="Fine-tune the weights for the device, inputs and activations as in hardware.",
+            metavar="",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = False
+
+    def finetuning(self, seed: int, images: bool, sparsity: float = 0.0) -> "FineTuning | None":
+        """How to fine-tune, if at all.
+
+        Args:
+            images: whether the inputs are known to be pictures of digits.
+            sparsity: least share of zero synapses.
+
+        Raises:
+            UsageError: sparsity without fine-tuning.
+        """
+        from synq.learn.train import FINETUNING
+
+        if sparsity and not self.finetune:
+            raise UsageError("--sparsity is for fine-tuning: add --finetune")
+        if not self.finetune:
+            return None
         # A distorted digit is still the digit; of the user's own inputs nothing is known.
-        augmentation = None if data is not None else FINETUNING.recipe.augmentation
-        tuning = replace(FINETUNING.recipe, augmentation=augmentation, seed=chosen.seed)
-        finetuning = replace(FINETUNING, recipe=tuning).with_sparsity(sparsity)
-    recipe_used = replace(chosen, bias=bias)
-    return Source(recipe_used, checkpoint, data, data_dir, finetuning, default_cache_dir())
+        augmentation = FINETUNING.recipe.augmentation if images else None
+        recipe = replace(FINETUNING.recipe, augmentation=augmentation, seed=seed)
+        return replace(FINETUNING, recipe=recipe).with_sparsity(sparsity)
 
 
-def flows(text: str) -> tuple["Flow", ...]:
-    """The back ends that --flow names.
+@dataclass(frozen=True)
+class Quantizing(Tuning):
+    """One quantization: the device and all that stands beside it."""
 
-    Raises:
-        UsageError: one is unknown, or named twice.
-    """
-    from synq.request import Flow
+    levels: Annotated[
+        int,
+        typer.Option(
+            help="Levels L, 2 to 256 (the paper: 5 to 25).", parser=_integer, metavar="<int>"
+        ),
+    ] = 10
+    branch: Annotated[
+        Literal["ltp", "ltd", "union"],
+        typer.Option(help="Curve that the reference values come from.", rich_help_panel=_DEVICE),
+    ] = "ltp"
+    method: Annotated[
+        Literal["proposed", "sampling", "uniform", "nearest"],
+        typer.Option(
+            help="Levels snapped to the device; its curve sampled; no device; all it has.",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = "proposed"
+    input_bits: Annotated[
+        int,
+        typer.Option(
+            help="Bits of an input (a pixel), 1 to 8.",
+            parser=_integer,
+            metavar="<int>",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = 8
+    activation_bits: Annotated[
+        int,
+        typer.Option(
+            help="Bits of a hidden activation, 1 to 16.",
+            parser=_integer,
+            metavar="<int>",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = 8
+    sparsity: Annotated[
+        float,
+        typer.Option(
+            help="With --finetune: least share of zeros, 0 to 1, in all arrays but the last.",
+            parser=_number,
+            metavar="<float>",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = 0.0
 
-    names = [name.strip() for name in text.split(",")]
-    known = [flow.value for flow in Flow]
-    for name in names:
-        if name not in known:
-            raise UsageError(f"--flow takes {' and '.join(known)}, got {name!r}")
-    if len(set(names)) < len(names):
-        raise UsageError(f"--flow names a flow twice: {text}")
-    return tuple(flow for flow in Flow if flow.value in names)
+    def finetuning(self, seed: int, images: bool, sparsity: float = 0.0) -> "FineTuning | None":
+        """As of `Tuning`, with the sparsity of the options."""
+        return super().finetuning(seed, images, sparsity or self.sparsity)
+
+    def quantization(self) -> "Quantization":
+        """The quantization that the options describe.
+
+        Raises:
+            UsageError: a value is out of range, or two exclude each other.
+        """
+        from synq.device import Branch
+        from synq.quantize import Count, Mapping, Method, Quantization
+
+        return Quantization(
+            levels=self.levels,
+            method=Method(self.method),
+            mapping=Mapping(self.mapping),
+            count=Count(self.count),
+            branch=Branch(self.branch),
+            percentile=self.percentile,
+            table_width=self.table_width,
+            input_bits=self.input_bits,
+            activation_bits=self.activation_bits,
+        )
 
 
-def design(
-    flows: tuple["Flow", ...],
-    target: str,
-    target_fps: float | None,
-    rows: int | None,
-    reuse_factor: int | None,
-    datapath: str | None,
-    event_driven: bool,
-    beat_bits: int | None,
-) -> "Request":
-    """What the options ask of the design.
+@dataclass(frozen=True)
+class Design:
+    """What is asked of the core."""
 
-    Raises:
-        UsageError: a value is out of range, or two exclude each other.
-    """
-    from synq.request import Datapath, Flow, Request, Target
+    flow: Annotated[
+        str,
+        typer.Option(
+            help="hls, rtl, or hls,rtl: an hls4ml project, or Verilog that needs no vendor's tool.",
+            metavar="<flows>",
+            rich_help_panel=_DESIGN,
+        ),
+    ] = "hls"
+    target: Annotated[
+        Literal["throughput", "latency", "area"],
+        typer.Option(help="What the design aims for.", rich_help_panel=_DESIGN),
+    ] = "throughput"
+    target_fps: Annotated[
+        float | None,
+        typer.Option(
+            help="The smallest design of so many images a second, instead.",
+            parser=_number,
+            metavar="<float>",
+            rich_help_panel=_DESIGN,
+        ),
+    ] = None
+    rows: Annotated[
+        int | None,
+        typer.Option(
+            help="Rows a cycle of the first array, instead of the planner's choice.",
+            parser=_integer,
+            metavar="<int>",
+            rich_help_panel=_DESIGN,
+        ),
+    ] = None
+    reuse_factor: Annotated[
+        int | None,
+        typer.Option(
+            help="hls4ml's word for it: cycles an image of the first array; rows follow.",
+            parser=_integer,
+            metavar="<int>",
+            rich_help_panel=_DESIGN,
+        ),
+    ] = None
+    datapath: Annotated[
+        Literal["decode", "bank", "buckets", "unrolled"] | None,
+        typer.Option(
+            help="How rows are weighted, instead of the planner.", rich_help_panel=_DESIGN
+        ),
+    ] = None
+    event_driven: Annotated[
+        bool,
+        typer.Option(
+            "--event-driven",
+            help="Skip rows whose input is zero: latency depends on the image.",
+            metavar="",
+            rich_help_panel=_DESIGN,
+        ),
+    ] = False
+    beat_bits: Annotated[
+        int | None,
+        typer.Option(
+            help="With --flow rtl: bits of the input stream, a multiple of 64; 64 without.",
+            parser=_integer,
+            metavar="<int>",
+            rich_help_panel=_DESIGN,
+        ),
+    ] = None
 
-    if sum(option is not None for option in (target_fps, rows, reuse_factor)) > 1:
-        raise UsageError("--target-fps, --rows and --reuse-factor exclude one another")
-    if beat_bits is not None and Flow.RTL not in flows:
-        raise UsageError("--beat-bits is for --flow rtl: the stream of the HLS core has 64 bits")
-    chosen = Datapath(datapath) if datapath is not None else None
-    return Request(
-        Target(target), target_fps, rows, reuse_factor, chosen, event_driven, beat_bits or 64
-    )
+    def flows(self) -> "tuple[Flow, ...]":
+        """The back ends.
+
+        Raises:
+            UsageError: one is unknown, or named twice.
+        """
+        from synq.request import Flow
+
+        names = [name.strip() for name in self.flow.split(",")]
+        known = [flow.value for flow in Flow]
+        for name in names:
+            if name not in known:
+                raise UsageError(f"--flow takes {' and '.join(known)}, got {name!r}")
+        if len(set(names)) < len(names):
+            raise UsageError(f"--flow names a flow twice: {self.flow}")
+        return tuple(flow for flow in Flow if flow.value in names)
+
+    def request(self) -> "Request":
+        """What the options ask of the design.
+
+        Raises:
+            UsageError: a value is out of range, or two exclude each other.
+        """
+        from synq.request import Datapath, Flow, Request, Target
+
+        given = (self.target_fps, self.rows, self.reuse_factor)
+        if sum(option is not None for option in given) > 1:
+            raise UsageError("--target-fps, --rows and --reuse-factor exclude one another")
+        if self.beat_bits is not None and Flow.RTL not in self.flows():
+            raise UsageError(
+                "--beat-bits is for --flow rtl: the stream of the HLS core has 64 bits"
+            )
+        return Request(
+            Target(self.target),
+            self.target_fps,
+            self.rows,
+            self.reuse_factor,
+            Datapath(self.datapath) if self.datapath is not None else None,
+            self.event_driven,
+            self.beat_bits or 64,
+        )
 
 
 def check_output_file(output: Path | None) -> None:
@@ -319,35 +448,3 @@ def check_output_file(output: Path | None) -> None:
     if output.is_dir():
         raise UsageError(f"{output} is a folder: give --output a file")
     check_writable(output.resolve().parent)
-
-
-def quantization(
-    levels: int,
-    method: str,
-    mapping: str,
-    count: str,
-    branch: str,
-    percentile: float,
-    table_width: int,
-    input_bits: int,
-    activation_bits: int,
-) -> "Quantization":
-    """The quantization that the options describe.
-
-    Raises:
-        UsageError: a value is out of range, or two exclude each other.
-    """
-    from synq.device import Branch
-    from synq.quantize import Count, Mapping, Method, Quantization
-
-    return Quantization(
-        levels=levels,
-        method=Method(method),
-        mapping=Mapping(mapping),
-        count=Count(count),
-        branch=Branch(branch),
-        percentile=percentile,
-        table_width=table_width,
-        input_bits=input_bits,
-        activation_bits=activation_bits,
-    )

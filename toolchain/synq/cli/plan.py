@@ -17,67 +17,35 @@ if TYPE_CHECKING:
     from synq.rtl.design import RtlArray
 
 
+@options.spread
 def plan(
-    levels: options.LevelsOption = 10,
+    quantizing: options.Quantizing,
+    given: options.Network,
+    design: options.Design,
     board: options.BoardOption = "pynq-z2",
-    flow: options.FlowOption = "hls",
-    target: options.TargetOption = "throughput",
-    target_fps: options.TargetFpsOption = None,
-    rows: options.RowsOption = None,
-    reuse_factor: options.ReuseFactorOption = None,
-    datapath: options.DatapathOption = None,
-    event_driven: options.EventDrivenOption = False,
-    beat_bits: options.BeatBitsOption = None,
-    recipe: options.RecipeOption = "paper",
     seed: options.SeedOption = None,
-    bias: options.BiasOption = False,
-    checkpoint: options.CheckpointOption = None,
-    data: options.DataOption = None,
-    data_dir: options.DataDirOption = None,
-    device: options.DeviceOption = "pcmo",
-    branch: options.BranchOption = "ltp",
-    method: options.MethodOption = "proposed",
-    mapping: options.MappingOption = "differential",
-    count: options.CountOption = "signed",
-    percentile: options.PercentileOption = 100.0,
-    table_width: options.TableWidthOption = 8,
-    input_bits: options.InputBitsOption = 8,
-    activation_bits: options.ActivationBitsOption = 8,
-    finetune: options.FinetuneOption = False,
-    sparsity: options.SparsityOption = 0.0,
     as_json: options.JsonOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
     """Choose datapath and parallelism for a board, with estimated resources and cycles."""
     console.start_logging(verbose)
-    choice = options.quantization(
-        levels,
-        method,
-        mapping,
-        count,
-        branch,
-        percentile,
-        table_width,
-        input_bits,
-        activation_bits,
-    )
-    source = options.source(recipe, seed, bias, checkpoint, data, data_dir, finetune, sparsity)
-    flows = options.flows(flow)
-    request = options.design(
-        flows, target, target_fps, rows, reuse_factor, datapath, event_driven, beat_bits
-    )
+    choice = quantizing.quantization()
+    source = given.source(seed, quantizing)
+    flows, request = design.flows(), design.request()
     from synq.board import load_board
     from synq.learn.prepare import Stopwatch, prepare
     from synq.plan import event_cycles, make_plan
 
     chosen_board = load_board(board)
-    prepared = prepare(source, device, choice, Stopwatch(), console.progress(as_json))
+    prepared = prepare(source, quantizing.device, choice, Stopwatch(), console.progress(as_json))
     plans = {each: make_plan(prepared.network, chosen_board, request, each) for each in flows}
     inputs = prepared.dataset.test_inputs
     content: dict[str, Any] = {"board": chosen_board.name}
     for each, result in plans.items():
         cycles = (
-            event_cycles(prepared.network, result.chosen.core, inputs) if event_driven else None
+            event_cycles(prepared.network, result.chosen.core, inputs)
+            if design.event_driven
+            else None
         )
         if as_json:
             content[each.value] = _json(result, cycles)

@@ -8,58 +8,34 @@ import typer
 from synq.cli import console, options
 
 
+@options.spread
 def quantize(
-    levels: options.LevelsOption = 10,
+    quantizing: options.Quantizing,
+    given: options.Network,
     output: Annotated[
         Path | None, typer.Option(help="Also write the integers here, as .npz.")
     ] = None,
-    recipe: options.RecipeOption = "paper",
     seed: options.SeedOption = None,
-    bias: options.BiasOption = False,
-    checkpoint: options.CheckpointOption = None,
-    data: options.DataOption = None,
-    data_dir: options.DataDirOption = None,
-    device: options.DeviceOption = "pcmo",
-    branch: options.BranchOption = "ltp",
-    method: options.MethodOption = "proposed",
-    mapping: options.MappingOption = "differential",
-    count: options.CountOption = "signed",
-    percentile: options.PercentileOption = 100.0,
-    table_width: options.TableWidthOption = 8,
-    input_bits: options.InputBitsOption = 8,
-    activation_bits: options.ActivationBitsOption = 8,
-    finetune: options.FinetuneOption = False,
-    sparsity: options.SparsityOption = 0.0,
     as_json: options.JsonOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
     """Quantize a network to the device and report what that costs in accuracy; no FPGA files."""
     console.start_logging(verbose)
-    choice = options.quantization(
-        levels,
-        method,
-        mapping,
-        count,
-        branch,
-        percentile,
-        table_width,
-        input_bits,
-        activation_bits,
-    )
-    source = options.source(recipe, seed, bias, checkpoint, data, data_dir, finetune, sparsity)
+    choice = quantizing.quantization()
+    source = given.source(seed, quantizing)
     options.check_output_file(output)
     from synq.files import atomic_write
     from synq.learn.prepare import Stopwatch, prepare
 
     watch = Stopwatch()
-    prepared = prepare(source, device, choice, watch, console.progress(as_json))
+    prepared = prepare(source, quantizing.device, choice, watch, console.progress(as_json))
     network, accuracy = prepared.network, prepared.accuracy
     if output is not None:
         atomic_write(output, network.to_npz())
     if as_json:
         console.print_json(
             {
-                "levels": levels,
+                "levels": choice.levels,
                 "effective_levels": [array.effective_levels for array in network.arrays],
                 "accuracy": accuracy,
                 "codebooks": [array.codebook.tolist() for array in network.arrays],
@@ -69,7 +45,7 @@ def quantize(
         )
         return
     console.print_accuracy(
-        f"{prepared.device.name} at L = {levels}, on {len(prepared.dataset.test_labels):,} "
+        f"{prepared.device.name} at L = {choice.levels}, on {len(prepared.dataset.test_labels):,} "
         f"test images, {prepared.dataset.name}",
         accuracy,
     )

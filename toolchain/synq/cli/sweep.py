@@ -35,7 +35,10 @@ class InterruptedSweepError(SynqError):
     exit_code = 130
 
 
+@options.spread
 def sweep(
+    tuning: options.Tuning,
+    given: options.Network,
     levels: Annotated[
         str, typer.Option(help="Levels: 10, 5,10,15, 5:25 or 5:25:5.", rich_help_panel=_SWEPT)
     ] = "5:25",
@@ -72,25 +75,14 @@ def sweep(
         str | None, typer.Option(help="Run on the Dask cluster of this scheduler's address.")
     ] = None,
     board: options.BoardOption = "pynq-z2",
-    recipe: options.RecipeOption = "paper",
-    bias: options.BiasOption = False,
-    checkpoint: options.CheckpointOption = None,
-    data: options.DataOption = None,
-    data_dir: options.DataDirOption = None,
-    device: options.DeviceOption = "pcmo",
-    mapping: options.MappingOption = "differential",
-    count: options.CountOption = "signed",
-    percentile: options.PercentileOption = 100.0,
-    table_width: options.TableWidthOption = 8,
-    finetune: options.FinetuneOption = False,
     as_json: options.JsonOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
     """Accuracy against levels, the paper's figure 2; an interrupted sweep goes on from there."""
     console.start_logging(verbose)
-    if checkpoint is not None and seeds is not None:
+    if given.checkpoint is not None and seeds is not None:
         raise UsageError("--seeds is for training; with --checkpoint nothing is trained")
-    if sparsities is not None and not finetune:
+    if sparsities is not None and not tuning.finetune:
         raise UsageError("--sparsities needs --finetune: only fine-tuning makes zeros")
     from synq.board import load_board
     from synq.device import Branch, load_device
@@ -112,20 +104,15 @@ def sweep(
         activation_bits=_values("activation-bits", activation_bits, int),
         sparsities=_values("sparsities", sparsities, float) if sparsities is not None else (),
     )
-    base = options.quantization(
-        axes.levels[0],
-        "proposed",
-        mapping,
-        count,
-        "ltp",
-        percentile,
-        table_width,
-        axes.input_bits[0],
-        axes.activation_bits[0],
-    )
-    source = options.source(recipe, None, bias, checkpoint, data, data_dir, finetune)
-    chosen_device, chosen_board = load_device(device), load_board(board)
-    name = "mnist" if data is None else data.stem
+    base = options.Quantizing(
+        **vars(tuning),
+        levels=axes.levels[0],
+        input_bits=axes.input_bits[0],
+        activation_bits=axes.activation_bits[0],
+    ).quantization()
+    source = given.source(None, tuning)
+    chosen_device, chosen_board = load_device(tuning.device), load_board(board)
+    name = "mnist" if given.data is None else given.data.stem
     folder = (output or Path("build") / f"sweep-{name}-{chosen_device.name}").resolve()
     _check_folder(folder)
 

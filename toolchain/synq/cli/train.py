@@ -8,21 +8,19 @@ import typer
 from synq.cli import console, options
 
 
+@options.spread
 def train(
+    given: options.Training,
     output: Annotated[
         Path | None, typer.Option(help="Also write the weights here, as safetensors.")
     ] = None,
-    recipe: options.RecipeOption = "paper",
     seed: options.SeedOption = None,
-    bias: options.BiasOption = False,
-    data: options.DataOption = None,
-    data_dir: options.DataDirOption = None,
     as_json: options.JsonOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
     """Train the software network, or take it from the cache."""
     console.start_logging(verbose)
-    source = options.source(recipe, seed, bias, None, data, data_dir)
+    source = given.source(seed)
     options.check_output_file(output)
     from synq.learn.checkpoint import save_checkpoint
     from synq.learn.prepare import Stopwatch, accuracy_of, load_source
@@ -51,5 +49,5 @@ def train(
         f"[bold]{accuracy:.2f} %[/] on {len(dataset.test_labels):,} test images"
     )
     if output is not None:
-        given = f" --data {console.quoted(data)}" if data is not None else ""
-        console.say(f"[bold]Next:[/] synq-export --checkpoint {console.quoted(output)}{given}")
+        data = f" --data {console.quoted(given.data)}" if given.data is not None else ""
+        console.say(f"[bold]Next:[/] synq-export --checkpoint {console.quoted(output)}{data}")
