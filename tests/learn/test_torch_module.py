@@ -230,6 +230,14 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         lambda: nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(5)),
         "'1' is for 5 features, but '0' beside it has 4",
     ),
+    "softmax over samples": (
+        lambda: nn.Sequential(nn.Linear(6, 4), nn.Softmax(0)),
+        r"a Softmax \('1'\) over the samples",
+    ),
+    "softmax over samples, a function": (
+        lambda: Written(lambda m, x: functional.softmax(m.a(x), dim=0), **two()),
+        "softmax .* over the samples",
+    ),
     "script": (lambda: torch.jit.script(plain()), "a TorchScript module"),
 }
 
@@ -253,5 +261,5 @@ def test_the_log_says_what_was_changed(caplog: pytest.LogCaptureFixture) -> None
     caplog.set_level("INFO")
     load_network(nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 4), nn.Softmax(1)))
     assert "1 follows 0 without a ReLU between: made one layer" in caplog.text
-    assert "Softmax at the end passed over" in caplog.text
+    assert "Softmax at the end passed over: classes stay" in caplog.text
     assert isinstance(load_network(plain()), FloatNetwork)

@@ -7,15 +7,16 @@ importer in `importers`, which makes steps; `importers.steps` makes the network 
 
 import json
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from synq.archive import ArchiveError, members
 from synq.errors import SynqError, one_line, quoted
 from synq.files import atomic_write, read_at_most, read_bounded
 from synq.float_network import FloatNetwork
-from synq.learn.importers.keras_file import is_archive, steps_of_archive, steps_of_hdf5
 from synq.learn.importers.onnx_file import steps_of_onnx
 from synq.learn.importers.safetensors_file import read_safetensors
 from synq.learn.importers.state_dict import steps_of
@@ -24,7 +25,7 @@ from synq.learn.importers.stored import Stored, in_memory
 from synq.learn.importers.torch_file import NO_CODE, Other, TorchTensor, read_torch
 
 MAX_FILE_BYTES = 2 << 30
-_ORDERED = "says itself in which order its layers come: names of layers are for state dicts"
+_ORDERED = "in which order its layers come: names of layers are for state dicts"
 FORMATS = (
     "safetensors, torch.save(model.state_dict(), ...), a checkpoint of Lightning, "
     "Keras's .keras and .h5, ONNX"
@@ -86,7 +87,7 @@ def load_network(source: Any, layers: Sequence[str] | None = None) -> FloatNetwo
         tensors = {str(name): in_memory(str(name), value) for name, value in source.items()}
         return network_of(steps_of(tensors, ordered=True, layers=layers))
     if layers is not None:
-        raise SynqError(_ORDERED, settings=("layers",))
+        raise SynqError(f"the model says itself {_ORDERED}", settings=("layers",))
     if hasattr(source, "named_modules"):  # no library is imported to ask for a class
         from synq.learn.importers.torch_module import steps_of_module
 
@@ -146,17 +147,25 @@ def _read(
     if content[8:9] == b"{":
         tensors, texts = read_safetensors(content)
         return steps_of(tensors, ordered=False, layers=layers), _described(texts)
-    if content.startswith(_PICKLE) or (content.startswith(_ZIP) and not is_archive(content)):
+    if content.startswith(_PICKLE) or (content.startswith(_ZIP) and not _is_keras(content)):
         return steps_of(_state_dict(read_torch(content)), ordered=True, layers=layers), {}
     if not _is_known(content):
         raise SynqError(f"is not a network in a format that is read: {FORMATS}")
     if layers is not None:
-        raise SynqError(_ORDERED, settings=("layers",))
-    if content.startswith(_ZIP):
-        return steps_of_archive(content), {}
-    if content.startswith(_HDF5):
-        return steps_of_hdf5(content), {}
-    return steps_of_onnx(content, path.parent), {}
+        raise SynqError(f"says itself {_ORDERED}", settings=("layers",))
+    if content.startswith(_ONNX):
+        return steps_of_onnx(content, path.parent), {}
+    from synq.learn.importers.keras_file import steps_of_archive, steps_of_hdf5  # h5py, late
+
+    return (steps_of_archive if content.startswith(_ZIP) else steps_of_hdf5)(content), {}
+
+
+def _is_keras(content: bytes) -> bool:
+    """Whether a zip archive is one of Keras's, and not one of torch's."""
+    try:
+        return not {"config.json", "model.weights.h5"}.isdisjoint(members(BytesIO(content)))
+    except ArchiveError:
+        return False
 
 
 def _described(texts: Mapping[str, Any]) -> dict[str, Any]:

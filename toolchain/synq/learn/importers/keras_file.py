@@ -101,14 +101,6 @@ def steps_of_archive(content: bytes) -> list[Step]:
     return steps_of_config(_parsed(config), lambda layer: _by_place(weights, layer))
 
 
-def is_archive(content: bytes) -> bool:
-    """Whether a zip archive is one of Keras's."""
-    try:
-        return "model.weights.h5" in archive.members(io.BytesIO(content))
-    except ArchiveError:
-        return False
-
-
 def _member(stream: io.BytesIO, members: Mapping[str, Member], name: str, most: int) -> bytes:
     if name not in members:
         raise ArchiveError(f"it has no {name}")
