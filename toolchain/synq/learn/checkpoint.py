@@ -88,14 +88,15 @@ def load_network(source: Any, layers: Sequence[str] | None = None) -> FloatNetwo
         return network_of(steps_of(tensors, ordered=True, layers=layers))
     if layers is not None:
         raise SynqError(f"the model says itself {_ORDERED}", settings=("layers",))
-    if hasattr(source, "named_modules"):  # no library is imported to ask for a class
-        from synq.learn.importers.torch_module import steps_of_module
-
-        return network_of(steps_of_module(source))
+    # No library is imported to ask for a class. Keras's models on torch are modules too.
     if hasattr(source, "to_json") and hasattr(source, "layers"):
         from synq.learn.importers.keras_file import steps_of_model
 
         return network_of(steps_of_model(source))
+    if hasattr(source, "named_modules"):
+        from synq.learn.importers.torch_module import steps_of_module
+
+        return network_of(steps_of_module(source))
     raise SynqError(
         f"a {type(source).__name__} is no network: give a torch.nn.Module, a state dict, "
         f"a Keras model, or the path of a file ({FORMATS})"
