@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fuzzing.kind import BINARY, JSON, TEXT, ZIP, Kind, change_json, mutated
+from fuzzing.kind import BINARY, JSON, TEXT, ZIP, Kind, change_json, mutated, within_zip
 from synq.device import Branch, load_device
 from synq.errors import SynqError
 from synq.float_network import FloatNetwork
@@ -27,6 +27,7 @@ from synq.learn.data.npz import load_npz
 from synq.resources import folder
 from synq.score import Task
 
+_SAVED = Path(__file__).parents[1] / "learn" / "data" / "saved"
 _LABELS = encode_idx(np.arange(500, dtype=np.uint8))
 _IDX = IdxFile("labels-idx1-ubyte", (500,), hashlib.sha256(_LABELS).hexdigest())
 
@@ -117,7 +118,7 @@ def _state() -> dict[str, torch.Tensor]:
     return dict(model.state_dict())
 
 
-def _saved(content: Any, zipped: bool) -> bytes:
+def _torch_saved(content: Any, zipped: bool) -> bytes:
     stream = io.BytesIO()
     torch.save(content, stream, _use_new_zipfile_serialization=zipped)
     return stream.getvalue()
@@ -158,6 +159,12 @@ def _devices() -> tuple[bytes, ...]:
     return tuple(file.read_bytes() for file in shipped)
 
 
+def _saved(*names: str) -> list[bytes]:
+    return [(_SAVED / name).read_bytes() for name in names]
+
+
+_WITHIN_KERAS = within_zip((*BINARY, *JSON, *(change_json,) * 10))
+
 KINDS = {
     "MNIST (IDX)": Kind(
         _IDX.name, mutated([_LABELS, gzip.compress(_LABELS, mtime=0)], BINARY), read_idx
@@ -177,13 +184,32 @@ KINDS = {
     "checkpoint.pt": Kind(
         "net.pt",
         mutated(
-            [_saved(_state(), True), _saved({"state_dict": _state(), "epoch": 3}, True)],
+            [
+                _torch_saved(_state(), True),
+                _torch_saved({"state_dict": _state(), "epoch": 3}, True),
+            ],
             (*ZIP, *(_change_pickle,) * len(ZIP)),
         ),
         read_network,
     ),
     "checkpoint.pt (legacy)": Kind(
-        "net.pt", mutated([_saved(_state(), False)], BINARY), read_network
+        "net.pt", mutated([_torch_saved(_state(), False)], BINARY), read_network
+    ),
+    "network.keras": Kind(
+        "net.keras",
+        mutated(
+            _saved("keras3_sequential.keras", "keras2_functional.keras", "qkeras.keras"),
+            (*BINARY, *(_WITHIN_KERAS,) * 2 * len(BINARY)),
+        ),
+        read_network,
+    ),
+    "network.h5": Kind(
+        "net.h5", mutated(_saved("keras2_sequential.h5", "keras3_nested.h5"), BINARY), read_network
+    ),
+    "network.onnx": Kind(
+        "net.onnx",
+        mutated(_saved("torch_script.onnx", "torch_scaled.onnx", "brevitas.onnx"), BINARY),
+        read_network,
     ),
     "device.toml": Kind("mine.toml", mutated(_devices(), TEXT), read_device),
 }

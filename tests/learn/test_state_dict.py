@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize, prune
 from checkpoints import network, perceptron, refusal
 from synq.errors import SynqError
 from synq.float_network import FloatNetwork
-from synq.learn.checkpoint import load_checkpoint
+from synq.learn.checkpoint import load_checkpoint, load_network
 
 Tensors = dict[str, torch.Tensor]
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch warns of its older ways
@@ -142,6 +142,74 @@ def test_what_is_no_dense_layer_is_named_with_what_to_do(
     make, message = OTHER_MODELS[case]
     save(dict(make().state_dict()), tmp_path / "net")
     assert re.search(message, refusal(tmp_path / "net"))
+
+
+INCOMPLETE: dict[str, tuple[Tensors, tuple[str, ...] | None, str]] = {
+    "no mask of a bias": (
+        {"a.weight": torch.ones(3, 4), "a.bias_orig": torch.ones(3)},
+        None,
+        "'a.bias_mask' is missing",
+    ),
+    "no mask": ({"a.weight_orig": torch.ones(3, 4)}, None, "'a.weight_orig' is a parametrization"),
+    "another mask": (
+        {"a.weight_orig": torch.ones(3, 4), "a.weight_mask": torch.ones(4, 3)},
+        None,
+        "'a.weight_mask' is of another shape than weight_orig",
+    ),
+    "no variance": (
+        {"a.weight": torch.ones(3, 4), "n.running_mean": torch.ones(3)},
+        ("a", "n"),
+        "'n.running_var' is missing",
+    ),
+    "no variance, not named": (
+        {"a.weight": torch.ones(3, 4), "n.running_mean": torch.ones(3)},
+        ("a",),
+        "'n.running_var' is missing",
+    ),
+    "magnitudes": (
+        {"a.weight_g": torch.ones(2, 1), "a.weight_v": torch.ones(3, 4)},
+        None,
+        "the magnitudes in the weight norm of 'a' do not fit it",
+    ),
+    "vectors": (
+        {
+            "a.weight_orig": torch.ones(3, 4),
+            "a.weight_u": torch.ones(4),
+            "a.weight_v": torch.ones(4),
+        },
+        None,
+        "the spectral norm of 'a' does not fit it",
+    ),
+    "twice": (
+        {"a.weight": torch.ones(3, 4), "a.kernel": torch.ones(4, 3)},
+        None,
+        "holds 'a.kernel' twice",
+    ),
+    "no place": (
+        {"a.weight": torch.ones(3, 4)}
+        | {f"n.running_{name}": torch.ones(7) for name in ("mean", "var")},
+        None,
+        "'n' normalizes 7 features, as many as no layer has",
+    ),
+    "scales of a tile": (
+        {"a.analog_module.analog_tile_weights": torch.ones(3, 4)}
+        | {"a.analog_module.mapping_scales": torch.ones(2)},
+        None,
+        "'a.mapping_scales' must have one value, or one an output",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", INCOMPLETE)
+def test_parts_of_layers_that_do_not_fit_are_named(case: str) -> None:
+    tensors, layers, message = INCOMPLETE[case]
+    with pytest.raises(SynqError, match=message):
+        load_network(tensors, layers)
+
+
+def test_keras_names_have_keras_epsilon() -> None:
+    arrays = {"d/kernel": np.eye(2), "n/moving_mean": np.zeros(2), "n/moving_variance": np.zeros(2)}
+    assert load_network(arrays).weights[0][0, 0] == pytest.approx(1e-3**-0.5)
 
 
 # The names of layers in a file; the place of each batch normalization: of which dense layer it

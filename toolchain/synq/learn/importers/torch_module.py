@@ -41,6 +41,7 @@ _PASSED_CALLS = {
     *("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout", "dropout1d"),
     *("contiguous", "float", "double", "detach", "clone", "to", "type", "requires_grad_"),
 }
+_LAST = (1, -1, None)  # dimensions of softmax
 _ENDINGS = {"softmax": "softmax", "log_softmax": "log softmax", "sigmoid": "sigmoid"}
 
 
@@ -196,6 +197,8 @@ class _Reader:
                 self._batch_norm(name, mean, variance, layer.weight, layer.bias, epsilon=layer.eps)
             case nn.ReLU():
                 self._steps.append(Relu(name))
+            case nn.Softmax() | nn.LogSoftmax() if layer.dim not in _LAST:
+                raise unsupported(f"a {type(layer).__name__} ({quoted(name)}) over the samples")
             case nn.Softmax() | nn.LogSoftmax() | nn.Sigmoid():
                 self._steps.append(Ending(name, type(layer).__name__))
             case nn.Flatten():
@@ -247,6 +250,8 @@ class _Reader:
                 if dims and dims[0] not in (-1, 1):
                     raise unsupported(f"{name} ({quoted(where)}) of the samples")
             case _ if name in _ENDINGS:
+                if [*args[1:], kwargs.get("dim")][0] not in _LAST:
+                    raise unsupported(f"{name} ({quoted(where)}) over the samples")
                 self._steps.append(Ending(where, _ENDINGS[name]))
             case _ if name not in _PASSED_CALLS:
                 raise unsupported(f"{name} ({quoted(where)})")
