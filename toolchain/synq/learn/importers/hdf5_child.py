@@ -33,8 +33,8 @@ CONFIGURATION = "model_config"
 
 def main() -> None:
     source, target, seconds = sys.argv[1:]
-    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
-    resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
+    _limit(resource.RLIMIT_CPU, int(seconds))
+    _limit(resource.RLIMIT_AS, _MAX_MEMORY)
     try:
         np.savez(target, **read(Path(source)))
     except SynqError as error:
@@ -44,6 +44,13 @@ def main() -> None:
     else:
         return
     Path(f"{target}.txt").write_text(problem)
+
+
+def _limit(what: int, most: int) -> None:
+    """Limit this process, which may be limited further already."""
+    _, hard = resource.getrlimit(what)
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(what, (most, most))
 
 
 def read(path: Path) -> dict[str, Any]:
