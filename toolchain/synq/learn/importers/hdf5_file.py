@@ -14,7 +14,7 @@ from synq.learn.importers.steps import Array
 from synq.process import Command, run
 from synq.scratch import scratch_folder
 
-_SECONDS = 3  # of a processor, of which half a second is for starting
+_SECONDS = 2  # of a processor, of which half a second is for starting
 _BYTES_A_SECOND = 50_000_000
 
 
