@@ -202,9 +202,13 @@ KINDS = {
             (*BINARY, *(_WITHIN_KERAS,) * 2 * len(BINARY)),
         ),
         read_network,
+        cost=10,  # a process for each
     ),
     "network.h5": Kind(
-        "net.h5", mutated(_saved("keras2_sequential.h5", "keras3_nested.h5"), BINARY), read_network
+        "net.h5",
+        mutated(_saved("keras2_sequential.h5", "keras3_nested.h5"), BINARY),
+        read_network,
+        cost=10,
     ),
     "network.onnx": Kind(
         "net.onnx",

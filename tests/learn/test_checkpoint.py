@@ -218,6 +218,27 @@ def test_torch_state_dicts_load(tmp_path: Path, wrap: str | None, zipped: bool) 
     np.testing.assert_array_equal(net.biases[0], state["0.bias"].numpy())  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("zipped", [True, False])
+def test_state_dicts_load_in_any_protocol(tmp_path: Path, protocol: int, zipped: bool) -> None:
+    state = perceptron().state_dict()
+    beside = {
+        "path": tmp_path,
+        "set": {1},
+        "frozen": frozenset({2}),
+        "bytes": b"x",
+        "long": 1 << 70,
+    }
+    torch.save(
+        {"state_dict": state, "callbacks": {(1, 2): beside}, "complex": [1j, print]},
+        tmp_path / "net",
+        pickle_protocol=protocol,
+        _use_new_zipfile_serialization=zipped,
+    )
+    net = load_checkpoint(tmp_path / "net")
+    np.testing.assert_array_equal(net.weights[1], state["2.weight"].numpy().T)
+
+
 def test_a_single_linear_layer_loads(tmp_path: Path) -> None:
     torch.save(torch.nn.Linear(5, 2).state_dict(), tmp_path / "net")
     assert load_checkpoint(tmp_path / "net").sizes == (5, 2)

@@ -16,6 +16,7 @@ import pytest
 from checkpoints import refusal
 from synq.errors import SynqError
 from synq.learn.checkpoint import load_checkpoint, load_network
+from synq.learn.importers import hdf5_file
 
 SAVED = Path(__file__).parent / "data" / "saved"
 
@@ -184,6 +185,18 @@ HDF5: dict[str, tuple[Callable[[Any], Any], str]] = {
 def test_hdf5_is_read_within_bounds(tmp_path: Path, case: str) -> None:
     fill, message = HDF5[case]
     assert message in refusal(hdf5(tmp_path / "net", fill))
+
+
+def test_a_file_on_which_the_library_does_not_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its header, a heap's object takes 2**64 bytes, so 0: HDF5 2.0 goes round in circles."""
+    content = bytearray((SAVED / "keras2_sequential.h5").read_bytes())
+    at = content.index(b"GCOL") + 16 + 8
+    content[at : at + 8] = b"\xf0" + b"\xff" * 7
+    (tmp_path / "net").write_bytes(content)
+    monkeypatch.setattr(hdf5_file, "_SECONDS", 1)
+    assert "its reader stopped with code" in refusal(tmp_path / "net")
 
 
 def test_compressed_arrays_are_read(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from synq.learn.checkpoint import load_checkpoint
 RNG = np.random.default_rng(0)
 A, B = (RNG.normal(size=shape).astype(np.float32) for shape in ((6, 4), (4, 3)))
 C, D = (RNG.normal(size=size).astype(np.float32) for size in (4, 3))
+BCD: dict[str, Any] = {"b": B, "c": C, "d": D}
 X = RNG.uniform(0, 1, (9, 6)).astype(np.float32)
 Array = NDArray[Any]
 ARRAYS: dict[str, Any] = {"a": A, "b": B, "c": C, "d": D}
@@ -163,6 +164,14 @@ GRAPHS: dict[str, tuple[bytes, Callable[[Array], Array]]] = {
         ),
         lambda x: relu(x @ A.astype(np.float16).astype(np.float32) + C) @ B + D,
     ),
+    "integers one by one": (
+        model(
+            [node("Cast", "i", "a", to=1), *FIRST, *LAST],
+            BCD,
+            tensors=[tensor("i", INT8, *((5, int(each)) for each in INT8.reshape(-1)), raw=False)],
+        ),
+        lambda x: relu(x @ INT8 + C) @ B + D,
+    ),
     "Quant": (
         model(
             [node("Quant", "a scale zero bits", "q", QONNX, narrow=1, signed=1), *QUANTIZED],
@@ -229,7 +238,6 @@ def stored_outside(location: str, **entries: str) -> bytes:
     return tensor("a", A, *texts, (14, 1), raw=False)
 
 
-BCD = {name: array for name, array in ARRAYS.items() if name != "a"}
 REFUSED: dict[str, tuple[bytes, str]] = {
     "convolution": (
         model([node("Conv", "x a", "y")], ARRAYS),
@@ -304,6 +312,14 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "the model as its data": (
         model([*FIRST, *LAST], BCD, tensors=[stored_outside("net", length="7")]),
         "claims other values than its file has",
+    ),
+    "more integers than it claims": (
+        model(
+            [node("Cast", "i", "a", to=1), *FIRST, *LAST],
+            BCD,
+            tensors=[message((1, 1), (2, 7), (8, "i"), (7, bytes(5000)))],
+        ),
+        "is no ONNX file, or a truncated or damaged one",
     ),
     "text as a type": (
         model([*FIRST, *LAST], BCD, tensors=[message((1, 6), (1, 4), (2, 8), (8, "a"))]),

@@ -61,6 +61,10 @@ def wide(*names: str) -> torch.nn.Module:
     return model
 
 
+def four_normed() -> torch.nn.Module:
+    return torch.nn.BatchNorm1d(4)
+
+
 NORMED_FIRST = (
     *(torch.nn.BatchNorm1d(6), torch.nn.Linear(6, 4), torch.nn.BatchNorm1d(4), torch.nn.ReLU()),
     *(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3, affine=False)),
@@ -263,16 +267,49 @@ def test_batch_norms_stand_where_order_or_numbers_say(
         np.testing.assert_allclose(ours, expected.detach().numpy(), atol=1e-5)
 
 
-def test_a_batch_norm_after_a_relu_can_be_named(tmp_path: Path) -> None:
+_RELU, _DROPOUT = torch.nn.ReLU, torch.nn.Dropout
+BETWEEN: dict[str, tuple[tuple[Callable[[], torch.nn.Module], ...], str | None]] = {
+    "before ReLU": ((four_normed, _RELU), None),
+    "before ReLU and dropout": ((four_normed, _RELU, _DROPOUT), None),
+    "after ReLU": ((_RELU, four_normed), None),
+    "after ReLU and dropout": ((_RELU, _DROPOUT, four_normed), None),
+    "before dropout": ((_RELU, four_normed, _DROPOUT), "0,relu,2,4"),
+}
+
+
+@pytest.mark.parametrize("case", BETWEEN)
+@pytest.mark.parametrize("save", [torch.save, save_torch_safetensors])
+def test_numbers_say_on_which_side_of_a_relu_a_batch_norm_stands(
+    tmp_path: Path, case: str, save: Callable[[Tensors, Path], None]
+) -> None:
+    torch.manual_seed(0)
+    between, layers = BETWEEN[case]
     model = torch.nn.Sequential(
-        *(torch.nn.Linear(6, 4), torch.nn.ReLU(), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 3))
+        torch.nn.Linear(6, 4), *(make() for make in between), torch.nn.Linear(4, 3)
     )
     inputs = torch.rand(20, 6)
     for _ in range(5):
         model(inputs)
-    torch.save(model.eval().state_dict(), tmp_path / "net")
-    ours = load_checkpoint(tmp_path / "net", ["0", "relu", "2", "3"]).logits(inputs.numpy())
+    save(dict(model.eval().state_dict()), tmp_path / "net")
+    if layers is not None:
+        assert f"and the ReLU, as {layers}" in refusal(tmp_path / "net")
+    ours = load_checkpoint(tmp_path / "net", layers and layers.split(",")).logits(inputs.numpy())
     np.testing.assert_allclose(ours, model(inputs).detach().numpy(), atol=1e-5)
+
+
+def test_a_batch_norm_whose_side_is_not_known_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    torch.save(wide("fc1", "bn1", "fc3").state_dict(), tmp_path / "net")
+    load_checkpoint(tmp_path / "net")
+    assert [each.getMessage() for each in caplog.records if each.levelname == "WARNING"] == [
+        "batch normalization bn1 is taken to stand between fc1 and its ReLU: the file does not "
+        "say; if it stands after the ReLU, name the layers with it, as fc1,relu,bn1,fc3"
+    ]
+    caplog.clear()
+    torch.save(batch_normed().state_dict(), tmp_path / "net")
+    load_checkpoint(tmp_path / "net", None)
+    assert not caplog.records
 
 
 def test_one_output_as_two_gives_the_same_classes() -> None:

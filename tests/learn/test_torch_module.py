@@ -257,6 +257,17 @@ def test_what_a_forward_raises_is_not_left_alone() -> None:
     assert model.training
 
 
+def test_the_log_says_that_hooks_are_not_followed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    model = plain()
+    model[2].register_forward_hook(lambda *_: None)
+    load_network(model)
+    load_network(changed(plain(), nn.utils.weight_norm))
+    assert [each.getMessage() for each in caplog.records] == [
+        "2: what its hooks do to values is not taken over"
+    ]
+
+
 def test_the_log_says_what_was_changed(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     load_network(nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 4), nn.Softmax(1)))

@@ -17,6 +17,7 @@ from synq.archive import ArchiveError, members
 from synq.errors import SynqError, one_line, quoted
 from synq.files import atomic_write, read_at_most, read_bounded
 from synq.float_network import FloatNetwork
+from synq.learn.importers.keras_file import steps_of_archive, steps_of_hdf5, steps_of_model
 from synq.learn.importers.onnx_file import steps_of_onnx
 from synq.learn.importers.safetensors_file import read_safetensors
 from synq.learn.importers.state_dict import steps_of
@@ -90,8 +91,6 @@ def load_network(source: Any, layers: Sequence[str] | None = None) -> FloatNetwo
         raise SynqError(f"the model says itself {_ORDERED}", settings=("layers",))
     # No library is imported to ask for a class. Keras's models on torch are modules too.
     if hasattr(source, "to_json") and hasattr(source, "layers"):
-        from synq.learn.importers.keras_file import steps_of_model
-
         return network_of(steps_of_model(source))
     if hasattr(source, "named_modules"):
         from synq.learn.importers.torch_module import steps_of_module
@@ -156,8 +155,6 @@ def _read(
         raise SynqError(f"says itself {_ORDERED}", settings=("layers",))
     if content.startswith(_ONNX):
         return steps_of_onnx(content, path.parent), {}
-    from synq.learn.importers.keras_file import steps_of_archive, steps_of_hdf5  # h5py, late
-
     return (steps_of_archive if content.startswith(_ZIP) else steps_of_hdf5)(content), {}
 
 

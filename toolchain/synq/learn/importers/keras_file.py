@@ -119,8 +119,7 @@ def steps_of_hdf5(content: bytes) -> list[Step]:
         SynqError: it is damaged, holds weights only, or the model is not read.
     """
     weights = Hdf5(content)
-    config = weights.text("model_config")
-    if config is None:
+    if weights.configuration is None:
         raise SynqError(
             "is an HDF5 file without a Keras model's configuration; save the whole model, "
             "with model.save('model.keras')"
@@ -138,7 +137,7 @@ def steps_of_hdf5(content: bytes) -> list[Step]:
         there = [name for name in layer.variables if name in found and name != "count"]
         return {name: weights.values(found[name]) for name in there}
 
-    return steps_of_config(_parsed(config), of)
+    return steps_of_config(_parsed(weights.configuration), of)
 
 
 def steps_of_model(model: Any) -> list[Step]:

@@ -373,9 +373,12 @@ def _array(tensor: Message, folder: Path) -> Constant:
         raw = tensor.packed(4 if kind == 1 else 10)
     else:
         field = {7: 7, 12: 11, 13: 11}.get(kind, 5)
-        integers = tensor.integers(field)
-        wide = np.array(integers, dtype=np.int64) if integers else np.empty(0, np.int64)
-        raw = wide.astype(stored if stored.kind != "f" else "<u2").tobytes()
+        integers = tensor.integers(field, size)
+        raw = (
+            np.array(integers, dtype=np.int64)
+            .astype(stored if stored.kind != "f" else "<u2")
+            .tobytes()
+        )
     if len(raw) != size * stored.itemsize:
         raise SynqError(f"{quoted(name)} claims {size:,} values, and has others")
     array = np.frombuffer(raw, stored).reshape(sides)

@@ -55,17 +55,14 @@ class Message:
         """The last value of a field of text, or none."""
         return (self.texts(number) or [""])[-1]
 
-    def integers(self, number: int) -> list[int]:
-        """The values of a field of signed integers, packed or not."""
+    def integers(self, number: int, most: int = 1000) -> list[int]:
+        """The values of a field of signed integers, packed or not; more than `most` are damage."""
         values: list[int] = []
         for value in self._fields.get(number, ()):
-            if isinstance(value, int):
-                values.append(_signed(value))
-            else:
-                at = 0
-                while at < len(value):
-                    packed, at = _varint(value, at)
-                    values.append(_signed(packed))
+            for each in (value,) if isinstance(value, int) else _varints(value):
+                values.append(_signed(each))
+                if len(values) > most:
+                    raise DamagedError
         return values
 
     def integer(self, number: int, default: int = 0) -> int:
@@ -106,6 +103,13 @@ def _fields(content: memoryview) -> Iterator[tuple[int, Value]]:
             raise DamagedError
         yield key >> 3, content[at : at + size]
         at += size
+
+
+def _varints(content: memoryview) -> Iterator[int]:
+    at = 0
+    while at < len(content):
+        value, at = _varint(content, at)
+        yield value
 
 
 def _varint(content: memoryview, at: int) -> tuple[int, int]:

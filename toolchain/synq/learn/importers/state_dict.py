@@ -166,7 +166,8 @@ def steps_of(
     """The steps of the network whose layers' tensors these are; a ReLU between each two.
 
     Where neither shapes nor numbers in names (`fc2` before `fc10`) decide the order of the layers,
-    `layers` must. A BatchNorm is taken to follow its dense layer directly, or to come first.
+    `layers` must; likewise for the place of a BatchNorm. Where nothing says that it comes first or
+    after a ReLU, it is taken to follow its dense layer directly, with a warning.
 
     Args:
         ordered: whether the order of the tensors is that in which the layers were made.
@@ -474,19 +475,54 @@ def _placed(
                 "their normalizations in their order",
                 settings=("layers",),
             )
-        placed[free.pop()].append(norm.name)
+        index = free.pop()
+        if 0 < index < len(dense) and _follows_relu(
+            norm.name, dense[index - 1].name, dense[index].name
+        ):
+            placed[index].append(RELU)
+        placed[index].append(norm.name)
     return placed
 
 
+def _follows_relu(norm: str, before: str, after: str) -> bool:
+    """Whether a normalization between two dense layers stands after the ReLU between them.
+
+    In a torch.nn.Sequential a layer without tensors leaves a gap in the numbers. Without such
+    numbers, or gaps, it is taken to follow the dense layer directly, which is said.
+
+    Raises:
+        SynqError: there is a gap on either side.
+    """
+    numbers = [re.fullmatch(r"(.*?)([0-9]{1,6})", name, re.S) for name in (before, norm, after)]
+    first, at, last = (match and (match[1], int(match[2])) for match in numbers)
+    if first and at and last and first[0] == at[0] == last[0]:
+        gaps = (at[1] - first[1] > 1, last[1] - at[1] > 1)
+        if all(gaps):
+            raise SynqError(
+                f"the file does not say on which side of the ReLU {quoted(norm)} stands: name the "
+                f"layers with their normalizations and the ReLU, as {before},relu,{norm},{after}",
+                settings=("layers",),
+            )
+        if any(gaps):
+            return gaps[0]
+    _log.warning(
+        "batch normalization %s is taken to stand between %s and its ReLU: the file does not say; "
+        "if it stands after the ReLU, name the layers with it, as %s,relu,%s,%s",
+        *(norm, before, before, norm, after),
+    )
+    return False
+
+
 def _with_relu(names: Sequence[str], found: Mapping[str, _Layer]) -> list[str]:
-    """The layers with a ReLU before each dense one but the first."""
+    """The layers with a ReLU before each dense one but the first, where there is none yet."""
     program: list[str] = []
-    begun = False
+    linear = False  # since the last ReLU
     for name in names:
-        if not found[name].is_norm:
-            if begun:
+        if name != RELU and not found[name].is_norm:
+            if linear:
                 program.append(RELU)
-            begun = True
+            linear = True
+        linear = linear and name != RELU
         program.append(name)
     return program
 
@@ -502,10 +538,9 @@ def _say(program: list[str], found: Mapping[str, _Layer]) -> None:
     norms = [name for name in program if name != RELU and found[name].is_norm]
     for norm in norms:
         at = program.index(norm)
-        where = f"directly after {program[at - 1]}" if at else "before the first layer"
+        where = f"after {program[at - 1]}" if at else "before the first layer"
         _log.info(
-            "batch normalization %s taken %s, with epsilon %g: the file does not say",
-            *(norm, where, found[norm].epsilon),
+            "batch normalization %s %s, taken with epsilon %g", norm, where, found[norm].epsilon
         )
 
 

@@ -185,6 +185,10 @@ class _Reader:
     # ---- Modules --------------------------------------------------------------------------------
 
     def _module(self, name: str, layer: nn.Module) -> None:
+        known = (prune.BasePruningMethod, WeightNorm, SpectralNorm)
+        before = layer._forward_pre_hooks.values()
+        if layer._forward_hooks or not all(isinstance(hook, known) for hook in before):
+            _log.info("%s: what its hooks do to values is not taken over", name)
         match layer:
             case nn.Linear():
                 weight = _array(name, _effective(layer, "weight"))
