@@ -31,7 +31,12 @@ _MOST_BYTES = 6 * 2**30  # of address space: what asks for more fails, and not t
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=10_000, help="cases of each kind")
+    parser.add_argument(
+        "--count",
+        type=int,
+        default=10_000,
+        help="cases of each kind; fewer of those that take long",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the mutations")
     parser.add_argument("--kind", action="append", metavar="KIND", help="only this one")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="kinds at a time")
@@ -78,7 +83,8 @@ def measure(name: str, kind: Kind, options: argparse.Namespace) -> Counts:
     """The counts of a kind, in this process."""
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))
     with tempfile.TemporaryDirectory() as folder:
-        return probe(name, kind, options.seed, options.count, Path(folder), options.keep)
+        count = max(1, options.count // kind.cost)
+        return probe(name, kind, options.seed, count, Path(folder), options.keep)
 
 
 def child(name: str, options: argparse.Namespace) -> Counts:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from synq.errors import SynqError
 from synq.export import Destination, Export, export
 from synq.fixedpoint import FixedPoint
 from synq.hls.converter import Converted
+from synq.learn.data.dataset import Dataset, with_input_bits
 from synq.learn.data.load import Data
 from synq.learn.prepare import Source
 from synq.learn.train import RECIPES
@@ -30,20 +32,25 @@ pytestmark = pytest.mark.xdist_group("verify")  # one worker makes the projects 
 Spoil = Callable[[Path], None]
 
 
-def give_signs(path: Path) -> None:
-    """Turn bytes into as many negative values as positive ones; zeros stay."""
-    with np.load(path) as file:
-        arrays = dict(file)
-    for name in ("x_train", "x_test"):
-        arrays[name] = np.where(arrays[name], arrays[name] / 128.0 - 1, 0)
-    np.savez(path, **arrays)
+def signed(mine: Dataset, bits: int) -> Dataset:
+    """The data with as many negative inputs as positive ones; zeros stay."""
+
+    def shifted(inputs: np.ndarray) -> np.ndarray:
+        return np.where(inputs, inputs.astype(np.int16) - 128, 0).astype(np.int8)
+
+    shifted_data = replace(
+        mine,
+        input_format=FixedPoint(8, 1, signed=True),
+        train_inputs=shifted(mine.train_inputs),
+        test_inputs=shifted(mine.test_inputs),
+    )
+    return with_input_bits(shifted_data, bits)
 
 
 def make(folder: Path, flows: tuple[Flow, ...]) -> Export:
     """A project with signed inputs of 6 bits."""
     folder.mkdir(exist_ok=True)
     samples(folder)
-    give_signs(folder / "mine.npz")
     source = Source(
         RECIPES["paper"],
         folder / "mine.safetensors",
@@ -53,7 +60,9 @@ def make(folder: Path, flows: tuple[Flow, ...]) -> Export:
     )
     place = Destination("pynq-z2", flows, "Vitis", "io_parallel", folder / "project", force=False)
     choice = Quantization(10, input_bits=6)
-    return export(source, "pcmo", choice, place, Request(), SILENT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("synq.learn.prepare.with_input_bits", signed)
+        return export(source, "pcmo", choice, place, Request(), SILENT)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -360,7 +360,23 @@ USAGE: list[tuple[str, str]] = [
     ("--method best", "'best' is not one of 'proposed', 'sampling', 'uniform'"),
     ("--method sampling --branch union", "choose branch ltp or ltd"),
     ("--backend quartus", "'quartus' is not one of 'vitis', 'vivado'"),
-    ("--data a.npz --data-dir b", "--data and --data-dir exclude each other"),
+    (
+        "--data a.npz --data-dir b",
+        "a folder of IDX files is for mnist, fashion-mnist, kmnist",
+    ),
+    ("--data diabtes", "no set of this name: did you mean diabetes"),
+    ("--data wine --task regression", "wine is for classification, not regression (--task)"),
+    ("--data wine --layers 13,8,4", "go from the 13 features of wine to its 3 classes, as 13,8,3"),
+    (
+        "--data wine --layers 13",
+        "--layers must be 2 to 17 numbers of neurons, inputs first",
+    ),
+    (
+        "--data wine --layers a,b",
+        "--layers must be 2 to 17 numbers of neurons, inputs first",
+    ),
+    ("--data wine --input-std 0", "the input std must be above 0, got 0.0 (--input-std)"),
+    ("--data wine --input-divisor=-1", "the input divisor must be above 0, got -1.0 (--input-di"),
     ("--seed -1", "seed must be between 0 and"),
     ("--seed one", "'--seed': 'one' is not an integer"),
     ("--checkpoint net --seed 1", "with --checkpoint nothing is trained"),
@@ -653,3 +669,35 @@ def test_a_project_verifies_from_anywhere(project: Path, tmp_path: Path) -> None
 def test_a_spoilt_project(spoil: Callable[[Path], Any], message: str, project: Path) -> None:
     spoil(project)
     assert_refused(run("synq", "verify", project), 1, str(project), message)
+
+
+# ---- Any data -----------------------------------------------------------------------------------
+
+
+def test_any_perceptron_on_any_data(tmp_path: Path) -> None:
+    """Trained, saved, quantized again; an error in place of an accuracy."""
+    layers = ("--data", "diabetes", "--layers", "10,6,1")
+    environment = {**os.environ, "SYNQ_CACHE_DIR": str(tmp_path / "cache")}
+    result = run("synq", "train", *layers, "--output", tmp_path / "net", "--json", env=environment)
+    trained = json.loads(result.stdout)
+    assert trained["sizes"] == [10, 6, 1]
+    assert 40 < trained["rmse"]["software"] < 75 and 0 < trained["r2"]["software"] < 1
+    given = ("--data", "diabetes", "--checkpoint", tmp_path / "net", "--levels", "17")
+    result = run("synq", "quantize", *given, env=environment)
+    assert result.returncode == 0, result.stderr
+    assert "on 88 test samples, diabetes" in result.stdout and "RMSE" in result.stdout
+    again = json.loads(run("synq", "quantize", *given, "--json", env=environment).stdout)
+    assert again["rmse"]["software"] == trained["rmse"]["software"]
+    assert "accuracy" not in again
+
+
+def test_options_say_what_a_network_was_trained_on(small: Path, tmp_path: Path) -> None:
+    """Its bytes as floats, divided by 256 in training."""
+    with np.load(small / "data.npz") as file:
+        arrays = dict(file)
+    real = {name: arrays[name].astype(np.float32) for name in ("x_train", "x_test")}
+    np.savez(tmp_path / "real.npz", **{**arrays, **real})
+    given = ("quantize", "--checkpoint", small / "net", "--data", tmp_path / "real.npz", "--json")
+    plain, told = run("synq", *given), run("synq", *given, "--input-divisor", "256")
+    assert "whole numbers up to 255 given as floats" in plain.stderr and not told.stderr
+    assert json.loads(told.stdout)["accuracy"]["software"] == 100

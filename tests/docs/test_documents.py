@@ -40,8 +40,11 @@ REPORT = ROOT / "tests/synth/data/reports/vitis_hls_2025.1_xc7z020_csynth.xml"
 
 _OURS = "--checkpoint mine.safetensors --data mine.npz"
 SMALL = (
-    (r"^(synq-export|synq (?:export|plan|quantize|sweep))(?!.*--checkpoint)", rf"\1 {_OURS}"),
-    (r"^(synq train)", r"\1 --data mine.npz"),
+    (
+        r"^(synq-export|synq (?:export|plan|quantize|sweep))(?!.*--(?:checkpoint|data) )",
+        rf"\1 {_OURS}",
+    ),
+    (r"^(synq train)(?!.*--data )", r"\1 --data mine.npz"),
     (r"(--checkpoint .*)--recipe \w+", r"\1"),
     (r"build/mnist-", "build/mine-"),
 )

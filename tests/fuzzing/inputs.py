@@ -4,7 +4,9 @@ import gzip
 import hashlib
 import io
 import random
+import tempfile
 import zipfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from fuzzing.kind import BINARY, JSON, TEXT, ZIP, Kind, change_json, mutated
+from fuzzing.kind import BINARY, JSON, TEXT, ZIP, Kind, change_json, mutated, within_zip
 from synq.device import Branch, load_device
+from synq.errors import SynqError
 from synq.float_network import FloatNetwork
 from synq.learn.checkpoint import checkpoint_bytes, load_checkpoint
 from synq.learn.data import mnist
+from synq.learn.data.csv_file import load_csv
 from synq.learn.data.idx import IdxFile, encode_idx
+from synq.learn.data.idx_folder import load_idx_folder
 from synq.learn.data.npz import load_npz
 from synq.resources import folder
+from synq.score import Task
 
+_SAVED = Path(__file__).parents[1] / "learn" / "data" / "saved"
 _LABELS = encode_idx(np.arange(500, dtype=np.uint8))
 _IDX = IdxFile("labels-idx1-ubyte", (500,), hashlib.sha256(_LABELS).hexdigest())
 
@@ -33,6 +40,50 @@ def read_arrays(path: Path) -> None:
     dataset = load_npz(path)
     assert dataset.train_inputs.ndim == dataset.test_inputs.ndim == 2
     assert len(dataset.test_labels) == len(dataset.test_inputs)
+
+
+def read_table(path: Path) -> None:
+    for task in Task:
+        with suppress(SynqError):  # a table may be of one task only
+            dataset = load_csv(path, task)
+            assert len(dataset.train_labels) == len(dataset.train_inputs) > 0
+            assert len(dataset.test_labels) == len(dataset.test_inputs) > 0
+    load_csv(path)
+
+
+def read_idx_folder(path: Path) -> None:
+    """A folder of which one file is the case."""
+    with tempfile.TemporaryDirectory() as place:
+        content = path.read_bytes()
+        for name, good in _idx_files().items():
+            (Path(place) / name).write_bytes(good)
+        target = "test-labels" if content[:4] == b"\0\0\x08\x01" else "test-images"
+        (Path(place) / target).write_bytes(content)
+        dataset = load_idx_folder(Path(place))
+    assert len(dataset.test_labels) == len(dataset.test_inputs)
+
+
+@cache
+def _idx_files() -> dict[str, bytes]:
+    images = np.random.default_rng(0).integers(0, 256, (12, 3, 3), dtype=np.uint8)
+    labels = (np.arange(12) % 3).astype(np.uint8)
+    return {
+        "train-images": encode_idx(images),
+        "train-labels": encode_idx(labels),
+        "test-images": gzip.compress(encode_idx(images[:5]), mtime=0),
+        "test-labels": encode_idx(labels[:5]),
+    }
+
+
+def _tables() -> tuple[bytes, ...]:
+    """Bytes without a header; real numbers with one, a split and names of classes; semicolons."""
+    rng = np.random.default_rng(0)
+    whole = "".join(f"{a},{b},{c % 3}\n" for a, b, c in rng.integers(0, 256, (20, 3)))
+    real = "width,split,class,height\n" + "".join(
+        f'{a:.3f},{"test" if row % 4 == 0 else "train"},"{"ab"[row % 2]}",{b:.2e}\n'
+        for row, (a, b) in enumerate(rng.normal(size=(20, 2)))
+    )
+    return whole.encode(), real.encode(), real.replace(",", ";").encode("utf-8-sig")
 
 
 def read_network(path: Path) -> None:
@@ -67,7 +118,7 @@ def _state() -> dict[str, torch.Tensor]:
     return dict(model.state_dict())
 
 
-def _saved(content: Any, zipped: bool) -> bytes:
+def _torch_saved(content: Any, zipped: bool) -> bytes:
     stream = io.BytesIO()
     torch.save(content, stream, _use_new_zipfile_serialization=zipped)
     return stream.getvalue()
@@ -108,9 +159,21 @@ def _devices() -> tuple[bytes, ...]:
     return tuple(file.read_bytes() for file in shipped)
 
 
+def _saved(*names: str) -> list[bytes]:
+    return [(_SAVED / name).read_bytes() for name in names]
+
+
+_WITHIN_KERAS = within_zip((*BINARY, *JSON, *(change_json,) * 10))
+
 KINDS = {
     "MNIST (IDX)": Kind(
         _IDX.name, mutated([_LABELS, gzip.compress(_LABELS, mtime=0)], BINARY), read_idx
+    ),
+    "data.csv": Kind("data.csv", mutated(_tables(), TEXT), read_table),
+    "a folder's IDX": Kind(
+        "images",
+        mutated([_idx_files()["test-images"], _idx_files()["test-labels"]], BINARY),
+        read_idx_folder,
     ),
     "data.npz": Kind("data.npz", mutated(_arrays(), ZIP), read_arrays),
     "checkpoint.safetensors": Kind(
@@ -121,13 +184,36 @@ KINDS = {
     "checkpoint.pt": Kind(
         "net.pt",
         mutated(
-            [_saved(_state(), True), _saved({"state_dict": _state(), "epoch": 3}, True)],
+            [
+                _torch_saved(_state(), True),
+                _torch_saved({"state_dict": _state(), "epoch": 3}, True),
+            ],
             (*ZIP, *(_change_pickle,) * len(ZIP)),
         ),
         read_network,
     ),
     "checkpoint.pt (legacy)": Kind(
-        "net.pt", mutated([_saved(_state(), False)], BINARY), read_network
+        "net.pt", mutated([_torch_saved(_state(), False)], BINARY), read_network
+    ),
+    "network.keras": Kind(
+        "net.keras",
+        mutated(
+            _saved("keras3_sequential.keras", "keras2_functional.keras", "qkeras.keras"),
+            (*BINARY, *(_WITHIN_KERAS,) * 2 * len(BINARY)),
+        ),
+        read_network,
+        cost=10,  # a process for each
+    ),
+    "network.h5": Kind(
+        "net.h5",
+        mutated(_saved("keras2_sequential.h5", "keras3_nested.h5"), BINARY),
+        read_network,
+        cost=10,
+    ),
+    "network.onnx": Kind(
+        "net.onnx",
+        mutated(_saved("torch_script.onnx", "torch_scaled.onnx", "brevitas.onnx"), BINARY),
+        read_network,
     ),
     "device.toml": Kind("mine.toml", mutated(_devices(), TEXT), read_device),
 }

@@ -56,11 +56,13 @@ class Kind:
         cases: (seed, count) to so many files; the same for the same seed.
         read: takes the path of a case. What it returns is accepted, `SynqError` is a refusal, and
             any other exception is a fault.
+        cost: how many cases of other kinds one of this takes the time of; fewer are tried.
     """
 
     file: str
     cases: Callable[[int, int], Iterator[bytes]]
     read: Callable[[Path], object]
+    cost: int = 1
 
 
 def mutated(

@@ -27,7 +27,7 @@ from checkpoints import network, perceptron, refusal
 from synq.errors import SynqError
 from synq.float_network import FloatNetwork
 from synq.learn import checkpoint
-from synq.learn.checkpoint import load_checkpoint, save_checkpoint
+from synq.learn.checkpoint import load_checkpoint, load_network, save_checkpoint
 
 
 def ones(*shape: int) -> NDArray[np.float32]:
@@ -218,6 +218,27 @@ def test_torch_state_dicts_load(tmp_path: Path, wrap: str | None, zipped: bool) 
     np.testing.assert_array_equal(net.biases[0], state["0.bias"].numpy())  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("zipped", [True, False])
+def test_state_dicts_load_in_any_protocol(tmp_path: Path, protocol: int, zipped: bool) -> None:
+    state = perceptron().state_dict()
+    beside = {
+        "path": tmp_path,
+        "set": {1},
+        "frozen": frozenset({2}),
+        "bytes": b"x",
+        "long": 1 << 70,
+    }
+    torch.save(
+        {"state_dict": state, "callbacks": {(1, 2): beside}, "complex": [1j, print]},
+        tmp_path / "net",
+        pickle_protocol=protocol,
+        _use_new_zipfile_serialization=zipped,
+    )
+    net = load_checkpoint(tmp_path / "net")
+    np.testing.assert_array_equal(net.weights[1], state["2.weight"].numpy().T)
+
+
 def test_a_single_linear_layer_loads(tmp_path: Path) -> None:
     torch.save(torch.nn.Linear(5, 2).state_dict(), tmp_path / "net")
     assert load_checkpoint(tmp_path / "net").sizes == (5, 2)
@@ -253,6 +274,39 @@ def test_other_float_types_become_float32(
 def test_parameters_that_require_gradients_load(tmp_path: Path) -> None:
     torch.save(dict(perceptron().named_parameters()), tmp_path / "net")
     assert load_checkpoint(tmp_path / "net").sizes == (6, 4, 3)
+
+
+# ---- What is in memory --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_network_is_loaded_from_where_it_is(tmp_path: Path, kind: Callable[[Path], Any]) -> None:
+    model = perceptron()
+    torch.save(model.state_dict(), tmp_path / "net")
+    expected = load_checkpoint(tmp_path / "net").digest
+    arrays = {name: value.numpy() for name, value in model.state_dict().items()}
+    for source in (kind(tmp_path / "net"), model, model.state_dict(), arrays):
+        assert load_network(source).digest == expected
+    assert load_network(arrays, ("0", "2")).digest == expected
+    half = {name: value.bfloat16() for name, value in model.state_dict().items()}
+    assert load_network(half).sizes == (6, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("source", "layers", "message"),
+    [
+        (7, None, r"a int is no network: give a torch.nn.Module, a state dict, .* ONNX\)"),
+        (None, None, "a NoneType is no network"),
+        (perceptron(), ("0",), "says itself in which order its layers come"),
+        ({"a.weight": "x"}, None, "'a.weight' is a str, not a tensor or array"),
+        ({"a.weight": [[1, 2], [3]]}, None, "'a.weight' is a list, not a tensor"),
+        ({"a.weight": np.ones((2, 2), int)}, None, "'a.weight' is int64; weights must be"),
+        ({}, None, "holds no layer"),
+    ],
+)
+def test_what_is_no_network_is_refused(source: Any, layers: Any, message: str) -> None:
+    with pytest.raises(SynqError, match=message):
+        load_network(source, layers)
 
 
 # ---- Refusals -----------------------------------------------------------------------------------
@@ -433,9 +487,12 @@ def test_metadata_of_others_is_no_reason_to_refuse(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is not a checkpoint"),
-        (b"\x89HDF\r\n\x1a\n" + bytes(100), "is not a checkpoint; give a safetensors file or"),
-        (b"hello world, this is a text file", "is not a checkpoint"),
+        (b"", "is not a network in a format that is read: safetensors, torch.save"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(100), "is a damaged HDF5 file"),
+        (
+            b"hello world, this is a text file",
+            "is not a network in a format that is read: safetensors, torch.save",
+        ),
         (struct.pack("<Q", 1 << 60) + b"{}", "truncated or damaged safetensors"),
         (struct.pack("<Q", 2) + b"{}", "holds no layer"),
     ],

@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize, prune
 from checkpoints import network, perceptron, refusal
 from synq.errors import SynqError
 from synq.float_network import FloatNetwork
-from synq.learn.checkpoint import load_checkpoint
+from synq.learn.checkpoint import load_checkpoint, load_network
 
 Tensors = dict[str, torch.Tensor]
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch warns of its older ways
@@ -59,6 +59,10 @@ def wide(*names: str) -> torch.nn.Module:
             made = torch.nn.Linear(6, 3 if name == "fc3" else 6)
         model.add_module(name, made)
     return model
+
+
+def four_normed() -> torch.nn.Module:
+    return torch.nn.BatchNorm1d(4)
 
 
 NORMED_FIRST = (
@@ -144,6 +148,74 @@ def test_what_is_no_dense_layer_is_named_with_what_to_do(
     assert re.search(message, refusal(tmp_path / "net"))
 
 
+INCOMPLETE: dict[str, tuple[Tensors, tuple[str, ...] | None, str]] = {
+    "no mask of a bias": (
+        {"a.weight": torch.ones(3, 4), "a.bias_orig": torch.ones(3)},
+        None,
+        "'a.bias_mask' is missing",
+    ),
+    "no mask": ({"a.weight_orig": torch.ones(3, 4)}, None, "'a.weight_orig' is a parametrization"),
+    "another mask": (
+        {"a.weight_orig": torch.ones(3, 4), "a.weight_mask": torch.ones(4, 3)},
+        None,
+        "'a.weight_mask' is of another shape than weight_orig",
+    ),
+    "no variance": (
+        {"a.weight": torch.ones(3, 4), "n.running_mean": torch.ones(3)},
+        ("a", "n"),
+        "'n.running_var' is missing",
+    ),
+    "no variance, not named": (
+        {"a.weight": torch.ones(3, 4), "n.running_mean": torch.ones(3)},
+        ("a",),
+        "'n.running_var' is missing",
+    ),
+    "magnitudes": (
+        {"a.weight_g": torch.ones(2, 1), "a.weight_v": torch.ones(3, 4)},
+        None,
+        "the magnitudes in the weight norm of 'a' do not fit it",
+    ),
+    "vectors": (
+        {
+            "a.weight_orig": torch.ones(3, 4),
+            "a.weight_u": torch.ones(4),
+            "a.weight_v": torch.ones(4),
+        },
+        None,
+        "the spectral norm of 'a' does not fit it",
+    ),
+    "twice": (
+        {"a.weight": torch.ones(3, 4), "a.kernel": torch.ones(4, 3)},
+        None,
+        "holds 'a.kernel' twice",
+    ),
+    "no place": (
+        {"a.weight": torch.ones(3, 4)}
+        | {f"n.running_{name}": torch.ones(7) for name in ("mean", "var")},
+        None,
+        "'n' normalizes 7 features, as many as no layer has",
+    ),
+    "scales of a tile": (
+        {"a.analog_module.analog_tile_weights": torch.ones(3, 4)}
+        | {"a.analog_module.mapping_scales": torch.ones(2)},
+        None,
+        "'a.mapping_scales' must have one value, or one an output",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", INCOMPLETE)
+def test_parts_of_layers_that_do_not_fit_are_named(case: str) -> None:
+    tensors, layers, message = INCOMPLETE[case]
+    with pytest.raises(SynqError, match=message):
+        load_network(tensors, layers)
+
+
+def test_keras_names_have_keras_epsilon() -> None:
+    arrays = {"d/kernel": np.eye(2), "n/moving_mean": np.zeros(2), "n/moving_variance": np.zeros(2)}
+    assert load_network(arrays).weights[0][0, 0] == pytest.approx(1e-3**-0.5)
+
+
 # The names of layers in a file; the place of each batch normalization: of which dense layer it
 # follows, 0 for the inputs; or None where the file does not say.
 _EACH = {"bn1": 1, "bn2": 2}
@@ -195,16 +267,49 @@ def test_batch_norms_stand_where_order_or_numbers_say(
         np.testing.assert_allclose(ours, expected.detach().numpy(), atol=1e-5)
 
 
-def test_a_batch_norm_after_a_relu_can_be_named(tmp_path: Path) -> None:
+_RELU, _DROPOUT = torch.nn.ReLU, torch.nn.Dropout
+BETWEEN: dict[str, tuple[tuple[Callable[[], torch.nn.Module], ...], str | None]] = {
+    "before ReLU": ((four_normed, _RELU), None),
+    "before ReLU and dropout": ((four_normed, _RELU, _DROPOUT), None),
+    "after ReLU": ((_RELU, four_normed), None),
+    "after ReLU and dropout": ((_RELU, _DROPOUT, four_normed), None),
+    "before dropout": ((_RELU, four_normed, _DROPOUT), "0,relu,2,4"),
+}
+
+
+@pytest.mark.parametrize("case", BETWEEN)
+@pytest.mark.parametrize("save", [torch.save, save_torch_safetensors])
+def test_numbers_say_on_which_side_of_a_relu_a_batch_norm_stands(
+    tmp_path: Path, case: str, save: Callable[[Tensors, Path], None]
+) -> None:
+    torch.manual_seed(0)
+    between, layers = BETWEEN[case]
     model = torch.nn.Sequential(
-        *(torch.nn.Linear(6, 4), torch.nn.ReLU(), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 3))
+        torch.nn.Linear(6, 4), *(make() for make in between), torch.nn.Linear(4, 3)
     )
     inputs = torch.rand(20, 6)
     for _ in range(5):
         model(inputs)
-    torch.save(model.eval().state_dict(), tmp_path / "net")
-    ours = load_checkpoint(tmp_path / "net", ["0", "relu", "2", "3"]).logits(inputs.numpy())
+    save(dict(model.eval().state_dict()), tmp_path / "net")
+    if layers is not None:
+        assert f"and the ReLU, as {layers}" in refusal(tmp_path / "net")
+    ours = load_checkpoint(tmp_path / "net", layers and layers.split(",")).logits(inputs.numpy())
     np.testing.assert_allclose(ours, model(inputs).detach().numpy(), atol=1e-5)
+
+
+def test_a_batch_norm_whose_side_is_not_known_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    torch.save(wide("fc1", "bn1", "fc3").state_dict(), tmp_path / "net")
+    load_checkpoint(tmp_path / "net")
+    assert [each.getMessage() for each in caplog.records if each.levelname == "WARNING"] == [
+        "batch normalization bn1 is taken to stand between fc1 and its ReLU: the file does not "
+        "say; if it stands after the ReLU, name the layers with it, as fc1,relu,bn1,fc3"
+    ]
+    caplog.clear()
+    torch.save(batch_normed().state_dict(), tmp_path / "net")
+    load_checkpoint(tmp_path / "net", None)
+    assert not caplog.records
 
 
 def test_one_output_as_two_gives_the_same_classes() -> None:

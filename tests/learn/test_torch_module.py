@@ -12,7 +12,7 @@ from torch.nn.utils import parametrizations, prune
 
 from synq.errors import SynqError
 from synq.float_network import FloatNetwork
-from synq.learn.checkpoint import from_module
+from synq.learn.checkpoint import load_network
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch warns of its older ways
 
@@ -136,7 +136,7 @@ def test_a_module_is_what_it_computes_in_evaluation(case: str, training: bool) -
     model = MODULES[case]().train(training)
     modes = [each.training for each in model.modules()]
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    ours = from_module(model)
+    ours = load_network(model)
     assert [each.training for each in model.modules()] == modes
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
@@ -150,18 +150,18 @@ def test_a_module_is_what_it_computes_in_evaluation(case: str, training: bool) -
 
 
 def test_parameters_of_half_precision_are_read() -> None:
-    assert from_module(plain().to(torch.bfloat16)).sizes == (6, 4, 3)
+    assert load_network(plain().to(torch.bfloat16)).sizes == (6, 4, 3)
 
 
 @pytest.mark.parametrize("wrap", [torch.compile, nn.DataParallel])
 def test_wrapped_modules_are_read(wrap: Any) -> None:
     model = plain()
-    assert from_module(wrap(model)).digest == from_module(model).digest
+    assert load_network(wrap(model)).digest == load_network(model).digest
 
 
 def test_weights_stay_exactly_what_they_are() -> None:
     model = plain()
-    ours = from_module(model)
+    ours = load_network(model)
     np.testing.assert_array_equal(ours.weights[0], model[0].weight.detach().numpy().T)
 
 
@@ -230,6 +230,14 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         lambda: nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(5)),
         "'1' is for 5 features, but '0' beside it has 4",
     ),
+    "softmax over samples": (
+        lambda: nn.Sequential(nn.Linear(6, 4), nn.Softmax(0)),
+        r"a Softmax \('1'\) over the samples",
+    ),
+    "softmax over samples, a function": (
+        lambda: Written(lambda m, x: functional.softmax(m.a(x), dim=0), **two()),
+        "softmax .* over the samples",
+    ),
     "script": (lambda: torch.jit.script(plain()), "a TorchScript module"),
 }
 
@@ -238,20 +246,31 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
 def test_what_is_not_supported_is_named(case: str) -> None:
     make, message = REFUSED[case]
     with pytest.raises(SynqError, match=message) as caught:
-        from_module(make())
+        load_network(make())
     assert len(str(caught.value)) < 600
 
 
 def test_what_a_forward_raises_is_not_left_alone() -> None:
     model = Written(lambda m, x: m.missing(x), **two()).train()
     with pytest.raises(SynqError, match=r"AttributeError: .*missing"):
-        from_module(model)
+        load_network(model)
     assert model.training
+
+
+def test_the_log_says_that_hooks_are_not_followed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    model = plain()
+    model[2].register_forward_hook(lambda *_: None)
+    load_network(model)
+    load_network(changed(plain(), nn.utils.weight_norm))
+    assert [each.getMessage() for each in caplog.records] == [
+        "2: what its hooks do to values is not taken over"
+    ]
 
 
 def test_the_log_says_what_was_changed(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    from_module(nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 4), nn.Softmax(1)))
+    load_network(nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 4), nn.Softmax(1)))
     assert "1 follows 0 without a ReLU between: made one layer" in caplog.text
-    assert "Softmax at the end passed over" in caplog.text
-    assert isinstance(from_module(plain()), FloatNetwork)
+    assert "Softmax at the end passed over: classes stay" in caplog.text
+    assert isinstance(load_network(plain()), FloatNetwork)

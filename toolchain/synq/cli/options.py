@@ -250,7 +250,7 @@ class Network(Training):
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="Your own ReLU network: safetensors, or a torch state dict.",
+            help="Your own ReLU network: torch, safetensors, Lightning, Keras, ONNX.",
             rich_help_panel=_NETWORK,
         ),
     ] = None

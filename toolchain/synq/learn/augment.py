@@ -84,7 +84,7 @@ class Augmentation:
 
 # Chosen on validation data, as docs/training.md tells.
 HANDWRITING = Augmentation(shift=1, rotation=10, scaling=0.1, warp=0.4)
-CLOTHES = Augmentation(shift=0, rotation=0, scaling=0, warp=0, flip=True)
+CLOTHES = Augmentation(shift=0.5, rotation=0, scaling=0, warp=0, flip=True)
 
 
 @cache

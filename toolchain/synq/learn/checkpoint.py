@@ -1,26 +1,36 @@
-"""The files that hold trained networks in real numbers.
+"""Trained networks in real numbers: the files that synq writes, and users' own.
 
 `load_checkpoint` reads a user's own file, so it trusts nothing in it: no code in it runs, and
-whatever is wrong with it comes back as one line naming the file and the tensor.
+whatever is wrong with it comes back as one line naming the file and the layer. Each format has its
+importer in `importers`, which makes steps; `importers.steps` makes the network of them.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from synq.archive import ArchiveError, members
 from synq.errors import SynqError, one_line, quoted
 from synq.files import atomic_write, read_at_most, read_bounded
 from synq.float_network import FloatNetwork
+from synq.learn.importers.keras_file import steps_of_archive, steps_of_hdf5, steps_of_model
+from synq.learn.importers.onnx_file import steps_of_onnx
 from synq.learn.importers.safetensors_file import read_safetensors
 from synq.learn.importers.state_dict import steps_of
-from synq.learn.importers.steps import network_of
-from synq.learn.importers.stored import Stored
+from synq.learn.importers.steps import Step, network_of
+from synq.learn.importers.stored import Stored, in_memory
 from synq.learn.importers.torch_file import NO_CODE, Other, TorchTensor, read_torch
 
 MAX_FILE_BYTES = 2 << 30
+_ORDERED = "in which order its layers come: names of layers are for state dicts"
+FORMATS = (
+    "safetensors, torch.save(model.state_dict(), ...), a checkpoint of Lightning, "
+    "Keras's .keras and .h5, ONNX"
+)
 
 
 def save_checkpoint(network: FloatNetwork, path: Path, metadata: Mapping[str, str]) -> None:
@@ -46,13 +56,13 @@ def checkpoint_bytes(network: FloatNetwork, metadata: Mapping[str, str]) -> byte
 
 
 def load_checkpoint(path: Path, layers: Sequence[str] | None = None) -> FloatNetwork:
-    """Read the ReLU multilayer perceptron in a file: safetensors or a saved torch state dict.
+    """Read the ReLU multilayer perceptron in a file of any of `FORMATS`, known by its content.
 
     What a state dict may hold, and how its order is told: `importers.state_dict`. It may lie under
     the key `state_dict` or `model_state_dict`, beside anything, as in a checkpoint of Lightning.
 
     Args:
-        layers: names of its layers, in their order; others are left out.
+        layers: of a state dict, the names of its layers, in their order; others are left out.
 
     Raises:
         SynqError: no such file, not a checkpoint or a damaged one, or a network that is not a
@@ -61,15 +71,35 @@ def load_checkpoint(path: Path, layers: Sequence[str] | None = None) -> FloatNet
     return _loaded(path, layers)[0]
 
 
-def from_module(module: Any) -> FloatNetwork:
-    """The network that a `torch.nn.Module` computes in evaluation; the module stays as it is.
+def load_network(source: Any, layers: Sequence[str] | None = None) -> FloatNetwork:
+    """The network in a file, or that a model in memory computes, which stays as it is.
+
+    Args:
+        source: the path of a file, as of `load_checkpoint`; a `torch.nn.Module`, taken as in
+            evaluation; a Keras model; or a state dict, names to arrays.
+        layers: of a state dict, the names of its layers, in their order; others are left out.
 
     Raises:
-        SynqError: it does more than dense layers with ReLU between them.
+        SynqError: it is not read, or no chain of dense layers with ReLU between them.
     """
-    from synq.learn.importers.torch_module import steps_of_module
+    if isinstance(source, str | Path):
+        return load_checkpoint(Path(source), layers)
+    if isinstance(source, Mapping):
+        tensors = {str(name): in_memory(str(name), value) for name, value in source.items()}
+        return network_of(steps_of(tensors, ordered=True, layers=layers))
+    if layers is not None:
+        raise SynqError(f"the model says itself {_ORDERED}", settings=("layers",))
+    # No library is imported to ask for a class. Keras's models on torch are modules too.
+    if hasattr(source, "to_json") and hasattr(source, "layers"):
+        return network_of(steps_of_model(source))
+    if hasattr(source, "named_modules"):
+        from synq.learn.importers.torch_module import steps_of_module
 
-    return network_of(steps_of_module(module))
+        return network_of(steps_of_module(source))
+    raise SynqError(
+        f"a {type(source).__name__} is no network: give a torch.nn.Module, a state dict, "
+        f"a Keras model, or the path of a file ({FORMATS})"
+    )
 
 
 def load_cached(path: Path, described: Mapping[str, str]) -> tuple[FloatNetwork, dict[str, Any]]:
@@ -89,28 +119,51 @@ def load_cached(path: Path, described: Mapping[str, str]) -> tuple[FloatNetwork,
 
 def _loaded(path: Path, layers: Sequence[str] | None = None) -> tuple[FloatNetwork, dict[str, Any]]:
     """The network in a file, and the metadata that `checkpoint_bytes` put beside it, if it did."""
-    # By content, not by suffix: users' files are called .pt, .pth, .bin, .ckpt, .safetensors.
     start = read_at_most(path, 9)
-    described: dict[str, Any] = {}
+    content = read_bounded(path, MAX_FILE_BYTES) if _is_known(start) else start
     try:
-        if start[8:] == b"{":  # after the header's length comes the header, a JSON object
-            tensors, texts = read_safetensors(read_bounded(path, MAX_FILE_BYTES))
-            described = _described(texts)
-            steps = steps_of(tensors, ordered=False, layers=layers)
-        elif start.startswith((b"PK\x03\x04", b"\x80")):  # torch.save since 1.6, and before
-            content = read_torch(read_bounded(path, MAX_FILE_BYTES))
-            steps = steps_of(_state_dict(content), ordered=True, layers=layers)
-        else:
-            raise SynqError(
-                "is not a checkpoint; give a safetensors file or one written by "
-                "torch.save(model.state_dict(), ...)"
-            )
+        steps, described = _read(path, content, layers)
         network = network_of(steps)
         if layers is None and described.get("digest", network.digest) != network.digest:
             raise SynqError("the weights are not those it was saved with: the file is damaged")
     except SynqError as error:
         raise type(error)(f"{path}: {error}", settings=error.settings) from error
     return network, described
+
+
+# By content, not by suffix: users' files are called .pt, .pth, .bin, .ckpt, .safetensors.
+_ZIP, _PICKLE, _HDF5, _ONNX = b"PK\x03\x04", b"\x80", b"\x89HDF\r\n\x1a\n", b"\x08"
+
+
+def _is_known(start: bytes) -> bool:
+    # of safetensors, the header's length comes before the header, a JSON object
+    return start[8:] == b"{" or start.startswith((_ZIP, _PICKLE, _HDF5, _ONNX))
+
+
+def _read(
+    path: Path, content: bytes, layers: Sequence[str] | None
+) -> tuple[list[Step], dict[str, Any]]:
+    """The steps of the network in a file's `content`, and synq's own metadata, if it wrote it."""
+    if content[8:9] == b"{":
+        tensors, texts = read_safetensors(content)
+        return steps_of(tensors, ordered=False, layers=layers), _described(texts)
+    if content.startswith(_PICKLE) or (content.startswith(_ZIP) and not _is_keras(content)):
+        return steps_of(_state_dict(read_torch(content)), ordered=True, layers=layers), {}
+    if not _is_known(content):
+        raise SynqError(f"is not a network in a format that is read: {FORMATS}")
+    if layers is not None:
+        raise SynqError(f"says itself {_ORDERED}", settings=("layers",))
+    if content.startswith(_ONNX):
+        return steps_of_onnx(content, path.parent), {}
+    return (steps_of_archive if content.startswith(_ZIP) else steps_of_hdf5)(content), {}
+
+
+def _is_keras(content: bytes) -> bool:
+    """Whether a zip archive is one of Keras's, and not one of torch's."""
+    try:
+        return not {"config.json", "model.weights.h5"}.isdisjoint(members(BytesIO(content)))
+    except ArchiveError:
+        return False
 
 
 def _described(texts: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from synq.cache import write_cached
 from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint
 from synq.float_network import MAX_VALUES, FloatNetwork
-from synq.learn.augment import HANDWRITING, Augmentation
+from synq.learn.augment import CLOTHES, HANDWRITING, Augmentation
 from synq.learn.checkpoint import checkpoint_bytes, load_cached
 from synq.learn.data.dataset import Dataset
 from synq.network import class_count
@@ -120,7 +120,8 @@ _MADE_FOR = 60_000
 _LEAST_BATCH = 16
 _LEAST_STEPS = 3_000
 _RATE_OF_REGRESSION = 0.1
-_DECAY = 1e-4
+_EPOCHS_OF_CLOTHES = 2  # times a recipe's
+_DECAY, _MOST_DECAY = 1e-4, 5e-3
 
 
 def adapted(recipe: Recipe, dataset: Dataset) -> Recipe:
@@ -136,18 +137,22 @@ def adapted(recipe: Recipe, dataset: Dataset) -> Recipe:
     share = max(_LEAST_BATCH, math.ceil(recipe.batch_size * count / _MADE_FOR))
     batch_size = min(recipe.batch_size, share, count)
     epochs = recipe.epochs
+    augmentation = dataset.distortion if recipe.augmentation is not None else None
+    if augmentation == CLOTHES:
+        epochs *= _EPOCHS_OF_CLOTHES
     if count < _MADE_FOR:
         made_for = recipe.epochs * _MADE_FOR // recipe.batch_size
         steps = min(made_for, _LEAST_STEPS)
         epochs = max(epochs, math.ceil(steps * batch_size / count))
-    augmentation = dataset.distortion if recipe.augmentation is not None else None
+    # Real targets of few samples are learned by heart more easily than classes.
+    decay = min(_MOST_DECAY, _DECAY * _MADE_FOR / count) if rate < 1 else _DECAY
     less = recipe.augmentation is not None and augmentation != HANDWRITING
     return replace(
         recipe,
         batch_size=batch_size,
         epochs=epochs,
         learning_rate=recipe.learning_rate * rate,
-        weight_decay=_DECAY if less else recipe.weight_decay,
+        weight_decay=decay if less else recipe.weight_decay,
         augmentation=augmentation,
     )
 

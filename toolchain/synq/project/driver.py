@@ -30,7 +30,7 @@ def render_driver(
     Args:
         inputs: (n_samples, n_in) raw integers, the reference vectors.
         expected: the integer reference for them.
-        labels: (n_samples,) class numbers.
+        labels: (n_samples,) class numbers, or (n_samples, n_out) real targets.
         title: of the notebook.
 
     Raises:

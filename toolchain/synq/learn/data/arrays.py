@@ -15,6 +15,7 @@ from synq.learn.augment import Augmentation
 from synq.learn.data.dataset import (
     BYTE_FORMAT,
     Dataset,
+    Inputs,
     Normalization,
     digest_of,
     fingerprint,
@@ -358,13 +359,13 @@ def _rows(values: NDArray[Any]) -> NDArray[Any]:
     return values.reshape(len(values), math.prod(values.shape[1:]))
 
 
-def _raw(values: NDArray[Any], target: FixedPoint) -> NDArray[np.uint8 | np.int8]:
+def _raw(values: NDArray[Any], target: FixedPoint) -> Inputs:
     """Checked inputs as raw integers of `target`: (n, ...) to (n, n_features)."""
     kind = target.byte_type
     if values.dtype == kind and values.flags.c_contiguous:
         return frozen(_rows(values))
     shape = len(values), math.prod(values.shape[1:])
-    raw: NDArray[np.uint8 | np.int8] = np.empty(shape, dtype=kind)
+    raw: Inputs = np.empty(shape, dtype=kind)
     done = 0
     for part in _parts(values):
         rows = part.reshape(len(part), -1)

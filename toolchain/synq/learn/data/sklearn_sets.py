@@ -1,6 +1,7 @@
 """Sets that come with scikit-learn: written digits and two tables, no download."""
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def load_sklearn_set(name: str, scale: InputScale = VALUES_AS_THEY_ARE) -> Datas
         SynqError: scikit-learn is not installed.
     """
     try:
-        from sklearn import datasets
+        datasets = import_module("sklearn.datasets")
     except ImportError as error:
         raise SynqError(
             f"{name} comes with scikit-learn, which cannot be imported ({error}): "

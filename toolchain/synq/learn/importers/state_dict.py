@@ -25,7 +25,6 @@ _MOST_LAYERS = 200
 _MOST_SHOWN = 3
 _MOST_TRIES = 20_000
 RELU = "relu"  # in a list of layers: where a ReLU stands
-_EPSILON = 1e-5  # torch's of a BatchNorm; no state dict holds it
 
 _CHOOSE = "name the layers of one chain in their order"
 
@@ -38,16 +37,19 @@ _IGNORED = {"num_batches_tracked", "analog_ctx", "shared_weights", "input_range"
 
 # The sets of parts of a dense layer's weight.
 _PRUNED = {"weight_orig", "weight_mask"}
-_SPECTRAL = {"weight_orig", "weight_u", "weight_v"}
 _NORMED = {"weight_g", "weight_v"}
 _NORMED_NEW = {"parametrizations.weight.original0", "parametrizations.weight.original1"}
-_SPECTRAL_NEW = {
-    "parametrizations.weight.original",
-    "parametrizations.weight.0._u",
-    "parametrizations.weight.0._v",
-}
+_SPECTRAL = (  # the weight, and two vectors that give its largest singular value
+    ("weight_orig", "weight_u", "weight_v"),
+    (
+        "parametrizations.weight.original",
+        "parametrizations.weight.0._u",
+        "parametrizations.weight.0._v",
+    ),
+)
 _ANALOG = {"analog_tile_weights"}
 _ANALOG_SCALES = {"mapping_scales", "out_scaling_alpha"}
+_TILES = {"tile.weight": "analog_tile_weights"}
 _NORM_NAMES = {"moving_mean": "running_mean", "moving_variance": "running_var"}
 
 
@@ -56,7 +58,7 @@ class _Layer:
     """The tensors of one layer, by the part of their names that is not the layer's.
 
     Attributes:
-        keras: whether a weight is `(n_in, n_out)` by its name.
+        keras: whether its names are Keras's, where a weight is `(n_in, n_out)`.
     """
 
     name: str
@@ -66,6 +68,11 @@ class _Layer:
     @property
     def is_norm(self) -> bool:
         return "running_mean" in self.parts
+
+    @property
+    def epsilon(self) -> float:
+        """Of a BatchNorm: the library's own, for no state dict holds it."""
+        return 1e-3 if self.keras else 1e-5
 
     @property
     def weight_parts(self) -> set[str]:
@@ -94,11 +101,13 @@ class _Layer:
         """The values of a part.
 
         Raises:
-            SynqError: it is of a type that weights cannot have.
+            SynqError: it is missing, or of a type that weights cannot have.
         """
+        name = f"{self.name}.{part}" if self.name else part
+        if part not in self.parts:
+            raise SynqError(f"{quoted(name)} is missing")
         tensor = self.parts[part]
         if not tensor.is_real:
-            name = f"{self.name}.{part}" if self.name else part
             raise SynqError(
                 f"{quoted(name)} is {tensor.dtype}; "
                 "weights must be float16, bfloat16, float32 or float64"
@@ -123,14 +132,12 @@ class _Layer:
         if parts in (_NORMED, _NORMED_NEW):
             magnitude, direction = (self.values(part) for part in sorted(parts))
             return _normed(self.name, magnitude, direction)
-        if parts in (_SPECTRAL, _SPECTRAL_NEW):
-            spectral = sorted(parts, key=lambda part: part.rpartition("_")[2] == "v")
-            names = [next(p for p in spectral if p.endswith(end)) for end in ("_u", "_v")]
-            (original,) = parts - set(names)
-            weight, left, right = (self.values(part) for part in (original, *names))
-            if weight.shape != (left.size, right.size):
-                raise SynqError(f"the vectors of {quoted(self.name)}'s spectral norm do not fit it")
-            return weight / (left.reshape(-1) @ weight.astype(np.float64) @ right.reshape(-1))
+        for names in _SPECTRAL:
+            if parts == set(names):
+                weight, left, right = (self.values(part) for part in names)
+                if weight.shape != (left.size, right.size):
+                    raise SynqError(f"the spectral norm of {quoted(self.name)} does not fit it")
+                return weight / (left.reshape(-1) @ weight.astype(np.float64) @ right.reshape(-1))
         odd = sorted(parts - {"weight"})
         raise SynqError(
             f"{quoted(f'{self.name}.{odd[0]}')} is a parametrization that is not read (read are "
@@ -140,7 +147,7 @@ class _Layer:
 
     def offset(self) -> Array | None:
         """The bias as it is in effect, `(n_out,)`."""
-        if "bias_orig" in self.parts and "bias_mask" in self.parts:
+        if "bias_orig" in self.parts:
             return _product(self, "bias_orig", "bias_mask")
         return self.values("bias") if "bias" in self.parts else None
 
@@ -150,7 +157,7 @@ class _Layer:
             self.values(part) if part in self.parts else None for part in ("weight", "bias")
         )
         mean, variance = self.values("running_mean"), self.values("running_var")
-        return batch_norm(self.name, mean, variance, scale, shift, _EPSILON)
+        return batch_norm(self.name, mean, variance, scale, shift, self.epsilon)
 
 
 def steps_of(
@@ -159,7 +166,8 @@ def steps_of(
     """The steps of the network whose layers' tensors these are; a ReLU between each two.
 
     Where neither shapes nor numbers in names (`fc2` before `fc10`) decide the order of the layers,
-    `layers` must. A BatchNorm is taken to follow its dense layer directly, or to come first.
+    `layers` must; likewise for the place of a BatchNorm. Where nothing says that it comes first or
+    after a ReLU, it is taken to follow its dense layer directly, with a warning.
 
     Args:
         ordered: whether the order of the tensors is that in which the layers were made.
@@ -188,12 +196,10 @@ def steps_of(
         program = chosen if RELU in chosen else _with_relu(chosen, found)
     else:
         places = _placed(found, [found[name] for name in order], ordered, way, chosen is not None)
-        named = [
-            each
-            for norms, name in zip(places, [*order, ""], strict=True)
-            for each in (*norms, name)
-        ]
-        program = _with_relu(named[:-1], found)
+        named = list(places[0])
+        for name, norms in zip(order, places[1:], strict=True):
+            named += [name, *norms]
+        program = _with_relu(named, found)
     _say(program, found)
     steps: list[Step] = []
     for name in program:
@@ -211,7 +217,12 @@ def _layers(tensors: Mapping[str, Stored]) -> dict[str, _Layer]:
     parts: dict[str, dict[str, Stored]] = {}
     keras = set()
     for full, tensor in tensors.items():
-        name = full.replace("/", ".").removesuffix(":0").replace("analog_module.", "")
+        name = full.replace("/", ".").removesuffix(":0")
+        layer, analog, rest = name.rpartition("analog_module.")
+        if analog:
+            if rest == "alpha" or f"{layer}{analog}{_TILES.get(rest)}" in tensors:
+                continue  # the compensation of a drift; the same weights once more
+            name = f"{layer}{_TILES.get(rest, rest)}"
         match = re.fullmatch(r"(?:(.*)\.)?(parametrizations\..+)|(?:(.*)\.)?([^.]*)", name, re.S)
         assert match is not None
         layer, part = (match[1] or "", match[2]) if match[2] else (match[3] or "", match[4])
@@ -464,19 +475,54 @@ def _placed(
                 "their normalizations in their order",
                 settings=("layers",),
             )
-        placed[free.pop()].append(norm.name)
+        index = free.pop()
+        if 0 < index < len(dense) and _follows_relu(
+            norm.name, dense[index - 1].name, dense[index].name
+        ):
+            placed[index].append(RELU)
+        placed[index].append(norm.name)
     return placed
 
 
+def _follows_relu(norm: str, before: str, after: str) -> bool:
+    """Whether a normalization between two dense layers stands after the ReLU between them.
+
+    In a torch.nn.Sequential a layer without tensors leaves a gap in the numbers. Without such
+    numbers, or gaps, it is taken to follow the dense layer directly, which is said.
+
+    Raises:
+        SynqError: there is a gap on either side.
+    """
+    numbers = [re.fullmatch(r"(.*?)([0-9]{1,6})", name, re.S) for name in (before, norm, after)]
+    first, at, last = (match and (match[1], int(match[2])) for match in numbers)
+    if first and at and last and first[0] == at[0] == last[0]:
+        gaps = (at[1] - first[1] > 1, last[1] - at[1] > 1)
+        if all(gaps):
+            raise SynqError(
+                f"the file does not say on which side of the ReLU {quoted(norm)} stands: name the "
+                f"layers with their normalizations and the ReLU, as {before},relu,{norm},{after}",
+                settings=("layers",),
+            )
+        if any(gaps):
+            return gaps[0]
+    _log.warning(
+        "batch normalization %s is taken to stand between %s and its ReLU: the file does not say; "
+        "if it stands after the ReLU, name the layers with it, as %s,relu,%s,%s",
+        *(norm, before, before, norm, after),
+    )
+    return False
+
+
 def _with_relu(names: Sequence[str], found: Mapping[str, _Layer]) -> list[str]:
-    """The layers with a ReLU before each dense one but the first."""
+    """The layers with a ReLU before each dense one but the first, where there is none yet."""
     program: list[str] = []
-    begun = False
+    linear = False  # since the last ReLU
     for name in names:
-        if not found[name].is_norm:
-            if begun:
+        if name != RELU and not found[name].is_norm:
+            if linear:
                 program.append(RELU)
-            begun = True
+            linear = True
+        linear = linear and name != RELU
         program.append(name)
     return program
 
@@ -492,10 +538,9 @@ def _say(program: list[str], found: Mapping[str, _Layer]) -> None:
     norms = [name for name in program if name != RELU and found[name].is_norm]
     for norm in norms:
         at = program.index(norm)
-        where = f"directly after {program[at - 1]}" if at else "before the first layer"
+        where = f"after {program[at - 1]}" if at else "before the first layer"
         _log.info(
-            "batch normalization %s taken %s, with epsilon %g: the file does not say",
-            *(norm, where, _EPSILON),
+            "batch normalization %s %s, taken with epsilon %g", norm, where, found[norm].epsilon
         )
 
 
@@ -514,7 +559,7 @@ def _normed(name: str, magnitude: Array, direction: Array) -> Array:
     sides = magnitude.shape or (1,) * direction.ndim
     pairs = list(zip(sides, direction.shape, strict=False))
     if len(sides) != direction.ndim or any(side not in (1, full) for side, full in pairs):
-        raise SynqError(f"the magnitudes of {quoted(name)}'s weight norm do not fit its weight")
+        raise SynqError(f"the magnitudes in the weight norm of {quoted(name)} do not fit it")
     axes = tuple(axis for axis, side in enumerate(sides) if side == 1)
     length = np.sqrt(np.sum(direction.astype(np.float64) ** 2, axis=axes, keepdims=True))
     weight: Array = direction * (magnitude.reshape(sides) / length)

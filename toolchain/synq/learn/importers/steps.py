@@ -127,7 +127,9 @@ def network_of(steps: Sequence[Step]) -> FloatNetwork:
                     ending = step
         network = layers.network()
     if ending is not None:
-        _log.info("%s at the end passed over: the class stays", ending.function)
+        _log.info(
+            "%s at the end passed over: classes stay, outputs are those before", ending.function
+        )
     return network
 
 

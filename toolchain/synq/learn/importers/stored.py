@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synq.errors import SynqError
+from synq.errors import SynqError, quoted
 
 # How the real types lie in a file; bfloat16, which numpy lacks, is the upper half of a float32.
 _NUMPY = {"float16": "<f2", "float32": "<f4", "float64": "<f8", "bfloat16": "<u2"}
@@ -70,3 +70,23 @@ def packed(dtype: str, shape: tuple[int, ...], storage: memoryview) -> Stored:
     """A tensor that is all of its storage, the last axis running fastest."""
     strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
     return Stored(dtype, shape, strides, 0, storage)
+
+
+def in_memory(name: str, value: Any) -> Stored:
+    """A tensor of torch or an array, as one in a file.
+
+    Raises:
+        SynqError: it is neither.
+    """
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        if str(value.dtype) == "torch.bfloat16":
+            value = value.float()
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):
+        array = np.asarray(None)
+    if array.dtype.kind not in "biuf":
+        raise SynqError(f"{quoted(name)} is a {type(value).__name__}, not a tensor or array")
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return packed(array.dtype.name, array.shape, memoryview(little.tobytes()))

@@ -41,6 +41,7 @@ _PASSED_CALLS = {
     *("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout", "dropout1d"),
     *("contiguous", "float", "double", "detach", "clone", "to", "type", "requires_grad_"),
 }
+_LAST = (1, -1, None)  # dimensions of softmax
 _ENDINGS = {"softmax": "softmax", "log_softmax": "log softmax", "sigmoid": "sigmoid"}
 
 
@@ -184,6 +185,10 @@ class _Reader:
     # ---- Modules --------------------------------------------------------------------------------
 
     def _module(self, name: str, layer: nn.Module) -> None:
+        known = (prune.BasePruningMethod, WeightNorm, SpectralNorm)
+        before = layer._forward_pre_hooks.values()
+        if layer._forward_hooks or not all(isinstance(hook, known) for hook in before):
+            _log.info("%s: what its hooks do to values is not taken over", name)
         match layer:
             case nn.Linear():
                 weight = _array(name, _effective(layer, "weight"))
@@ -196,6 +201,8 @@ class _Reader:
                 self._batch_norm(name, mean, variance, layer.weight, layer.bias, epsilon=layer.eps)
             case nn.ReLU():
                 self._steps.append(Relu(name))
+            case nn.Softmax() | nn.LogSoftmax() if layer.dim not in _LAST:
+                raise unsupported(f"a {type(layer).__name__} ({quoted(name)}) over the samples")
             case nn.Softmax() | nn.LogSoftmax() | nn.Sigmoid():
                 self._steps.append(Ending(name, type(layer).__name__))
             case nn.Flatten():
@@ -247,6 +254,8 @@ class _Reader:
                 if dims and dims[0] not in (-1, 1):
                     raise unsupported(f"{name} ({quoted(where)}) of the samples")
             case _ if name in _ENDINGS:
+                if [*args[1:], kwargs.get("dim")][0] not in _LAST:
+                    raise unsupported(f"{name} ({quoted(where)}) over the samples")
                 self._steps.append(Ending(where, _ENDINGS[name]))
             case _ if name not in _PASSED_CALLS:
                 raise unsupported(f"{name} ({quoted(where)})")
