@@ -50,6 +50,10 @@ class Destination:
     output: Path | None
     force: bool
 
+    @property
+    def settings(self) -> HlsSettings:
+        return HlsSettings(self.backend, self.io_type)
+
 
 @dataclass(frozen=True)
 class Export:
@@ -96,21 +100,28 @@ def export(
         UsageError, SynqError: from the stages; nothing is left at the output.
     """
     watch = Stopwatch()
-    board = load_board(destination.board)
-    settings = HlsSettings(destination.backend, destination.io_type)
-    if Flow.HLS in destination.flows:
-        converter.warm_up()
     # What can be refused is refused before minutes of training.
-    _check_tools(destination, board)
-    if Flow.HLS in destination.flows and settings.stream:
+    check_destination(destination)
+    if Flow.HLS in destination.flows and destination.settings.stream:
         _check_stream(source, choice, progress)
-    if destination.output is not None:
-        check_replaceable(destination.output.resolve(), destination.force)
     prepared = prepare(source, device_name, choice, watch, progress)
+    return export_prepared(prepared, destination, request, source.cache_dir, watch, progress)
+
+
+def export_prepared(
+    prepared: Prepared,
+    destination: Destination,
+    request: Request,
+    cache_dir: Path,
+    watch: Stopwatch,
+    progress: Progress,
+) -> Export:
+    """As `export`, of a network that is quantized already."""
+    board, settings = check_destination(destination), destination.settings
     dataset, network, expected = prepared.dataset, prepared.network, prepared.expected
     hls = plan_hls(network, board, request) if Flow.HLS in destination.flows else None
     rtl = plan_rtl(network, board, request) if Flow.RTL in destination.flows else None
-    title = project_title(dataset.name, prepared.device.name, choice.levels, board.name)
+    title = project_title(dataset.name, prepared.device.name, prepared.quantization.levels, board.name)
     contents = Contents(
         network,
         dataset.test_inputs,
@@ -138,7 +149,7 @@ def export(
             write_files(project_dir, files)
         if converted is not None:
             with watch.stage("csim"), progress.task("Compile and run the C simulation"):
-                hls_simulation = _check_hls(converted, files, contents, scratch, source.cache_dir)
+                hls_simulation = _check_hls(converted, files, contents, scratch, cache_dir)
             write_files(project_dir / "logs", _logs(converted, hls_simulation))
             compared |= hls_simulation.compared
             scores = scores.with_stage("csim", _simulated(prepared, hls_simulation.classes))
@@ -161,13 +172,13 @@ def export(
         if rtl is not None:
             plans[Flow.RTL] = rtl
         found = bit_exact(expected, compared)
-        manifest = _manifest(choice, destination, board, prepared, plans)
+        manifest = _manifest(destination, board, prepared, plans)
         write_manifest(project_dir, {**manifest, **scores.to_dict(), "bit_exact": found})
     return Export(
         output=output,
         prepared=prepared,
         scores=scores,
-        quantization=choice,
+        quantization=prepared.quantization,
         board=board,
         backend=destination.backend,
         plans={flow: plans[flow] for flow in destination.flows},
@@ -188,12 +199,23 @@ def below(folder: str, files: dict[str, bytes]) -> dict[str, bytes]:
     }
 
 
-def _check_tools(destination: Destination, board: Board) -> None:
+def check_destination(destination: Destination) -> Board:
+    """The board, after all checks that need no network.
+
+    Raises:
+        UsageError, SynqError: it is unknown, a tool is missing, or the folder is another's.
+    """
+    board = load_board(destination.board)
     if Flow.HLS in destination.flows:
         check_board(board)
     find_compiler()
     if Flow.RTL in destination.flows:
         find_verilator()
+    if destination.output is not None:
+        check_replaceable(destination.output.resolve(), destination.force)
+    if Flow.HLS in destination.flows:
+        converter.warm_up()
+    return board
 
 
 def _check_stream(source: Source, choice: Quantization, progress: Progress) -> None:
@@ -232,7 +254,6 @@ def _simulated(prepared: Prepared, classes: NDArray[np.int64]) -> float:
 
 
 def _manifest(
-    choice: Quantization,
     destination: Destination,
     board: Board,
     prepared: Prepared,
@@ -240,7 +261,7 @@ def _manifest(
 ) -> dict[str, Any]:
     loaded = prepared.loaded
     configuration = {
-        "quantization": asdict(choice),
+        "quantization": asdict(prepared.quantization),
         "device": prepared.device.name,
         "board": board.name,
         "part": board.part,

@@ -94,6 +94,7 @@ class Prepared:
 
     dataset: Dataset
     device: Device
+    quantization: Quantization
     loaded: Loaded
     network: QuantizedNetwork
     expected: Trace
@@ -132,15 +133,31 @@ def load_source(source: Source, watch: Stopwatch, progress: Progress) -> Loaded:
         else:
             recipe, network, cached = None, load_checkpoint(source.checkpoint, source.layers), True
             _tell_of_scale(dataset)
+    return fitted(network, dataset, cached, recipe, finetuning)
+
+
+def fitted(
+    network: FloatNetwork,
+    dataset: Dataset,
+    from_cache: bool = True,
+    recipe: Recipe | None = None,
+    finetuning: FineTuning | None = None,
+) -> Loaded:
+    """A network with data that it takes.
+
+    Raises:
+        SynqError: they do not fit each other.
+    """
     if network.sizes[0] != dataset.n_features:
-        hint = "; give its own data" if source.data == Data() else ""
+        hint = "; give its own data" if dataset.name == "mnist" else ""
         raise SynqError(
             f"the network takes {network.sizes[0]} inputs, {dataset.name} has "
             f"{dataset.n_features}{hint}",
             settings=("data",),
         )
     check_outputs(network.sizes[-1], dataset)
-    return Loaded(dataset, dataset.for_hardware(network), network, cached, recipe, finetuning)
+    taking = dataset.for_hardware(network)
+    return Loaded(dataset, taking, network, from_cache, recipe, finetuning)
 
 
 def _recipe(source: Source, dataset: Dataset) -> Recipe:
@@ -190,6 +207,22 @@ def prepare(
     device = load_device(device_name)
     level_values(choice, device)  # refuses a branch without a curve before minutes of training
     loaded = load_source(source, watch, progress)
+    return quantized(loaded, device, choice, source.cache_dir, watch, progress)
+
+
+def quantized(
+    loaded: Loaded,
+    device: Device,
+    choice: Quantization,
+    cache_dir: Path,
+    watch: Stopwatch,
+    progress: Progress,
+) -> Prepared:
+    """Fine-tune if asked for, quantize, and run the integer reference on the test set.
+
+    Raises:
+        UsageError, SynqError: from the stages.
+    """
     dataset = loaded.dataset
     scores = Scores(dataset.task, spread_of(dataset.task, dataset.test_labels))
     scores = scores.with_stage("software", loaded.software)
@@ -199,7 +232,7 @@ def prepare(
             from synq.learn.finetune import finetuned_network
 
             tuned, ranges, _ = finetuned_network(
-                tuned, dataset, choice, device, loaded.finetuning, source.cache_dir, progress
+                tuned, dataset, choice, device, loaded.finetuning, cache_dir, progress
             )
     with watch.stage("quantize"):
         dataset = with_input_bits(dataset, choice.input_bits)
@@ -210,7 +243,7 @@ def prepare(
         scores = scores.with_stage("quantized", software_score(dequantize(network), dataset))
         reference = integer_score(dataset.task, network, expected, dataset.test_labels)
         scores = scores.with_stage("reference", reference)
-    return Prepared(dataset, device, loaded, network, expected, scores)
+    return Prepared(dataset, device, choice, loaded, network, expected, scores)
 
 
 def software_score(network: FloatNetwork, dataset: Dataset) -> float:
