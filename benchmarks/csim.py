@@ -36,10 +36,10 @@ from synq.learn.data.dataset import Dataset
 from synq.learn.data.mnist import load_mnist
 from synq.learn.train import RECIPES, trained_network
 from synq.network import QuantizedNetwork
-from synq.plan import plan_hls
+from synq.planning import plan_hls
 from synq.progress import SILENT
 from synq.project.output import write_files
-from synq.quantize import Quantization, quantize_network
+from synq.quantizing import Quantization, quantize_network
 from synq.request import Request
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))

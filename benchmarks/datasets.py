@@ -25,7 +25,7 @@ from synq.learn.data.load import Data
 from synq.learn.prepare import Source, Stopwatch, load_source, prepare
 from synq.learn.train import FINETUNING, RECIPES
 from synq.progress import SILENT
-from synq.quantize import Quantization
+from synq.quantizing import Quantization
 from synq.score import Task
 
 LEVELS = (10, 5)

@@ -30,7 +30,7 @@ import numpy as np
 
 from synq.errors import SynqError
 from synq.progress import SILENT
-from synq.verify import verify
+from synq.verifying import verify
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from samples import samples

@@ -34,7 +34,7 @@ from synq.learn.finetune import finetuned_network
 from synq.learn.train import FINETUNING, RECIPES, trained_network
 from synq.network import QuantizedNetwork, first_difference
 from synq.progress import SILENT
-from synq.quantize import Quantization, quantize_network
+from synq.quantizing import Quantization, quantize_network
 from synq.rtl import simulate
 from synq.rtl.design import RtlArray, RtlDesign, wide_result
 from synq.rtl.verilog import render_rtl

@@ -10,7 +10,7 @@ from synq.learn.data.mnist import load_mnist
 from synq.learn.train import RECIPES, trained_network
 from synq.network import QuantizedNetwork
 from synq.progress import SILENT
-from synq.quantize import Quantization, quantize_network
+from synq.quantizing import Quantization, quantize_network
 from synq.rtl.simulate import Verilator, find_verilator
 
 # A machine may be slow; what an example does must still be right.

@@ -14,7 +14,7 @@ from synq.device import load_device
 from synq.fixedpoint import FixedPoint, Overflow, Rounding
 from synq.float_network import FloatNetwork
 from synq.network import QuantizedNetwork, SynapseArray
-from synq.quantize import Quantization, quantize_network
+from synq.quantizing import Quantization, quantize_network
 from synq.rtl.design import RtlArray, RtlDesign, wide_result
 
 BYTE = FixedPoint(8, 0, signed=False)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from synq.board import load_board
 from synq.device import load_device
-from synq.quantize import Method, Quantization
-from synq.sweep.evaluation import Materials, Outcome, attempt
-from synq.sweep.points import Axes, Point, make_points
-from synq.sweep.summary import Sweep
+from synq.quantizing import Method, Quantization
+from synq.sweeping.evaluation import Materials, Outcome, attempt
+from synq.sweeping.points import Axes, Point, make_points
+from synq.sweeping.summary import Sweep
 
 BIN = Path(sys.executable).parent
 DEVICE = load_device("pcmo")

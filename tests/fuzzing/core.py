@@ -17,7 +17,7 @@ from synq.cost import Estimate
 from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint, Overflow, Rounding
 from synq.network import QuantizedNetwork
-from synq.plan import make_plan
+from synq.planning import make_plan
 from synq.progress import SILENT
 from synq.project.contents import describe_board, read_contents
 from synq.project.manifest import MANIFEST, describe_network, read_manifest
@@ -27,7 +27,7 @@ from synq.score import Task
 from synq.synth.comparison import find_reference
 from synq.synth.open_synthesis import run_open
 from synq.synth.run import run_stage
-from synq.verify import _compare_rendered, read_vectors, verify
+from synq.verifying import _compare_rendered, read_vectors, verify
 
 _HIDDEN = FixedPoint(8, 2, False, Rounding.RND_CONV, Overflow.SAT)
 

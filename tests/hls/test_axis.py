@@ -24,7 +24,7 @@ from synq.hls.compiler import building
 from synq.hls.csim import integer_lines
 from synq.hls.packs import network_ports
 from synq.network import QuantizedNetwork, Trace
-from synq.quantize import Quantization, quantize_network
+from synq.quantizing import Quantization, quantize_network
 
 pytestmark = pytest.mark.xdist_group("axis")  # one worker compiles the projects once
 

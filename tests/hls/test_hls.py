@@ -24,8 +24,8 @@ from synq.hls.layout import Layout
 from synq.hls.sources import render_sources
 from synq.learn.data.dataset import Dataset
 from synq.network import QuantizedNetwork, first_difference
-from synq.plan import plan_hls
-from synq.quantize import Mapping, Method, Quantization, quantize_network
+from synq.planning import plan_hls
+from synq.quantizing import Mapping, Method, Quantization, quantize_network
 from synq.request import Datapath, Request
 
 BYTE = FixedPoint(8, 0, signed=False)

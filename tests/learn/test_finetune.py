@@ -18,7 +18,7 @@ from synq.learn.prepare import accuracy_of
 from synq.learn.train import FINETUNING, RECIPES, FineTuning, train
 from synq.network import QuantizedNetwork
 from synq.progress import SILENT
-from synq.quantize import Count, Mapping, Method, Quantization, level_values, quantize_network
+from synq.quantizing import Count, Mapping, Method, Quantization, level_values, quantize_network
 
 PCMO = load_device("pcmo")
 

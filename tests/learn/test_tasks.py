@@ -10,7 +10,7 @@ import pytest
 
 from synq.device import load_device
 from synq.errors import SynqError, UsageError
-from synq.export import Destination, export
+from synq.exporting import Destination, export
 from synq.learn.augment import CLOTHES, HANDWRITING, Augmentation
 from synq.learn.checkpoint import save_checkpoint
 from synq.learn.data.dataset import Dataset
@@ -21,11 +21,11 @@ from synq.learn.prepare import Source, Stopwatch, load_source, prepare, software
 from synq.learn.train import FINETUNING, RECIPES, adapted, adapted_tuning, train
 from synq.progress import SILENT
 from synq.project.manifest import MANIFEST, read_manifest, write_manifest
-from synq.quantize import Quantization, quantize_network
+from synq.quantizing import Quantization, quantize_network
 from synq.request import Flow, Request
 from synq.score import Task, integer_score
-from synq.sweep.points import Trained
-from synq.verify import verify
+from synq.sweeping.points import Trained
+from synq.verifying import verify
 
 PCMO = load_device("pcmo")
 

@@ -30,7 +30,7 @@ from synq.learn.data.dataset import BYTE_FORMAT, Dataset, with_input_bits
 from synq.network import QuantizedNetwork
 from synq.project.driver import render_driver
 from synq.project.output import write_files
-from synq.quantize import Quantization, quantize_network
+from synq.quantizing import Quantization, quantize_network
 
 pytestmark = pytest.mark.xdist_group("axis")  # one worker compiles the projects once
 

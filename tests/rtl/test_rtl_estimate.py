@@ -11,7 +11,7 @@ from synq.board import load_board
 from synq.cost import block_rams
 from synq.errors import UsageError
 from synq.network import QuantizedNetwork
-from synq.plan import event_cycles, make_plan
+from synq.planning import event_cycles, make_plan
 from synq.request import BUDGET, Datapath, Flow, Request
 from synq.rtl.cycles import count_cycles
 from synq.rtl.design import RtlArray, RtlDesign

@@ -23,7 +23,7 @@ from synq.learn.data.npz import load_npz
 from synq.learn.prepare import Source, Stopwatch, load_source, prepare
 from synq.learn.train import RECIPES
 from synq.progress import SILENT
-from synq.quantize import Quantization
+from synq.quantizing import Quantization
 from synq.score import Task
 
 RNG = np.random.default_rng(5)

@@ -10,7 +10,7 @@ from synq.cli import console, options
 from synq.cli.plan import design_json, print_plan
 
 if TYPE_CHECKING:
-    from synq.export import Export
+    from synq.exporting import Export
 
 
 @options.spread
@@ -40,8 +40,8 @@ def export(
     choice = quantizing.quantization()
     source = given.source(seed, quantizing)
     flows, request = design.flows(), design.request()
-    from synq.export import Destination
-    from synq.export import export as make
+    from synq.exporting import Destination
+    from synq.exporting import export as make
 
     project = Destination(board, flows, backend.capitalize(), io_type, output, force)
     result = make(source, quantizing.device, choice, project, request, console.progress(as_json))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from synq.learn.data.load import Data as DataChoice
     from synq.learn.prepare import Source
     from synq.learn.train import FineTuning
-    from synq.quantize import Quantization
+    from synq.quantizing import Quantization
     from synq.request import Flow, Request
 
 _DESIGN = "Design of the synapse arrays"
@@ -393,7 +393,7 @@ class Quantizing(Tuning):
             UsageError: a value is out of range, or two exclude each other.
         """
         from synq.device import Branch
-        from synq.quantize import Count, Mapping, Method, Quantization
+        from synq.quantizing import Count, Mapping, Method, Quantization
 
         return Quantization(
             levels=self.levels,

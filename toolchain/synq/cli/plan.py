@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from synq.board import Board
     from synq.hls.design import ArrayPlan
-    from synq.plan import Candidate, Plan
+    from synq.planning import Candidate, Plan
     from synq.request import Flow
     from synq.rtl.design import RtlArray
 
@@ -34,7 +34,7 @@ def plan(
     flows, request = design.flows(), design.request()
     from synq.board import load_board
     from synq.learn.prepare import Stopwatch, prepare
-    from synq.plan import event_cycles, make_plan
+    from synq.planning import event_cycles, make_plan
 
     chosen_board = load_board(board)
     prepared = prepare(source, quantizing.device, choice, Stopwatch(), console.progress(as_json))

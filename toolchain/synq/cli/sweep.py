@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from synq.learn.prepare import Loaded, Source, Stopwatch
     from synq.progress import Progress
-    from synq.sweep.points import Point, Trained
-    from synq.sweep.results import Results
-    from synq.sweep.summary import Cell, Sweep
+    from synq.sweeping.points import Point, Trained
+    from synq.sweeping.results import Results
+    from synq.sweeping.summary import Cell, Sweep
 
 _SWEPT = "What is swept: lists, crossed with one another"
 _Value = TypeVar("_Value")
@@ -86,14 +86,14 @@ def sweep(
     from synq.board import load_board
     from synq.device import Branch, load_device
     from synq.learn.prepare import Stopwatch
-    from synq.quantize import Method
-    from synq.sweep.cluster import dask_cluster
-    from synq.sweep.evaluation import Materials
-    from synq.sweep.points import Axes, make_points, parse_levels
-    from synq.sweep.processes import local_processes
-    from synq.sweep.results import open_results
-    from synq.sweep.run import run_sweep
-    from synq.sweep.summary import Sweep
+    from synq.quantizing import Method
+    from synq.sweeping.cluster import dask_cluster
+    from synq.sweeping.evaluation import Materials
+    from synq.sweeping.points import Axes, make_points, parse_levels
+    from synq.sweeping.processes import local_processes
+    from synq.sweeping.results import open_results
+    from synq.sweeping.run import run_sweep
+    from synq.sweeping.summary import Sweep
 
     axes = Axes(
         levels=parse_levels(levels),
@@ -159,7 +159,7 @@ def _trained(
     from dataclasses import replace
 
     from synq.learn.prepare import load_source
-    from synq.sweep.points import Trained
+    from synq.sweeping.points import Trained
 
     if seed is not None:
         source = replace(source, recipe=replace(source.recipe, seed=seed))

@@ -19,7 +19,7 @@ def verify(
 ) -> None:
     """Recheck a project: digests of all files, and every simulation against the reference."""
     console.start_logging(verbose)
-    from synq.verify import verify as check
+    from synq.verifying import verify as check
 
     result = check(project.resolve(), console.progress(as_json))
     if as_json:

@@ -38,7 +38,7 @@ from synq.learn.train import (
 )
 from synq.network import QuantizedNetwork, SynapseArray, array_unit
 from synq.progress import Progress
-from synq.quantize import Quantization, Ranges, level_values, nearest_index, quantize_network
+from synq.quantizing import Quantization, Ranges, level_values, nearest_index, quantize_network
 
 _log = logging.getLogger("synq")
 

@@ -25,7 +25,7 @@ from synq.learn.train import (
 )
 from synq.network import QuantizedNetwork, Trace
 from synq.progress import Progress
-from synq.quantize import Quantization, dequantize, level_values, quantize_network
+from synq.quantizing import Quantization, dequantize, level_values, quantize_network
 from synq.score import Scores, Task, integer_score, real_score, spread_of
 
 _log = logging.getLogger("synq")

@@ -4,10 +4,10 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from synq.quantize import Method
+from synq.quantizing import Method
 from synq.score import Task
-from synq.sweep import paper
-from synq.sweep.summary import Cell, Curve, Sweep
+from synq.sweeping import paper
+from synq.sweeping.summary import Cell, Curve, Sweep
 
 if TYPE_CHECKING:  # loading matplotlib takes half a second
     from matplotlib.axes import Axes

@@ -15,7 +15,7 @@ from synq.errors import UsageError
 from synq.float_network import FloatNetwork
 from synq.learn.data.dataset import Dataset
 from synq.learn.train import FineTuning
-from synq.quantize import Method, Quantization
+from synq.quantizing import Method, Quantization
 
 LOWEST_LEVELS, HIGHEST_LEVELS = 2, 256
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from synq import __version__
 from synq.cache import default_cache_dir
 from synq.errors import SynqError
-from synq.export import below
+from synq.exporting import below
 from synq.hls.back_end import simulate_hls
 from synq.network import QuantizedNetwork
 from synq.npz import Member, read_npz

@@ -13,12 +13,12 @@ from synq import __version__
 from synq.device import Device
 from synq.learn.data.dataset import Dataset
 from synq.learn.data.mnist import is_mnist
-from synq.quantize import Method
+from synq.quantizing import Method
 from synq.score import Task, rounded
-from synq.sweep import paper
-from synq.sweep.evaluation import Outcome, PointResult
-from synq.sweep.paper import Comparison
-from synq.sweep.points import Axes, Trained
+from synq.sweeping import paper
+from synq.sweeping.evaluation import Outcome, PointResult
+from synq.sweeping.paper import Comparison
+from synq.sweeping.points import Axes, Trained
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import pytest
 
 from sweeps import DEVICE, points_of
 from synq.errors import SynqError
-from synq.quantize import Method, Quantization, quantize_network
-from synq.sweep.evaluation import Materials, attempt, evaluate
-from synq.sweep.points import Axes
+from synq.quantizing import Method, Quantization, quantize_network
+from synq.sweeping.evaluation import Materials, attempt, evaluate
+from synq.sweeping.points import Axes
 
 
 def test_a_point_is_what_quantizing_gives(small: Materials) -> None:
@@ -36,5 +36,5 @@ def test_whatever_a_library_says_is_one_line(
     def broken(*_: object) -> None:
         raise ValueError("first\nsecond")
 
-    monkeypatch.setattr("synq.sweep.evaluation.quantize_network", broken)
+    monkeypatch.setattr("synq.sweeping.evaluation.quantize_network", broken)
     assert attempt(points_of(small)[0], small).error == "ValueError: first second"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from sweeps import Here, Hook, points_of, without_seconds
 from synq.progress import SILENT
-from synq.sweep.evaluation import Materials
-from synq.sweep.processes import local_processes
-from synq.sweep.results import open_results
-from synq.sweep.run import run_sweep
+from synq.sweeping.evaluation import Materials
+from synq.sweeping.processes import local_processes
+from synq.sweeping.results import open_results
+from synq.sweeping.run import run_sweep
 
 
 def test_processes_give_what_one_gives(small: Materials, tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_process_that_ends_takes_only_its_point(small: Materials, tmp_path: Pa
 def test_the_module_needs_no_torch() -> None:
     """A worker starts in a quarter of a second."""
     code = (
-        "import synq.sweep.processes, sys; "
+        "import synq.sweeping.processes, sys; "
         "print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
     )
     result = subprocess.run(

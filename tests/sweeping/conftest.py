@@ -6,8 +6,8 @@ import pytest
 from synq.float_network import FloatNetwork
 from synq.learn.checkpoint import save_checkpoint
 from synq.learn.data.npz import load_npz
-from synq.sweep.evaluation import Materials
-from synq.sweep.points import Trained
+from synq.sweeping.evaluation import Materials
+from synq.sweeping.points import Trained
 
 
 @pytest.fixture(scope="session")

@@ -18,10 +18,10 @@ from sweeps import Here, Hook, finished, points_of, without_seconds
 from synq.errors import SynqError
 from synq.progress import SILENT, Progress
 from synq.report.figures import render_figures
-from synq.sweep.evaluation import Evaluate, Materials, Outcome, PointResult
-from synq.sweep.points import Point
-from synq.sweep.results import open_results
-from synq.sweep.run import run_sweep
+from synq.sweeping.evaluation import Evaluate, Materials, Outcome, PointResult
+from synq.sweeping.points import Point
+from synq.sweeping.results import open_results
+from synq.sweeping.run import run_sweep
 
 
 def swept(
@@ -211,7 +211,7 @@ def test_a_full_disk_keeps_whole_lines(small: Materials, tmp_path: Path, line: b
 _HOLD = """
 import sys
 from pathlib import Path
-from synq.sweep.results import open_results
+from synq.sweeping.results import open_results
 with open_results(Path(sys.argv[1])) as results:
     print("open", flush=True)
     sys.stdin.read()

@@ -13,7 +13,7 @@ import pytest
 
 from samples import samples
 from synq.errors import SynqError
-from synq.export import Destination, Export, export
+from synq.exporting import Destination, Export, export
 from synq.fixedpoint import FixedPoint
 from synq.hls.converter import Converted
 from synq.learn.data.dataset import Dataset, with_input_bits
@@ -23,9 +23,9 @@ from synq.learn.train import RECIPES
 from synq.network import QuantizedNetwork
 from synq.progress import SILENT
 from synq.project.manifest import MANIFEST, changed_files, read_manifest, write_manifest
-from synq.quantize import Quantization
+from synq.quantizing import Quantization
 from synq.request import Flow, Request
-from synq.verify import verify
+from synq.verifying import verify
 
 pytestmark = pytest.mark.xdist_group("verify")  # one worker makes the projects once
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from synq.cache import default_cache_dir
-from synq.export import Destination, Export, export
+from synq.exporting import Destination, Export, export
 from synq.learn.data.load import Data
 from synq.learn.prepare import Source
 from synq.learn.train import RECIPES
 from synq.network import QuantizedNetwork
 from synq.progress import SILENT
 from synq.project.manifest import MANIFEST, changed_files, read_manifest
-from synq.quantize import Quantization
+from synq.quantizing import Quantization
 from synq.request import Flow, Request
-from synq.verify import verify
+from synq.verifying import verify
 
 pytestmark = pytest.mark.xdist_group("export")  # one worker makes the projects once
 

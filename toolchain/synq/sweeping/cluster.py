@@ -9,8 +9,8 @@ from threading import Thread
 from typing import Any
 
 from synq.errors import SynqError
-from synq.sweep.evaluation import Evaluate, Materials, Outcome, attempt
-from synq.sweep.points import Point
+from synq.sweeping.evaluation import Evaluate, Materials, Outcome, attempt
+from synq.sweeping.points import Point
 
 _CONNECT_SECONDS = 5
 

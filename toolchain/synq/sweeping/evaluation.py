@@ -17,12 +17,12 @@ from synq.hls.design import SIMPLEST
 from synq.hls.estimate import estimate
 from synq.learn.data.dataset import Dataset, with_input_bits
 from synq.network import QuantizedNetwork
-from synq.plan import make_plan
+from synq.planning import make_plan
 from synq.progress import SILENT
-from synq.quantize import quantize_network
+from synq.quantizing import quantize_network
 from synq.request import Request
 from synq.score import integer_score
-from synq.sweep.points import Point, Trained
+from synq.sweeping.points import Point, Trained
 
 
 @dataclass(frozen=True)

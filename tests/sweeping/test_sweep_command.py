@@ -11,8 +11,8 @@ import pytest
 from sweeps import BIN
 from synq.float_network import FloatNetwork
 from synq.learn.checkpoint import save_checkpoint
-from synq.sweep.evaluation import Materials
-from synq.sweep.results import open_results
+from synq.sweeping.evaluation import Materials
+from synq.sweeping.results import open_results
 
 
 def run(*arguments: str, **settings: object) -> "subprocess.CompletedProcess[str]":

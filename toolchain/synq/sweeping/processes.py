@@ -19,13 +19,13 @@ from threading import Thread
 from typing import Any
 
 from synq.errors import SynqError
-from synq.sweep.evaluation import Evaluate, Materials, Outcome, attempt
-from synq.sweep.points import Point
+from synq.sweeping.evaluation import Evaluate, Materials, Outcome, attempt
+from synq.sweeping.points import Point
 
 # A signal that comes just before the wait would else be seen after it only.
 _WAIT_SECONDS = 0.1
 
-_SERVE = "import sys; from synq.sweep.processes import serve; serve(*map(int, sys.argv[1:]))"
+_SERVE = "import sys; from synq.sweeping.processes import serve; serve(*map(int, sys.argv[1:]))"
 
 
 @contextmanager

@@ -16,14 +16,14 @@ from synq.device import Branch
 from synq.learn.data.dataset import Dataset
 from synq.learn.train import RECIPES, trained_network
 from synq.progress import SILENT
-from synq.quantize import Method, Quantization
+from synq.quantizing import Method, Quantization
 from synq.report.figures import pareto_front, render_figures
-from synq.sweep.evaluation import Materials
-from synq.sweep.points import Axes, Trained, parse_levels
-from synq.sweep.processes import local_processes
-from synq.sweep.results import open_results
-from synq.sweep.run import run_sweep
-from synq.sweep.summary import Sweep
+from synq.sweeping.evaluation import Materials
+from synq.sweeping.points import Axes, Trained, parse_levels
+from synq.sweeping.processes import local_processes
+from synq.sweeping.results import open_results
+from synq.sweeping.run import run_sweep
+from synq.sweeping.summary import Sweep
 
 
 @pytest.fixture(scope="module")

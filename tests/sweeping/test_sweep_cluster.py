@@ -16,12 +16,12 @@ from interrupted import COMMAND, listening, small_network
 from sweeps import BIN, Here, Hook, points_of, until, without_seconds
 from synq.errors import SynqError
 from synq.progress import SILENT
-from synq.quantize import Method
-from synq.sweep.cluster import dask_cluster
-from synq.sweep.evaluation import Materials
-from synq.sweep.points import Axes
-from synq.sweep.results import open_results
-from synq.sweep.run import run_sweep
+from synq.quantizing import Method
+from synq.sweeping.cluster import dask_cluster
+from synq.sweeping.evaluation import Materials
+from synq.sweeping.points import Axes
+from synq.sweeping.results import open_results
+from synq.sweeping.run import run_sweep
 
 
 def test_dask_is_optional(small: Materials, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,9 @@ from sweeps import AXES, BOARD, DEVICE, points_of
 from synq.device import Branch
 from synq.errors import UsageError
 from synq.learn.train import FINETUNING
-from synq.quantize import Method, Quantization
-from synq.sweep.evaluation import Materials
-from synq.sweep.points import Axes, make_points, parse_levels
+from synq.quantizing import Method, Quantization
+from synq.sweeping.evaluation import Materials
+from synq.sweeping.points import Axes, make_points, parse_levels
 
 
 @pytest.mark.parametrize(

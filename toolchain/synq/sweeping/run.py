@@ -4,9 +4,9 @@ import logging
 from collections.abc import Sequence
 
 from synq.progress import Progress
-from synq.sweep.evaluation import Evaluate, Outcome
-from synq.sweep.points import Point
-from synq.sweep.results import Results
+from synq.sweeping.evaluation import Evaluate, Outcome
+from synq.sweeping.points import Point
+from synq.sweeping.results import Results
 
 _log = logging.getLogger("synq")
 

@@ -18,13 +18,13 @@ from synq.hls.packs import input_pack
 from synq.learn.data.dataset import Dataset
 from synq.learn.data.load import load_data
 from synq.learn.prepare import Prepared, Source, Stopwatch, prepare
-from synq.plan import Plan, PlanOf, plan_hls, plan_rtl
-from synq.plan import check_hls as check_board
+from synq.planning import Plan, PlanOf, plan_hls, plan_rtl
+from synq.planning import check_hls as check_board
 from synq.progress import Progress
 from synq.project.contents import Contents, describe_board, project_title, render_contents
 from synq.project.manifest import bit_exact, describe_network, write_manifest
 from synq.project.output import check_replaceable, staged, write_files
-from synq.quantize import Quantization
+from synq.quantizing import Quantization
 from synq.request import Flow, Request
 from synq.rtl.back_end import RtlSimulation, simulate_rtl
 from synq.rtl.design import RtlDesign
@@ -121,7 +121,9 @@ def export_prepared(
     dataset, network, expected = prepared.dataset, prepared.network, prepared.expected
     hls = plan_hls(network, board, request) if Flow.HLS in destination.flows else None
     rtl = plan_rtl(network, board, request) if Flow.RTL in destination.flows else None
-    title = project_title(dataset.name, prepared.device.name, prepared.quantization.levels, board.name)
+    title = project_title(
+        dataset.name, prepared.device.name, prepared.quantization.levels, board.name
+    )
     contents = Contents(
         network,
         dataset.test_inputs,

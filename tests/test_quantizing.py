@@ -15,7 +15,7 @@ from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint, Overflow, Rounding
 from synq.float_network import FloatNetwork
 from synq.network import QuantizedNetwork, array_unit
-from synq.quantize import (
+from synq.quantizing import (
     Count,
     Mapping,
     Method,

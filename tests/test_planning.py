@@ -14,9 +14,9 @@ from synq.hls.estimate import estimate, event_intervals
 from synq.learn.data.dataset import Dataset, with_input_bits
 from synq.learn.train import RECIPES, trained_network
 from synq.network import QuantizedNetwork
-from synq.plan import make_plan
+from synq.planning import make_plan
 from synq.progress import SILENT
-from synq.quantize import Quantization, quantize_network
+from synq.quantizing import Quantization, quantize_network
 from synq.request import BUDGET, Datapath, Flow, Request, Target
 
 PYNQ = load_board("pynq-z2")
@@ -117,7 +117,7 @@ def test_what_would_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     network, request = QuantizedNetwork(arrays, (BYTE,)), Request(datapath=Datapath.BUCKETS)
     with pytest.raises(SynqError, match=r"does not fit pynq-z2: .*; it would fit alveo-u250;"):
         make_plan(network, PYNQ, request)
-    monkeypatch.setattr("synq.plan.board_names", lambda: ["pynq-z1"])
+    monkeypatch.setattr("synq.planning.board_names", lambda: ["pynq-z1"])
     with pytest.raises(SynqError, match="no known board is large enough"):
         make_plan(network, PYNQ, request)
 

@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from synq.errors import SynqError
-from synq.sweep.evaluation import PointResult
-from synq.sweep.points import Point
+from synq.sweeping.evaluation import PointResult
+from synq.sweeping.points import Point
 
 _log = logging.getLogger("synq")
 
