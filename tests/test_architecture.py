@@ -47,6 +47,7 @@ ROOMS = (
     "verifying",
     "sweeping",
     "report",
+    "api",
     "cli",
 )
 

@@ -25,8 +25,6 @@ _SWEPT = "What is swept: lists, crossed with one another"
 _Value = TypeVar("_Value")
 _Name = TypeVar("_Name", bound="StrEnum")
 
-RESULTS = "results.jsonl"
-
 
 class InterruptedSweepError(SynqError):
     """Ctrl-C in a sweep: unlike elsewhere, what is done is kept."""
@@ -91,7 +89,7 @@ def sweep(
     from synq.sweeping.evaluation import Materials
     from synq.sweeping.points import Axes, make_points, parse_levels
     from synq.sweeping.processes import local_processes
-    from synq.sweeping.results import open_results
+    from synq.sweeping.results import RESULTS, open_results
     from synq.sweeping.run import run_sweep
     from synq.sweeping.summary import Sweep
 
@@ -214,6 +212,7 @@ def _check_folder(folder: Path) -> None:
         UsageError: says why.
     """
     from synq.project.output import check_writable
+    from synq.sweeping.results import RESULTS
 
     check_writable(folder)
     if folder.is_dir() and any(folder.iterdir()) and not (folder / RESULTS).exists():

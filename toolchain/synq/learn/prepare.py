@@ -100,6 +100,28 @@ class Prepared:
     expected: Trace
     scores: Scores
 
+    def accuracy(self, data: Dataset | None = None) -> float:
+        """Percent of the test samples that the integer reference classifies as labelled.
+
+        Args:
+            data: other samples, of the same features; its own without.
+
+        Raises:
+            SynqError: the task is no classification, or the samples do not fit the network.
+        """
+        if self.dataset.task is not Task.CLASSIFICATION:
+            raise SynqError("a regression has no accuracy: its errors are in scores")
+        if data is None or data is self.loaded.dataset:
+            return self.scores.stages["reference"]
+        narrow = with_input_bits(data, self.network.input_format.width)
+        if (narrow.input_format, narrow.n_features) != (
+            self.network.input_format,
+            self.network.sizes[0],
+        ):
+            raise SynqError(f"{data.name} has other values or features than {self.dataset.name}")
+        trace = self.network.run(narrow.test_inputs)
+        return integer_score(data.task, self.network, trace, narrow.test_labels)
+
 
 @dataclass
 class Stopwatch:
@@ -128,7 +150,7 @@ def load_source(source: Source, watch: Stopwatch, progress: Progress) -> Loaded:
         finetuning = adapted_tuning(finetuning, dataset)
     with watch.stage("train"):
         if source.checkpoint is None:
-            recipe: Recipe | None = (used := _recipe(source, dataset))
+            recipe: Recipe | None = (used := recipe_for(source.recipe, source.sizes, dataset))
             network, cached = trained_network(used, dataset, source.cache_dir, progress)
         else:
             recipe, network, cached = None, load_checkpoint(source.checkpoint, source.layers), True
@@ -160,15 +182,17 @@ def fitted(
     return Loaded(dataset, taking, network, from_cache, recipe, finetuning)
 
 
-def _recipe(source: Source, dataset: Dataset) -> Recipe:
+def recipe_for(recipe: Recipe, sizes: tuple[int, ...] | None, dataset: Dataset) -> Recipe:
     """The recipe for this data and these layers.
+
+    Args:
+        sizes: neurons a layer, inputs first; the recipe's own without.
 
     Raises:
         UsageError: the first or the last layer is not of the data's size.
     """
-    recipe = source.recipe
-    if source.sizes is not None:
-        first, *hidden, last = source.sizes
+    if sizes is not None:
+        first, *hidden, last = sizes
         one_output = dataset.task is Task.CLASSIFICATION and dataset.n_targets == 2 and last == 1
         if first != dataset.n_features or not (last == dataset.n_targets or one_output):
             what = "classes" if dataset.task is Task.CLASSIFICATION else "targets"
@@ -176,7 +200,7 @@ def _recipe(source: Source, dataset: Dataset) -> Recipe:
             raise UsageError(
                 f"the layers must go from the {dataset.n_features} features of {dataset.name} to "
                 f"its {dataset.n_targets} {what}, as {example}; got "
-                f"{','.join(map(str, source.sizes))}",
+                f"{','.join(map(str, sizes))}",
                 settings=("layers",),
             )
         recipe = replace(recipe, hidden=tuple(hidden), outputs=1 if one_output else None)

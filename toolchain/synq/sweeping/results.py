@@ -16,6 +16,8 @@ from synq.sweeping.points import Point
 
 _log = logging.getLogger("synq")
 
+RESULTS = "results.jsonl"  # the file's name in a folder of results
+
 _MOST_BYTES = 64 << 20  # 100,000 points
 _START = b'{"key": "'  # of each line
 

@@ -1,0 +1,153 @@
+"""The public API: `import synq`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import synq
+
+SCRIPT = """
+from pathlib import Path
+
+import synq
+
+data = synq.load_data("digits")
+float_network: synq.FloatNetwork = synq.train(data, layers=[64, 8, 10], seed=1)
+net: synq.Prepared = synq.quantize(float_network, data=data, device="pcmo", levels=5)
+tuned = synq.finetune(net, sparsity=0.1)
+plan: synq.Plan = synq.plan(tuned, board="kv260", flow="rtl")
+print(plan.chosen.estimate.interval, net.accuracy(data), net.scores.stages["software"])
+project: synq.Export = synq.export(tuned, board="pynq-z2", flows=["rtl"], output=Path("mine"))
+checked: synq.Verification = synq.verify(project.output)
+print(checked.images, net.network.arrays[0].codes.shape, synq.Method.PROPOSED)
+try:
+    synq.quantize(float_network, data=data, levels=1)
+except synq.SynqError as error:
+    print(error)
+"""
+
+
+@pytest.fixture(scope="module")
+def digits() -> synq.Dataset:
+    return synq.load_data("digits")
+
+
+@pytest.fixture(scope="module")
+def small(digits: synq.Dataset) -> synq.Prepared:
+    network = synq.train(digits, layers=[64, 12, 10])
+    return synq.quantize(network, data=digits, levels=5, input_bits=4)
+
+
+def test_importing_synq_imports_nothing_heavy() -> None:
+    code = "import sys, synq; print(sorted({name.split('.')[0] for name in sys.modules}))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(eval(run.stdout))
+    assert not loaded & {"numpy", "torch", "tensorflow", "typer", "rich", "h5py", "sklearn"}
+
+
+def test_every_public_name_is_there() -> None:
+    for name in synq.__all__:
+        assert getattr(synq, name) is getattr(synq, name)
+        assert name == "Plan" or getattr(synq, name).__doc__  # a union of types has none
+    assert set(synq.__all__) <= set(dir(synq))
+    with pytest.raises(AttributeError, match="no attribute 'quantise'"):
+        synq.quantise  # noqa: B018
+
+
+def test_functions_stay_functions_whatever_is_imported() -> None:
+    import synq.exporting
+    import synq.sweeping.run
+
+    assert all(callable(getattr(synq, name)) for name in ("export", "plan", "verify", "sweep"))
+
+
+def test_a_users_script_is_typed(tmp_path: Path) -> None:
+    """`py.typed` and annotations that mypy --strict takes."""
+    (tmp_path / "mine.py").write_text(SCRIPT)
+    root = Path(synq.__file__).parent.parent
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache")]
+    # What synq itself imports need not be typed, nor checked here.
+    command += ["--follow-imports=silent", "--ignore-missing-imports", "mine.py"]
+    run = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, env={"MYPYPATH": str(root)}
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_quantize_plan_export_verify(small: synq.Prepared, tmp_path: Path) -> None:
+    assert small.network.sizes == (64, 12, 10) and small.quantization.levels == 5
+    assert small.accuracy() == small.scores.stages["reference"] > 60
+    designs = synq.plan(small, board="kv260", flow="rtl")
+    assert designs.chosen.estimate.interval > 0
+    assert synq.plan(small.network, board="pynq-z2").chosen.estimate.interval > 0
+    made = synq.export(small, flows=["rtl"], output=tmp_path / "mine")
+    assert made.output == (tmp_path / "mine").resolve()
+    checked = synq.verify(tmp_path / "mine")
+    assert checked.images == len(small.dataset.test_labels)
+    (tmp_path / "mine" / "network.npz").unlink()
+    with pytest.raises(synq.SynqError, match="missing"):
+        synq.verify(tmp_path / "mine")
+
+
+def test_verilog_needs_no_tensorflow(small: synq.Prepared, tmp_path: Path) -> None:
+    from synq.hls import converter
+
+    before = converter._converter
+    synq.export(small, flows=["rtl"], output=tmp_path / "mine")
+    assert converter._converter is before
+    assert "tensorflow" not in sys.modules or before is not None
+
+
+def test_finetuning_helps_and_leaves_the_start_alone(small: synq.Prepared) -> None:
+    tuned = synq.finetune(small)
+    assert tuned.accuracy() >= small.accuracy()
+    assert tuned.network.digest != small.network.digest
+    assert small.loaded.finetuning is None and tuned.loaded.finetuning is not None
+
+
+def test_accuracy_on_other_data_is_that_of_its_samples(small: synq.Prepared) -> None:
+    again = synq.load_data("digits")
+    assert small.accuracy(again) == small.accuracy()
+    with pytest.raises(synq.SynqError, match="wine has other values or features than digits"):
+        small.accuracy(synq.load_data("wine"))
+
+
+def test_a_sweep_goes_on_from_its_folder(digits: synq.Dataset, tmp_path: Path) -> None:
+    network = synq.train(digits, layers=[64, 12, 10])
+    options = {"data": digits, "output": tmp_path, "methods": ["proposed"]}
+    first = synq.sweep(network, levels=[5], **options)
+    size = (tmp_path / "results.jsonl").stat().st_size
+    both = synq.sweep(network, levels=[5, 9], **options)
+    assert len(first.outcomes) == 1 and len(both.outcomes) == 2
+    assert (tmp_path / "results.jsonl").stat().st_size > size
+    assert both.outcomes[0].result == first.outcomes[0].result
+
+
+OF_QUANTIZED = ("flow 'vhdl' is unknown", "backend 'quartus' is unknown", "pynq-z")
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda net, data: synq.load_data("mnits"), "did you mean mnist"),
+        (lambda net, data: synq.load_data("digits", task="ranking"), "task 'ranking' is unknown"),
+        (lambda net, data: synq.train(data, recipe="papers"), "did you mean paper"),
+        (lambda net, data: synq.train(data, layers=[63, 10]), "64 features"),
+        (lambda net, data: synq.quantize(net, data=data, levels=1), "levels must be"),
+        (lambda net, data: synq.quantize(net, data=data, method="best"), "method 'best' is"),
+        (lambda net, data: synq.quantize(net, data=data, device="pcm0"), "did you mean pcmo"),
+        (lambda net, data: synq.export(net, flows=["vhdl"]), "flow 'vhdl' is unknown"),
+        (lambda net, data: synq.export(net, backend="quartus"), "backend 'quartus' is unknown"),
+        (lambda net, data: synq.plan(net, board="pynq"), "pynq-z"),
+    ],
+)
+def test_mistakes_are_one_clear_line(
+    call: object, said: str, digits: synq.Dataset, small: synq.Prepared
+) -> None:
+    net = synq.FloatNetwork((np.eye(64)[:, :10],), (None,))
+    with pytest.raises(synq.SynqError, match=said) as refused:
+        call(small if said in OF_QUANTIZED else net, digits)  # type: ignore[operator]
+    assert "\n" not in str(refused.value)

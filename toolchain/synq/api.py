@@ -1,0 +1,310 @@
+"""The public functions. Nothing is printed; a failure that a user can mend is a `SynqError`.
+
+Progress goes to `progress`, warnings to the log "synq".
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from synq import exporting, verifying
+from synq.board import load_board
+from synq.cache import default_cache_dir
+from synq.device import Branch, Device, load_device
+from synq.errors import UsageError, nearest_names
+from synq.exporting import Destination, Export
+from synq.float_network import FloatNetwork
+from synq.learn.checkpoint import load_network
+from synq.learn.data.arrays import InputScale
+from synq.learn.data.dataset import Dataset
+from synq.learn.data.load import Data
+from synq.learn.data.load import load_data as load
+from synq.learn.prepare import Prepared, Stopwatch, fitted, quantized, recipe_for
+from synq.learn.train import FINETUNING, RECIPES, adapted_tuning, trained_network
+from synq.network import QuantizedNetwork
+from synq.planning import Plan, make_plan
+from synq.progress import SILENT, Progress
+from synq.quantizing import Count, Mapping, Method, Quantization
+from synq.request import Flow, Request
+from synq.score import Task
+from synq.sweeping.evaluation import Materials
+from synq.sweeping.points import Axes, Trained, make_points
+from synq.sweeping.processes import local_processes
+from synq.sweeping.results import RESULTS, open_results
+from synq.sweeping.run import run_sweep
+from synq.sweeping.summary import Sweep
+from synq.verifying import Verification
+
+__all__ = [
+    "export",
+    "finetune",
+    "load_data",
+    "load_network",
+    "plan",
+    "quantize",
+    "sweep",
+    "train",
+    "verify",
+]
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+def load_data(
+    source: str | Path = "mnist",
+    *,
+    task: Task | str | None = None,
+    input_mean: float | Sequence[float] | None = None,
+    input_std: float | Sequence[float] | None = None,
+    input_divisor: float | None = None,
+    progress: Progress = SILENT,
+) -> Dataset:
+    """Training and test samples.
+
+    Args:
+        source: "mnist", "fashion-mnist", "kmnist", "digits", "breast-cancer", "wine"; or the path
+            of a `.npz`, a `.csv`, or a folder of IDX files.
+        task: "classification" or "regression"; that of the set, or classification, without.
+        input_mean, input_std, input_divisor: what networks of this data take for a value x of it:
+            `(x / divisor - mean) / std`; numbers, mean and std also one a feature.
+
+    Raises:
+        UsageError: there is no such set or file, or a number is out of range.
+        SynqError: the data cannot be had, or is damaged.
+    """
+    kind = None if task is None else _one_of(Task, "task", task)
+    scale = InputScale(_numbers(input_mean), _numbers(input_std), input_divisor)
+    return load(Data(source, None, kind, scale), default_cache_dir(), progress)
+
+
+def train(
+    data: Dataset,
+    *,
+    recipe: str = "paper",
+    layers: Sequence[int] | None = None,
+    seed: int | None = None,
+    bias: bool = False,
+    progress: Progress = SILENT,
+) -> FloatNetwork:
+    """A multilayer perceptron with ReLU, trained on `data`; from the cache if it has been before.
+
+    Args:
+        recipe: "paper" or "accurate".
+        layers: neurons of each layer, inputs first; those of the recipe without.
+        seed: of the training; the recipe's own without.
+
+    Raises:
+        UsageError: an unknown recipe, or layers that do not fit the data.
+        SynqError: the data has no training labels, or the training diverged.
+    """
+    if recipe not in RECIPES:
+        raise UsageError(f"recipe {recipe!r} is unknown; {nearest_names(recipe, list(RECIPES))}")
+    chosen = replace(RECIPES[recipe], bias=bias)
+    if seed is not None:
+        chosen = replace(chosen, seed=seed)
+    sizes = None if layers is None else tuple(layers)
+    used = recipe_for(chosen, sizes, data)
+    return trained_network(used, data, default_cache_dir(), progress)[0]
+
+
+def quantize(
+    network: FloatNetwork,
+    *,
+    data: Dataset,
+    device: str | Path | Device = "pcmo",
+    levels: int = 10,
+    method: Method | str = Method.PROPOSED,
+    mapping: Mapping | str = Mapping.DIFFERENTIAL,
+    count: Count | str = Count.SIGNED,
+    branch: Branch | str = Branch.LTP,
+    percentile: float = 100.0,
+    table_width: int = 8,
+    input_bits: int = 8,
+    activation_bits: int = 8,
+    progress: Progress = SILENT,
+) -> Prepared:
+    """The network as the device holds it, with the integer reference of all test samples.
+
+    Args:
+        network: trained on `data`, whose training inputs the activations' formats are chosen on.
+        device: a known device's name, the path of a `.toml`, or a `Device`.
+        levels: L, 2 to 256.
+        method: "proposed" (uniform levels snapped to the device), "sampling" (of its curve),
+            "uniform" (no device), "nearest" (all it has).
+        mapping: "differential" (a pair of cells a weight) or "offset".
+        count: "signed" (levels over -1..1) or "magnitude" (over 0..1, mirrored).
+        branch: "ltp", "ltd" or "union".
+        percentile: of absolute weights, that normalizes a layer.
+        table_width: bits of a conductance-table value, 2 to 16.
+        input_bits: 1 to 8; activation_bits: 1 to 16.
+
+    Raises:
+        UsageError: a value is out of range.
+        SynqError: network and data do not fit each other.
+    """
+    choice = Quantization(
+        levels=levels,
+        method=_one_of(Method, "method", method),
+        mapping=_one_of(Mapping, "mapping", mapping),
+        count=_one_of(Count, "count", count),
+        branch=_one_of(Branch, "branch", branch),
+        percentile=percentile,
+        table_width=table_width,
+        input_bits=input_bits,
+        activation_bits=activation_bits,
+    )
+    return quantized(
+        fitted(network, data),
+        _device(device),
+        choice,
+        default_cache_dir(),
+        Stopwatch(),
+        progress,
+    )
+
+
+def finetune(
+    start: Prepared, *, sparsity: float = 0.0, seed: int = 0, progress: Progress = SILENT
+) -> Prepared:
+    """The same quantization, fine-tuned for the device, inputs and activations as in hardware.
+
+    Args:
+        start: from `quantize`; it stays as it is.
+        sparsity: least share of zero synapses in all arrays but the last, 0 to 1.
+
+    Raises:
+        UsageError: sparsity without a level at zero.
+        SynqError: the data has no training labels, or the training diverged.
+    """
+    data = start.loaded.dataset
+    settings = replace(FINETUNING, recipe=replace(FINETUNING.recipe, seed=seed))
+    settings = adapted_tuning(settings.with_sparsity(sparsity), data)
+    loaded = replace(start.loaded, finetuning=settings)
+    cache_dir = default_cache_dir()
+    return quantized(loaded, start.device, start.quantization, cache_dir, Stopwatch(), progress)
+
+
+def plan(
+    network: Prepared | QuantizedNetwork,
+    *,
+    board: str | Path = "pynq-z2",
+    flow: Flow | str = Flow.HLS,
+    request: Request = Request(),  # noqa: B008 (frozen)
+) -> Plan:
+    """The design for a board, among its neighbours; all its numbers are estimates.
+
+    Raises:
+        UsageError: the board is unknown, or the back end cannot do what is asked.
+        SynqError: nothing fits the board, or not at the asked rate.
+    """
+    integers = network.network if isinstance(network, Prepared) else network
+    return make_plan(integers, load_board(str(board)), request, _one_of(Flow, "flow", flow))
+
+
+def export(
+    network: Prepared,
+    *,
+    board: str | Path = "pynq-z2",
+    output: str | Path | None = None,
+    flows: Iterable[Flow | str] = (Flow.HLS,),
+    backend: str = "vitis",
+    io_type: str = "io_parallel",
+    request: Request = Request(),  # noqa: B008 (frozen)
+    force: bool = False,
+    progress: Progress = SILENT,
+) -> Export:
+    """Write a project for a board; every test sample has been simulated bit-exactly before it
+    appears.
+
+    Args:
+        output: the project's folder; build/<name> without.
+        flows: "hls" (an hls4ml project), "rtl" (Verilog of our own), or both.
+        backend: hls4ml's, "vitis" or "vivado".
+        io_type: hls4ml's, "io_parallel" or "io_stream".
+        force: whether a folder may be replaced that synq did not write.
+
+    Raises:
+        UsageError: the board is unknown, or the output another's folder.
+        SynqError: a tool is missing or fails, or an integer differs; nothing is left at `output`.
+    """
+    chosen = {_one_of(Flow, "flow", flow) for flow in flows}
+    _check_name("backend", backend, ["vitis", "vivado"])
+    _check_name("io type", io_type, ["io_parallel", "io_stream"])
+    destination = Destination(
+        str(board),
+        tuple(flow for flow in Flow if flow in chosen),
+        backend.capitalize(),
+        io_type,
+        None if output is None else Path(output),
+        force,
+    )
+    return exporting.export_prepared(
+        network, destination, request, default_cache_dir(), Stopwatch(), progress
+    )
+
+
+def verify(project: str | Path, *, progress: Progress = SILENT) -> Verification:
+    """Recheck a project: the digest of every file, and every simulation against the reference.
+
+    Raises:
+        SynqError: a file is missing, changed or added, or an integer differs; names the first.
+    """
+    return verifying.verify(Path(project).resolve(), progress)
+
+
+def sweep(
+    network: FloatNetwork,
+    *,
+    data: Dataset,
+    output: str | Path,
+    levels: Iterable[int] = range(5, 26),
+    methods: Iterable[Method | str] = (Method.PROPOSED, Method.SAMPLING),
+    device: str | Path | Device = "pcmo",
+    board: str | Path = "pynq-z2",
+    finetuning: bool = False,
+    progress: Progress = SILENT,
+) -> Sweep:
+    """Accuracy against levels and methods, in processes of this machine.
+
+    Args:
+        output: a folder for the results, from which an interrupted sweep goes on.
+
+    Raises:
+        UsageError: a value is out of range.
+        SynqError: network and data do not fit each other, or the folder is another's.
+    """
+    tuning = adapted_tuning(FINETUNING, data) if finetuning else None
+    loaded, chosen = fitted(network, data, finetuning=tuning), _device(device)
+    axes = Axes(
+        levels=tuple(levels), methods=tuple(_one_of(Method, "method", each) for each in methods)
+    )
+    trained = (Trained(None, loaded.network, loaded.software),)
+    base, on = Quantization(axes.levels[0]), load_board(str(board))
+    points = make_points(axes, base, tuning, data, trained, chosen, on)
+    with (
+        open_results(Path(output) / RESULTS) as results,
+        local_processes(Materials(data, trained)) as evaluate,
+    ):
+        outcomes = run_sweep(points, evaluate, results, progress)
+    return Sweep(data, chosen, trained, axes, tuple(outcomes))
+
+
+def _one_of(kind: type[_Choice], name: str, value: Any) -> _Choice:
+    """`value` as a member of an enumeration."""
+    _check_name(name, str(value), [each.value for each in kind])
+    return kind(str(value))
+
+
+def _check_name(name: str, value: str, known: list[str]) -> None:
+    if value not in known:
+        raise UsageError(f"{name} {value!r} is unknown; {nearest_names(value, known)}")
+
+
+def _numbers(given: float | Sequence[float] | None) -> float | tuple[float, ...] | None:
+    return given if given is None or isinstance(given, int | float) else tuple(map(float, given))
+
+
+def _device(device: str | Path | Device) -> Device:
+    return device if isinstance(device, Device) else load_device(str(device))
