@@ -13,11 +13,11 @@ from pathlib import Path
 import hls4ml
 import numpy as np
 import pytest
-from synq.hls.extension import _CONFIG_CPP, kernel_constants
 
 from strategies import synapse_array
 from synq.fixedpoint import FixedPoint
 from synq.hls.design import ArrayPlan
+from synq.hls.keras.extension import _CONFIG_CPP, kernel_constants
 from synq.hls.layout import Layout
 from synq.network import SynapseArray
 from synq.request import Datapath
