@@ -15,6 +15,7 @@ from samples import samples
 from synq.errors import SynqError
 from synq.exporting import Destination, Export, export
 from synq.fixedpoint import FixedPoint
+from synq.hls import converter
 from synq.hls.converter import Converted
 from synq.learn.data.dataset import Dataset, with_input_bits
 from synq.learn.data.load import Data
@@ -310,20 +311,26 @@ def test_one_integer_of_tensorflow_or_hls4ml_fails_the_export(
     assert not (tmp_path / "project").exists()
 
 
+# For the process of TensorFlow: the sign of a weight is another in the model that is built.
+SPOILT = """
+from synq.hls.keras import qkeras_model
+right = qkeras_model.build_model
+def spoilt(network):
+    model = right(network)
+    layer = model.get_layer("array_0")
+    (kernel,) = layer.get_weights()
+    kernel[0, 0] = -kernel[0, 0]
+    layer.set_weights([kernel])
+    return model
+qkeras_model.build_model = spoilt
+"""
+
+
 def test_one_bit_of_a_weight_of_the_model_fails_the_export(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from synq.hls.keras.conversion import Conversion
-
-    def spoilt(*arguments: Any) -> Any:
-        core = Conversion(*arguments)
-        layer = core.model.get_layer("array_0")
-        (kernel,) = layer.get_weights()
-        kernel[0, 0] = -kernel[0, 0]
-        layer.set_weights([kernel])
-        return core
-
-    monkeypatch.setattr("synq.hls.converter.convert", spoilt)
+    monkeypatch.setattr(converter, "_SERVE", SPOILT + converter._SERVE)
+    monkeypatch.setattr(converter, "_converter", None)
     with pytest.raises(SynqError, match=r"QKeras differs .* array_0, neuron 0"):
         make(tmp_path, (Flow.HLS,))
 

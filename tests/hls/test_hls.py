@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -93,17 +94,37 @@ def test_mnist_is_bit_exact_on_all_test_images(
     assert found.compiler_log == b""
 
 
-def test_qkeras_model_equals_reference_and_reloads(
+# TensorFlow bears no other LLVM in its process, so none is imported into that of the tests.
+RELOAD = """
+import sys
+from pathlib import Path
+import subprocess
+import sys
+
+import numpy as np
+from synq.hls.keras import qkeras_model
+from synq.network import QuantizedNetwork
+folder = Path(sys.argv[1])
+network = QuantizedNetwork.from_npz(folder / "network.npz")
+model = qkeras_model.load_model(folder / "model.h5")
+stages = qkeras_model.model_stages(model, network, np.load(folder / "inputs.npy"))
+np.savez(folder / "stages.npz", **dict(stages))
+"""
+
+
+def test_the_qkeras_model_reloads(
     paper_network: QuantizedNetwork, mnist: Dataset, tmp_path: Path
 ) -> None:
-    from synq.hls.keras import qkeras_model
-
-    expected = paper_network.run(mnist.test_inputs)
-    model = qkeras_model.build_model(paper_network)
-    (tmp_path / "model.h5").write_bytes(qkeras_model.model_file(model))
-    for candidate in (model, qkeras_model.load_model(tmp_path / "model.h5")):
-        stages = qkeras_model.model_stages(candidate, paper_network, mnist.test_inputs)
-        assert first_difference(expected, stages, "QKeras") is None
+    design = HlsDesign((SIMPLEST, SIMPLEST))
+    settings, board = HlsSettings("Vitis", "io_parallel"), load_board("pynq-z2")
+    core = convert(paper_network, design, board, settings, tmp_path / "hls4ml")
+    (tmp_path / "model.h5").write_bytes(core.model_file)
+    (tmp_path / "network.npz").write_bytes(paper_network.to_npz())
+    np.save(tmp_path / "inputs.npy", mnist.test_inputs)
+    subprocess.run([sys.executable, "-c", RELOAD, str(tmp_path)], check=True)
+    with np.load(tmp_path / "stages.npz") as stages:
+        expected = paper_network.run(mnist.test_inputs)
+        assert first_difference(expected, list(stages.items()), "QKeras") is None
 
 
 @pytest.mark.parametrize(
@@ -304,11 +325,10 @@ def test_too_wide_a_layer_is_refused(tmp_path: Path) -> None:
         convert(network, design, board, HlsSettings("Vitis", "io_parallel"), tmp_path)
 
 
-def test_sums_beyond_float32_are_refused() -> None:
-    from synq.hls.keras import qkeras_model
-
+def test_sums_beyond_float32_are_refused(tmp_path: Path) -> None:
     network, _ = random_network(
         (600, 3), Quantization(256, Method.UNIFORM, table_width=16), bias=False, seed=0
     )
+    design, board = HlsDesign((SIMPLEST,)), load_board("pynq-z2")
     with pytest.raises(SynqError, match="use a smaller table width"):
-        qkeras_model.build_model(network)
+        convert(network, design, board, HlsSettings("Vitis", "io_parallel"), tmp_path)

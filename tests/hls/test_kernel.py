@@ -17,7 +17,7 @@ import pytest
 from strategies import synapse_array
 from synq.fixedpoint import FixedPoint
 from synq.hls.design import ArrayPlan
-from synq.hls.keras.extension import _CONFIG_CPP, kernel_constants
+from synq.hls.kernel import CONFIG_CPP, kernel_constants
 from synq.hls.layout import Layout
 from synq.network import SynapseArray
 from synq.request import Datapath
@@ -69,7 +69,7 @@ def program(cases: list[tuple[SynapseArray, ArrayPlan]]) -> str:
     calls = []
     for index, (array, plan) in enumerate(cases):
         low, high = array.accumulator_range
-        config = _CONFIG_CPP.format(
+        config = CONFIG_CPP.format(
             index=index,
             n_in=array.n_in,
             n_rows=array.n_rows,

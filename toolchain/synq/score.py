@@ -30,13 +30,18 @@ class Task(StrEnum):
     def higher_is_better(self) -> bool:
         return self is Task.CLASSIFICATION
 
+    def number(self, score: float) -> str:
+        """A score without its unit: two decimals of a percentage, four digits of an error."""
+        return f"{score:.2f}" if self is Task.CLASSIFICATION else f"{score:.4g}"
+
     def shown(self, score: float) -> str:
         """A score as people read it, with its unit.
 
         >>> Task.CLASSIFICATION.shown(96.5), Task.REGRESSION.shown(54.32109)
         ('96.50 %', 'RMSE 54.32')
         """
-        return f"{score:.2f} %" if self is Task.CLASSIFICATION else f"RMSE {score:.4g}"
+        number = self.number(score)
+        return f"{number} %" if self is Task.CLASSIFICATION else f"RMSE {number}"
 
 
 @dataclass(frozen=True)

@@ -229,16 +229,18 @@ def _write(finished: "Sweep", folder: Path) -> None:
 
 
 def _print(finished: "Sweep", folder: Path, resumed: int, seconds: float) -> None:
-    several = len(finished.trained) > 1
+    several, number = len(finished.trained) > 1, finished.dataset.task.number
     mean, deviation, best = finished.software
     spread = ""
     if several:
         seeds = len(finished.trained)
-        spread = f" ± {deviation:.2f} ({best:.2f}); mean ± deviation (best) of {seeds} seeds"
+        spread = (
+            f" ± {number(deviation)} ({number(best)}); mean ± deviation (best) of {seeds} seeds"
+        )
     title = (
         f"{_metric(finished)} on {len(finished.dataset.test_labels):,} test "
         f"{finished.dataset.samples}, "
-        f"{finished.dataset.name}, {finished.device.name}; software {mean:.2f}{spread}"
+        f"{finished.dataset.name}, {finished.device.name}; software {number(mean)}{spread}"
     )
     for setting in dict.fromkeys(curve.setting for curve in finished.curves):
         curves = [curve for curve in finished.curves if curve.setting == setting]
@@ -246,7 +248,7 @@ def _print(finished: "Sweep", folder: Path, resumed: int, seconds: float) -> Non
             f"{setting}: {title[:1].lower()}{title[1:]}" if setting else title,
             ["L", *(curve.method for curve in curves)],
             [
-                [f"{levels}", *(_cell(curve.at(levels), several) for curve in curves)]
+                [f"{levels}", *(_cell(curve.at(levels), several, number) for curve in curves)]
                 for levels in finished.axes.levels
             ],
         )
@@ -275,8 +277,8 @@ def _metric(finished: "Sweep") -> str:
     return "Root mean square error"
 
 
-def _cell(cell: "Cell | None", several: bool) -> str:
+def _cell(cell: "Cell | None", several: bool, number: "Callable[[float], str]") -> str:
     if cell is None:
         return "failed"
-    spread = f" ± {cell.deviation:.2f} ({cell.best:.2f})" if several else ""
-    return f"{cell.mean:.2f}{spread}"
+    spread = f" ± {number(cell.deviation)} ({number(cell.best)})" if several else ""
+    return f"{number(cell.mean)}{spread}"

@@ -154,7 +154,8 @@ def load_source(source: Source, watch: Stopwatch, progress: Progress) -> Loaded:
             network, cached = trained_network(used, dataset, source.cache_dir, progress)
         else:
             recipe, network, cached = None, load_checkpoint(source.checkpoint, source.layers), True
-            _tell_of_scale(dataset)
+            if not source.data.is_named:
+                _tell_of_scale(dataset)
     return fitted(network, dataset, cached, recipe, finetuning)
 
 

@@ -120,6 +120,7 @@ _MADE_FOR = 60_000
 _LEAST_BATCH = 16
 _LEAST_STEPS = 3_000
 _RATE_OF_REGRESSION = 0.1
+_RATE_OF_TUNING = 0.25  # times that, where targets are fine-tuned for
 _EPOCHS_OF_CLOTHES = 2  # times a recipe's
 _DECAY, _MOST_DECAY = 1e-4, 5e-3
 
@@ -231,6 +232,8 @@ FINETUNING = FineTuning(
 def adapted_tuning(tuning: FineTuning, dataset: Dataset) -> FineTuning:
     """`tuning` for this data, as `adapted`."""
     recipe = adapted(tuning.recipe, dataset)
+    if dataset.task is Task.REGRESSION:
+        recipe = replace(recipe, learning_rate=recipe.learning_rate * _RATE_OF_TUNING)
     return replace(tuning, recipe=recipe).with_sparsity(tuning.sparsity)
 
 

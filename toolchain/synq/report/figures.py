@@ -133,13 +133,14 @@ def _legend(figure: "Figure", panels: Sequence["Axes"]) -> None:
 
 def _draw_curves(axes: "Axes", sweep: Sweep) -> None:
     mean, deviation, _ = sweep.software
-    several = f" ± {deviation:.2f}" if len(sweep.trained) > 1 else ""
+    number = sweep.dataset.task.number
+    several = f" ± {number(deviation)}" if len(sweep.trained) > 1 else ""
     axes.axhline(
         mean,
         color=_INK,
         linewidth=1.1,
         linestyle=(0, (5, 3)),
-        label=f"software {mean:.2f}{several}",
+        label=f"software {number(mean)}{several}",
     )
     for curve in sweep.curves:
         if not curve.cells:

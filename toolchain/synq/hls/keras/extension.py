@@ -13,64 +13,16 @@ from hls4ml.backends.template import FunctionCallTemplate, LayerConfigTemplate
 from hls4ml.model.attributes import Attribute
 from hls4ml.model.layers import Layer
 
-from synq.hls.design import ArrayPlan
-from synq.hls.estimate import drain_lanes
-from synq.hls.layout import Layout
+from synq.hls.kernel import CONFIG_CPP
 from synq.hls.sources import KERNEL
-from synq.network import SynapseArray
 from synq.resources import folder
 
 BACKENDS = ("Vitis", "Vivado")
-
-_CONFIG_CPP = """struct config{index} : nnet::synapse_array_config {{
-    static const unsigned n_in = {n_in};
-    static const unsigned n_rows = {n_rows};
-    static const unsigned n_out = {n_out};
-    static const unsigned n_values = {n_values};
-    static const bool has_sign = {has_sign};
-    static const unsigned code_bits = {code_bits};
-    static const unsigned word_codes = {word_codes};
-    static const unsigned n_words = {n_words};
-    static const unsigned parallel_rows = {parallel_rows};
-    static const unsigned decoded_rows = {decoded_rows};
-    static const unsigned n_blocks = {n_blocks};
-    static const nnet::synapse_datapath datapath = nnet::{datapath};
-    static const bool event_driven = {event_driven};
-    static const unsigned drain_lanes = {drain_lanes};
-    static const bool signed_input = {signed_input};
-    static const unsigned table_width = {table_width};
-    static const unsigned accum_width = {accum_width};
-    static const unsigned bucket_width = {bucket_width};
-    static const int bias_input = {bias_input};
-    static const long long accum_min = {accum_min};
-    static const long long accum_max = {accum_max};
-}};
-"""
 
 _FUNCTION_CPP = (
     "nnet::synapse_array<{input_t}, {output_t}, {config}>"
     "({input}, {output}, {name}_codes, {name}_values);"
 )
-
-
-def kernel_constants(array: SynapseArray, plan: ArrayPlan) -> dict[str, int | str]:
-    """What the C++ config of an array says beyond what its Keras layer knows: how it is built."""
-    layout = Layout(array, plan.parallel_rows)
-    return {
-        "n_values": len(layout.signed.values),
-        "has_sign": str(layout.signed.has_sign).lower(),
-        "code_bits": layout.signed.code_bits,
-        "word_codes": layout.codes_per_word,
-        "n_words": layout.words_per_row,
-        "parallel_rows": plan.parallel_rows,
-        "decoded_rows": plan.decoded_rows,
-        "n_blocks": layout.n_blocks,
-        "datapath": plan.datapath.value,
-        "event_driven": str(plan.event_driven).lower(),
-        "drain_lanes": drain_lanes(array),
-        "signed_input": str(array.input_format.signed).lower(),
-        "bucket_width": layout.bucket_width,
-    }
 
 
 def packed_shape(size: int, pack: int) -> list[int]:
@@ -81,7 +33,7 @@ def packed_shape(size: int, pack: int) -> list[int]:
 class SynapseArrayLayer(Layer):  # type: ignore[misc]
     """hls4ml's node for a synapse array; the attributes are constants of its C++ config.
 
-    The others are those of `kernel_constants`, from the layer's entry `Kernel` in hls4ml's
+    The others are those of `kernel.kernel_constants`, from the layer's entry `Kernel` in hls4ml's
     configuration. Its entry `Pack` says how many sums are one stream element.
     """
 
@@ -110,7 +62,7 @@ class _ConfigTemplate(LayerConfigTemplate):  # type: ignore[misc]
 
     def format(self, node: Layer) -> str:
         constants = node.model.config.get_layer_config(node)["Kernel"]
-        return _CONFIG_CPP.format(**self._default_params(node), **constants)
+        return CONFIG_CPP.format(**self._default_params(node), **constants)
 
 
 class _FunctionTemplate(FunctionCallTemplate):  # type: ignore[misc]

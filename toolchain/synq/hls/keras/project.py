@@ -22,6 +22,7 @@ from synq.hls.csim import PROJECT
 from synq.hls.design import HlsDesign
 from synq.hls.keras import extension
 from synq.hls.keras.qkeras_model import raw_integers
+from synq.hls.kernel import kernel_constants
 from synq.hls.packs import array_pack, network_ports
 from synq.hls.sources import layer_format
 from synq.network import QuantizedNetwork, Stages, classes_of, stage_sizes
@@ -103,7 +104,7 @@ def _hls_config(network: QuantizedNetwork, design: HlsDesign, stream: bool) -> d
         layers[name] = {"Precision": {"result": _precision(form)}, "Trace": True}
     for index, (array, plan) in enumerate(zip(network.arrays, design.arrays, strict=True)):
         layers[f"array_{index}"] |= {
-            "Kernel": extension.kernel_constants(array, plan),
+            "Kernel": kernel_constants(array, plan),
             "Pack": array_pack(network, index) if stream else array.n_out,
         }
     return {

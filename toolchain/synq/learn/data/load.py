@@ -43,7 +43,7 @@ class Data:
     @property
     def name(self) -> str:
         """What projects and folders of results are called by."""
-        return str(self.source) if self.is_named else Path(self.source).stem
+        return str(self.source) if self.is_named else Path(self.source).resolve().stem
 
 
 def load_data(data: Data, cache_dir: Path, progress: Progress) -> Dataset:
