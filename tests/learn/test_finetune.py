@@ -13,8 +13,8 @@ from synq.fixedpoint import FixedPoint
 from synq.float_network import FloatNetwork
 from synq.learn.augment import Augmentation
 from synq.learn.data.dataset import Dataset, with_input_bits
-from synq.learn.finetune import _Levels, _Model, finetune, finetuned_network
-from synq.learn.prepare import accuracy_of
+from synq.learn.finetune import _Layer, _Levels, _Model, _Snap, finetune, finetuned_network
+from synq.learn.prepare import software_score
 from synq.learn.train import FINETUNING, RECIPES, FineTuning, train
 from synq.network import QuantizedNetwork
 from synq.progress import SILENT
@@ -58,6 +58,13 @@ def tuned_and_quantized(
     return tuned, network
 
 
+def values_trained_with(layer: _Layer, levels: _Levels, choice: Quantization) -> np.ndarray:
+    """(n_rows, n_out) raw codebook values, as the training looks them up."""
+    with torch.no_grad():
+        values = _Snap.apply(layer.rows, layer.log_scale, levels, layer.pruned).numpy().T
+    return np.rint(values / choice.table_format.step).astype(np.int64)
+
+
 @pytest.mark.parametrize(
     "choice",
     [
@@ -75,7 +82,8 @@ def test_what_is_trained_is_what_runs(
 ) -> None:
     dataset = with_input_bits(few, choice.input_bits)
     tuned, network = tuned_and_quantized(trained, few, choice, quick())
-    model = _Model(tuned, network, _Levels(*level_values(choice, PCMO), choice))
+    levels = _Levels(*level_values(choice, PCMO), choice)
+    model = _Model(tuned, network, levels)
     real = torch.tensor(dataset.test_inputs * np.float32(dataset.input_format.step))
     with torch.no_grad():
         logits = model.logits(real, 0.0, torch.Generator()).numpy()
@@ -83,8 +91,14 @@ def test_what_is_trained_is_what_runs(
     expected = trace.accumulators[-1] * network.output_unit
     # float32 carries the sums exactly; only the unit at the end is rounded
     close = np.isclose(logits, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
-    # a weight within a rounding error of a threshold may fall on its other side
-    assert close.all(axis=1).mean() > 0.99
+    # A weight within a rounding error of a threshold may fall on its other side; it then shows in
+    # every sample that drives it.
+    strays = sum(
+        int((values_trained_with(layer, levels, choice) != array.weights).sum())
+        for layer, array in zip(model.layers, network.arrays, strict=True)
+    )
+    assert strays <= 3
+    assert close.all(axis=1).mean() > (0.99 if strays == 0 else 0.5)
 
 
 @pytest.mark.parametrize("bits", [8, 3])
@@ -103,7 +117,7 @@ def test_what_is_trained_on_signed_inputs_is_what_runs(bits: int, few: Dataset) 
     )
     gentle = replace(RECIPES["accurate"], augmentation=None, learning_rate=0.02)
     trained = train(replace(gentle, epochs=8, hidden=(16,), bias=True), signed, SILENT)
-    assert accuracy_of(trained, signed) > 60
+    assert software_score(trained, signed) > 60
     test_what_is_trained_is_what_runs(Quantization(9, input_bits=bits), trained, signed)
 
 

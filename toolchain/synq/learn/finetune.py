@@ -70,7 +70,7 @@ def finetuned_network(
         "choice": asdict(choice),
         "levels": [values.tolist() for values in level_values(choice, device)],
         "settings": asdict(settings),
-        "torch": version("torch"),
+        "torch": version("torch").partition("+")[0],  # its builds compute the same
         "version": FINETUNE_VERSION,
     }
     key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
