@@ -77,7 +77,7 @@ CASES = {
         "digits",
         (64, 32, 10),
         (_unrolled(512), _SMALLEST),
-        hgq2=((300, 64, 1e-5), (300, 64, 1e-4)),
+        hgq2=((300, 64, 1e-6), (300, 64, 1e-5), (300, 64, 1e-4)),
         plain=True,
     ),
     "digits, L = 10, 4 bits": Case(
@@ -87,7 +87,7 @@ CASES = {
         "mnist",
         (784, 128, 10),
         (("Verilog, fastest that fits", Request()), _SMALLEST),
-        hgq2=((20, 256, 1e-5),),
+        hgq2=((20, 256, 1e-6), (20, 256, 1e-5)),
         plain=True,
     ),
     "MNIST, L = 5, 1-bit pixels, 80 % zeros": Case(
