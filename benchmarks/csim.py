@@ -137,6 +137,7 @@ def predict_rate(graph: Any, real: NDArray[np.float64]) -> float:
 
 def plain_hls4ml(trained: FloatNetwork, folder: Path) -> Any:
     """The same network as hls4ml itself emits it, compiled."""
+    import synq.hls.keras  # noqa: F401, I001  (first: it settles that Keras is Keras 2)
     import hls4ml
     import tensorflow as tf
 

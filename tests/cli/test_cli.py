@@ -409,7 +409,7 @@ def network_file(path: Path, **tensors: Any) -> None:
 BAD_CHECKPOINTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing": (lambda path: None, "No such file"),
     "a folder": (lambda path: path.mkdir(), "Is a directory"),
-    "text": (lambda path: path.write_text("hello\n"), "is not a checkpoint"),
+    "text": (lambda path: path.write_text("hello\n"), "is not a network in a form"),
     "NaN": (lambda path: network_file(path, a_weight=np.full((3, 20), np.nan)), "NaN"),
     "shapes": (
         lambda path: network_file(path, a_weight=np.ones((8, 20)), b_weight=np.ones((3, 9))),
