@@ -132,7 +132,7 @@ class _Converter:
         match answer:
             case ("done", value):
                 return value
-            case ("refused", SynqError() as error):
+            case ("refused", Exception() as error):
                 raise error
             case (_, text):
                 raise RuntimeError(f"in the process of TensorFlow and hls4ml: {text}")
@@ -181,7 +181,7 @@ def _answer_all(connection: "Connection[bytes, bytes]") -> None:
                     raise SynqError("another network has been converted since")
                 value = getattr(conversions[number], name)(*rest)
             answer: tuple[str, Any] = ("done", value)
-        except SynqError as error:
+        except (SynqError, OSError, MemoryError) as error:  # which are said without a traceback
             answer = ("refused", error)
         except Exception as error:
             answer = ("failed", f"{error!r}\n{traceback.format_exc()}")
