@@ -133,7 +133,8 @@ def test_a_real_target() -> None:
 
 
 def test_without_scikit_learn_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn", None)
+    for name in ("sklearn", "sklearn.datasets"):  # the latter is found without the former
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(SynqError, match="wine comes with scikit-learn, which cannot be imported"):
         load_sklearn_set("wine")
 
