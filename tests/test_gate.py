@@ -23,7 +23,7 @@ def recipe(target: str) -> str:
 def test_every_target_is_made() -> None:
     named = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
     assert named is not None
-    assert set(named[1].split()) - NOT_IN_THE_GATE == set(re.findall(r"make ([\w-]+)", RUN))
+    assert set(named[1].split()) - NOT_IN_THE_GATE == set(re.findall(r"make ([a-z][\w-]*)", RUN))
 
 
 @pytest.mark.parametrize("target", ["benchmark", "benchmark-small"])
