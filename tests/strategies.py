@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from synq.device import load_device
 from synq.fixedpoint import FixedPoint, Overflow, Rounding
 from synq.float_network import FloatNetwork
-from synq.network import QuantizedNetwork, SynapseArray
+from synq.network import Converter, QuantizedNetwork, SynapseArray
 from synq.quantizing import Quantization, quantize_network
 from synq.rtl.design import RtlArray, RtlDesign, wide_result
 
@@ -35,6 +35,7 @@ def synapse_array(
     *,
     levels: int = 10,
     table_width: int = 8,
+    table_integer: int = 1,
     input_format: FixedPoint = BYTE,
     bias: bool = False,
 ) -> SynapseArray:
@@ -45,7 +46,7 @@ def synapse_array(
     codes = rng.integers(0, levels, (n_in + bias, n_out), dtype=np.uint8)
     bias_input = int(rng.integers(1, input_format.max_raw + 1)) if bias else None
     scale = float(rng.uniform(0.1, 10))
-    table_format = FixedPoint(table_width, 1, signed=True)
+    table_format = FixedPoint(table_width, table_integer, signed=True)
     return SynapseArray(
         codes, codebook.astype(np.int64), table_format, input_format, bias_input, scale
     )
@@ -78,12 +79,14 @@ def input_formats(draw: st.DrawFn, max_width: int = 12) -> FixedPoint:
 def arrays(
     draw: st.DrawFn, max_in: int = 12, max_out: int = 70, max_input_width: int = 12
 ) -> SynapseArray:
+    table_width = draw(st.integers(2, 16))
     return synapse_array(
         np.random.default_rng(draw(seeds)),
         n_in=draw(st.integers(1, max_in)),
         n_out=draw(st.integers(1, max_out)),
         levels=draw(st.one_of(st.integers(1, 17), st.integers(1, 256))),
-        table_width=draw(st.integers(2, 16)),
+        table_width=table_width,
+        table_integer=draw(st.integers(1, min(3, table_width - 1))),
         input_format=draw(input_formats(max_input_width)),
         bias=draw(st.booleans()),
     )
@@ -148,6 +151,17 @@ def symmetric(random: np.random.Generator, array: SynapseArray) -> SynapseArray:
     return dataclasses.replace(array, codes=codes, codebook=codebook)
 
 
+def with_converters(
+    random: np.random.Generator, array: SynapseArray, tile_rows: int | None = None
+) -> SynapseArray:
+    """The array in tiles with converters of 2 to 10 bits, from hardly to always saturating."""
+    rows = tile_rows or int(random.integers(1, array.n_rows + 2))
+    bits, exact = int(random.integers(2, 11)), array.accumulator
+    integer = exact.integer - int(random.integers(-1, 5))
+    form = FixedPoint(bits, max(integer, bits - exact.fraction), True, Rounding.RND, Overflow.SAT)
+    return dataclasses.replace(array, converter=Converter(rows, form))
+
+
 def random_network(random: np.random.Generator, max_size: int = 24) -> QuantizedNetwork:
     """Up to 4 layers; half have signed inputs, a quarter one output."""
     sizes = random.integers(1, max_size, random.integers(2, 6)).tolist()
@@ -167,12 +181,14 @@ def random_network(random: np.random.Generator, max_size: int = 24) -> Quantized
                 overflow=Overflow(random.choice([mode.value for mode in Overflow])),
             )
             activations.append(form)
+        table_width = int(random.integers(2, 9))
         array = synapse_array(
             random,
             n_in,
             n_out,
             levels=int(random.integers(2, 26)),
-            table_width=int(random.integers(2, 9)),
+            table_width=table_width,
+            table_integer=min(int(random.choice([1, 1, 2, 3])), table_width - 1),
             input_format=form,
             bias=bool(random.integers(2)),
         )

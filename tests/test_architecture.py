@@ -31,6 +31,7 @@ ROOMS = (
     "score",
     "float_network",
     "device",
+    "tile",
     "quantizing",
     "cost",
     "board",

@@ -22,10 +22,12 @@ from strategies import (
     raw_inputs,
     seeds,
     synapse_array,
+    with_converters,
 )
 from synq.errors import SynqError
-from synq.fixedpoint import FixedPoint
+from synq.fixedpoint import FixedPoint, Overflow, Rounding
 from synq.network import (
+    Converter,
     QuantizedNetwork,
     SynapseArray,
     Trace,
@@ -140,6 +142,73 @@ def test_partial_sums_stay_inside_in_any_order(array: SynapseArray, seed: int) -
     assert low <= partial.min() and partial.max() <= high
 
 
+@MANY
+@given(arrays(max_out=6), seeds)
+def test_each_tile_is_converted_and_the_results_added(array: SynapseArray, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    array = with_converters(rng, array)
+    assert array.converter is not None
+    rows, form = array.converter.tile_rows, array.converter.format
+    inputs = raw_inputs(rng, 4, array)
+    low, high = array.accumulator_range
+    unit = Fraction(1, 2) ** (array.input_format.fraction + array.table_format.fraction)
+    for sample, sums in zip(inputs.tolist(), array.accumulate(inputs).tolist(), strict=True):
+        signal = sample if array.bias_input is None else [*sample, array.bias_input]
+        for output, total in enumerate(sums):
+            column = [int(array.codebook[code]) for code in array.codes[:, output]]
+            products = [x * weight for x, weight in zip(signal, column, strict=True)]
+            parts = [sum(products[at : at + rows]) for at in range(0, array.n_rows, rows)]
+            for part in parts:
+                assert array.partial.min_raw <= part <= array.partial.max_raw
+            converted = [assigned(part * unit, form) for part in parts]
+            assert total == sum(converted)
+            running = np.cumsum([0, *converted])
+            assert low <= running.min() and running.max() <= high
+    assert array.accumulator.fraction == form.fraction
+    weights = np.sign(array.weights[: array.n_in].T)
+    ends = array.input_format.max_raw, array.input_format.min_raw
+    if array.bias_input is None:  # all rows at their worst: the range is reached
+        greatest = np.diag(array.accumulate(np.where(weights > 0, *ends)))
+        assert greatest.max() == high
+        assert np.diag(array.accumulate(np.where(weights < 0, *ends))).min() == low
+
+
+def test_a_converter_that_is_fine_and_wide_enough_changes_nothing() -> None:
+    array = synapse_array(np.random.default_rng(3), 20, 5, bias=True)
+    form = replace(array.accumulator, rounding=Rounding.RND, overflow=Overflow.SAT)
+    inputs = raw_inputs(np.random.default_rng(4), 50, array)
+    for rows in (1, 7, 20, 21, 1000):
+        divided = replace(array, converter=Converter(rows, form))
+        assert np.array_equal(divided.accumulate(inputs), array.accumulate(inputs))
+
+
+@pytest.mark.parametrize(
+    ("rows", "form"),
+    [
+        (0, FixedPoint(6, 6, True, Rounding.RND, Overflow.SAT)),
+        (True, FixedPoint(6, 6, True, Rounding.RND, Overflow.SAT)),
+        (8, FixedPoint(6, 6, False, Rounding.RND, Overflow.SAT)),
+        (8, FixedPoint(6, 6, True, Rounding.TRN, Overflow.SAT)),
+        (8, FixedPoint(6, 6, True, Rounding.RND, Overflow.WRAP)),
+    ],
+)
+def test_invalid_converter(rows: int, form: FixedPoint) -> None:
+    with pytest.raises(ValueError, match=r"tile|converter"):
+        Converter(rows, form)
+
+
+def test_converters_survive_the_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    array = with_converters(rng, synapse_array(rng, 9, 3, bias=True))
+    network = QuantizedNetwork((array,), ())
+    path = tmp_path / "network.npz"
+    path.write_bytes(network.to_npz())
+    again = QuantizedNetwork.from_npz(path)
+    assert again.arrays[0].converter == array.converter
+    assert again.digest == network.digest
+    assert network.digest != QuantizedNetwork((replace(array, converter=None),), ()).digest
+
+
 def test_properties() -> None:
     rng = np.random.default_rng(0)
     array = synapse_array(rng, 6, 3, levels=9, bias=True)
@@ -182,7 +251,11 @@ INVALID = {
     "codebook above the table": {"codebook": np.array([0, 1, 128])},
     # its differences wrap around int64
     "codebook far below, in the middle": {"codebook": np.array([2**62, -(2**62) - 2**61, 0])},
-    "table without its one integer bit": {"table_format": FixedPoint(8, 2, signed=True)},
+    "table without an integer bit": {"table_format": FixedPoint(8, 0, signed=True)},
+    "table without a fraction bit": {"table_format": FixedPoint(9, 9, signed=True)},
+    "converter finer than the sums": {
+        "converter": Converter(4, FixedPoint(8, -20, True, Rounding.RND, Overflow.SAT))
+    },
     "unsigned table": {"table_format": FixedPoint(8, 1, signed=False)},
     "bias too large for a signed input": {
         "input_format": FixedPoint(8, 1, signed=True),

@@ -31,6 +31,7 @@ from synq.quantizing import (
     snap,
     uniform_levels,
 )
+from synq.tile import Tile
 
 PCMO = load_device("pcmo")
 CHOICES = [
@@ -562,3 +563,63 @@ def test_rare_large_sums_are_clipped() -> None:
     assert choose_activation_format(common, 0, 8).integer == 8
     assert choose_activation_format(np.append(common, 300), 0, 8).integer == 8
     assert choose_activation_format(np.append(common, [500] * 9_000), 0, 8).integer == 9
+
+
+# ---- Converters ---------------------------------------------------------------------------------
+
+
+def converted(bits: int | None, inputs: NDArray[np.uint8]) -> QuantizedNetwork:
+    rng = np.random.default_rng(11)
+    weights = [rng.normal(size=shape).astype(np.float32) for shape in ((40, 12), (12, 4))]
+    network = FloatNetwork(tuple(weights), (None, rng.normal(size=4).astype(np.float32)))
+    choice = Quantization(10, tile=None if bits is None else Tile(16, 8), adc_bits=bits)
+    return quantize_network(network, choice, PCMO, BYTE, inputs)
+
+
+def test_converters_lose_less_the_more_bits_they_have() -> None:
+    inputs = np.random.default_rng(12).integers(0, 256, (500, 40), dtype=np.uint8)
+    exact = converted(None, inputs).run(inputs).accumulators[0] * 2.0**-15
+    errors = []
+    for bits in (3, 5, 7, 9, 16):
+        network = converted(bits, inputs)
+        array = network.arrays[0]
+        assert array.converter is not None
+        assert (array.converter.tile_rows, array.converter.format.width) == (16, bits)
+        sums = network.run(inputs).accumulators[0] * array.sum_step
+        errors.append(float(np.mean((sums - exact) ** 2)))
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 1e-4 * errors[0]
+
+
+def test_a_tile_alone_changes_no_integer() -> None:
+    inputs = np.random.default_rng(12).integers(0, 256, (50, 40), dtype=np.uint8)
+    rng = np.random.default_rng(11)
+    network = FloatNetwork((rng.normal(size=(40, 3)).astype(np.float32),), (None,))
+    plain, tiled = (
+        quantize_network(network, Quantization(10, tile=tile), PCMO, BYTE, inputs)
+        for tile in (None, Tile(4, 4))
+    )
+    assert plain.digest == tiled.digest
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"adc_bits": 6}, "say how large a tile is"),
+        ({"adc_bits": 1, "tile": Tile(8, 8)}, "adc bits must be between 2 and 16, got 1"),
+        ({"adc_bits": 40, "tile": Tile(8, 8)}, "adc bits must be between 2 and 16, got 40"),
+    ],
+)
+def test_impossible_converters_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Quantization(10, **options)
+
+
+@pytest.mark.parametrize("text", ["", "8", "8x", "0x8", "8x0", "axb", "8x8x8", "-1x8", "9" * 50])
+def test_impossible_tiles_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="a tile "):
+        Tile.parsed(text)
+
+
+def test_tile_is_read() -> None:
+    assert Tile.parsed(" 128X64 ") == Tile(128, 64)

@@ -35,6 +35,7 @@ from synq.sweeping.processes import local_processes
 from synq.sweeping.results import RESULTS, open_results
 from synq.sweeping.run import run_sweep
 from synq.sweeping.summary import Sweep
+from synq.tile import Tile
 from synq.verifying import Verification
 
 __all__ = [
@@ -123,6 +124,8 @@ def quantize(
     table_width: int = 8,
     input_bits: int = 8,
     activation_bits: int = 8,
+    tile: Tile | str | None = None,
+    adc_bits: int | None = None,
     progress: Progress = SILENT,
 ) -> Prepared:
     """The network as the device holds it, with the integer reference of all test samples.
@@ -139,6 +142,8 @@ def quantize(
         percentile: of absolute weights, that normalizes a layer.
         table_width: bits of a conductance-table value, 2 to 16.
         input_bits: 1 to 8; activation_bits: 1 to 16.
+        tile: rows and columns of the crossbars that arrays are made of, as "128x128".
+        adc_bits: of the converters at the tiles' columns, 2 to 16; exact sums without.
 
     Raises:
         UsageError: a value is out of range.
@@ -154,6 +159,8 @@ def quantize(
         table_width=table_width,
         input_bits=input_bits,
         activation_bits=activation_bits,
+        tile=Tile.parsed(tile) if isinstance(tile, str) else tile,
+        adc_bits=adc_bits,
     )
     return quantized(
         fitted(network, data),

@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synq.errors import SynqError
-from synq.fixedpoint import FixedPoint, requantize, signed_width
+from synq.fixedpoint import FixedPoint, Overflow, Rounding, requantize, signed_width
 from synq.npz import Member, read_npz
 
 # Products of integers in floating point are exact while no partial sum needs more bits than the
@@ -30,22 +30,52 @@ _CODES = Member("u", "a matrix of uint8", (2, 2))
 _CODEBOOK = Member("i", "a vector of int64", (1, 1))
 
 
+@dataclass(frozen=True)
+class Converter:
+    """What reads the columns of an array's tiles: an analog-to-digital converter at each one's end.
+
+    A tile holds `tile_rows` rows, the last one what is left. Each of its sums is converted on its
+    own, and the results are added digitally.
+
+    Attributes:
+        tile_rows: at least 1; the bias row counts.
+        format: what a tile's sum is assigned to: signed, to nearest with ties upwards, saturating,
+            as a converter that is half a step off does; of at most as many fraction bits as sums.
+
+    Raises:
+        ValueError: a value out of range, or another format.
+    """
+
+    tile_rows: int
+    format: FixedPoint
+
+    def __post_init__(self) -> None:
+        if type(self.tile_rows) is not int or self.tile_rows < 1:
+            raise ValueError(f"a tile has at least one row, got {self.tile_rows!r:.40}")
+        form = self.format
+        if not form.signed or (form.rounding, form.overflow) != (Rounding.RND, Overflow.SAT):
+            raise ValueError("a converter's format is signed, AP_RND and AP_SAT")
+
+
 @dataclass(frozen=True, eq=False)  # comparing arrays is ambiguous; compare digests
 class SynapseArray:
     """One layer's synapses: what a crossbar of `codes` computes for raw integer inputs.
 
     `accumulator[j] = sum_i input[i] * codebook[codes[i, j]]`; with a bias, the last row of `codes`
-    is driven by the constant `bias_input`. The constructor copies the matrices and makes the copies
+    is driven by the constant `bias_input`. With converters each tile's part of that sum is
+    converted before the parts are added. The constructor copies the matrices and makes the copies
     read-only.
 
     Attributes:
         codes: (n_rows, n_out) uint8, indices into `codebook`; n_rows is n_in, or n_in + 1 with a
             bias row.
         codebook: (effective_levels,) int64, strictly ascending raw integers in `table_format`.
-        table_format: format of a codebook value: signed, one integer bit, so +-1 is full scale.
+        table_format: format of a codebook value: signed; the largest value below 1 is full scale.
+            With more than one integer bit there are values beyond it, of cells that are.
         input_format: format of the inputs; signed where read voltages may be negative.
         bias_input: raw integer in `input_format` driving the bias row, or None without one.
         scale: the weight that the normalized weight 1 stands for (the layer's largest weight).
+        converter: at the columns' ends of each tile; None where sums are read exactly.
 
     Raises:
         ValueError: the parts contradict one another.
@@ -57,6 +87,7 @@ class SynapseArray:
     input_format: FixedPoint
     bias_input: int | None
     scale: float
+    converter: Converter | None = None
 
     def __post_init__(self) -> None:
         if self.codes.ndim != 2 or self.codes.dtype != np.uint8 or self.n_in < 1 or self.n_out < 1:
@@ -67,8 +98,10 @@ class SynapseArray:
             raise ValueError("a codebook has 1 to 256 strictly ascending values")
         if self.codes.max() >= len(self.codebook):
             raise ValueError("a code points outside its codebook")
-        if not self.table_format.signed or self.table_format.integer != 1:
-            raise ValueError("tables are signed, with one integer bit")
+        if not self.table_format.signed or self.table_format.integer < 1:
+            raise ValueError("tables are signed, with at least one integer bit")
+        if self.table_format.fraction < 1:
+            raise ValueError("a table has at least one fraction bit")
         low, high = self.table_format.min_raw, self.table_format.max_raw
         if self.codebook[0] < low or self.codebook[-1] > high:
             raise ValueError("a codebook value does not fit the table format")
@@ -80,7 +113,9 @@ class SynapseArray:
             raise ValueError("the scale must be positive and finite")
         if self.table_format.width + self.input_format.width + self.n_rows.bit_length() > 63:
             raise ValueError("the sums may need more than 63 bits")
-        FixedPoint(2, 2 - self._sum_fraction, signed=True)  # whether there is a format for them
+        FixedPoint(2, 2 - self._exact_fraction, signed=True)  # whether there is a format for them
+        if self.converter is not None and self.converter.format.fraction > self._exact_fraction:
+            raise ValueError("a converter's step is at least that of the sums")
         for name in ("codes", "codebook"):  # copies, so that nobody else can change them
             copy = np.array(getattr(self, name), order="C")
             copy.setflags(write=False)
@@ -113,15 +148,48 @@ class SynapseArray:
         return self.codebook[self.codes]
 
     @cached_property
-    def accumulator_range(self) -> tuple[int, int]:
-        """The least and greatest sum that any inputs and any order of addition can reach.
+    def tiles(self) -> tuple[slice, ...]:
+        """The rows of each part of a sum that is converted on its own: of all, without converters.
+
+        The bias row is the last one.
+        """
+        rows = self.n_rows if self.converter is None else self.converter.tile_rows
+        return tuple(
+            slice(first, min(first + rows, self.n_rows)) for first in range(0, self.n_rows, rows)
+        )
+
+    @cached_property
+    def partial_range(self) -> tuple[int, int]:
+        """The least and greatest sum in a tile that any inputs and any order of addition reach.
 
         Each row adds its own extremes, among them 0: so every partial sum lies between the same
         ones.
         """
+        ranges = self._tile_ranges
+        return int(min(low.min() for low, _ in ranges)), int(max(high.max() for _, high in ranges))
+
+    @cached_property
+    def _tile_ranges(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """For each tile the least and the greatest exact sum of every column, (n_out,) each."""
         least, most = self.drive
         ends = self.weights * least[:, None], self.weights * most[:, None]
-        return int(np.minimum(*ends).sum(axis=0).min()), int(np.maximum(*ends).sum(axis=0).max())
+        low, high = np.minimum(*ends), np.maximum(*ends)
+        return [(low[rows].sum(axis=0), high[rows].sum(axis=0)) for rows in self.tiles]
+
+    @cached_property
+    def accumulator_range(self) -> tuple[int, int]:
+        """The least and greatest sum that any inputs and any order of addition can reach."""
+        if self.converter is None:
+            return self.partial_range
+        low = sum(self._converted(low) for low, _ in self._tile_ranges)
+        high = sum(self._converted(high) for _, high in self._tile_ranges)
+        return int(np.min(low)), int(np.max(high))
+
+    def _converted(self, sums: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What converters make of a tile's exact sums; they keep the order of sums, and 0."""
+        if self.converter is None:
+            return sums
+        return requantize(sums, self._exact_fraction, self.converter.format)
 
     @property
     def drive(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -141,6 +209,12 @@ class SynapseArray:
         width = signed_width(*self.accumulator_range)
         return FixedPoint(width, width - self._sum_fraction, signed=True)
 
+    @cached_property
+    def partial(self) -> FixedPoint:
+        """The narrowest format of a tile's exact sums; without converters that of `accumulator`."""
+        width = signed_width(*self.partial_range)
+        return FixedPoint(width, width - self._exact_fraction, signed=True)
+
     @property
     def sum_step(self) -> float:
         """The value of one raw unit of a sum: that of `accumulator`, which takes longer to find."""
@@ -148,10 +222,15 @@ class SynapseArray:
 
     @property
     def _sum_fraction(self) -> int:
+        form = self.converter
+        return self._exact_fraction if form is None else form.format.fraction
+
+    @property
+    def _exact_fraction(self) -> int:
         return self.input_format.fraction + self.table_format.fraction
 
     def accumulate(self, inputs: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-        """The exact sums for raw inputs.
+        """The sums for raw inputs, exact or, with converters, of what they make of the exact ones.
 
         Args:
             inputs: (n_samples, n_in) raw integers in `input_format`; n_samples may be 0.
@@ -163,10 +242,18 @@ class SynapseArray:
             ValueError: `inputs` has another number of columns.
             SynqError: an input is outside its format, or the sums need more than 53 bits.
         """
+        parts = self.partial_sums(inputs)
+        total = self._converted(next(parts))
+        for part in parts:
+            total += self._converted(part)
+        return total
+
+    def partial_sums(self, inputs: NDArray[np.integer[Any]]) -> Iterator[NDArray[np.int64]]:
+        """The exact sums of each tile in turn, raw in `partial`; see `accumulate`."""
         if inputs.ndim != 2 or inputs.shape[1] != self.n_in:
             raise ValueError(f"inputs must be (n_samples, {self.n_in}), got {inputs.shape}")
         self._check_inputs(inputs)
-        low, high = self.accumulator_range
+        low, high = self.partial_range
         bound = max(-low, high)
         real: type[np.floating[Any]]
         if bound < _FLOAT32_EXACT:
@@ -178,11 +265,14 @@ class SynapseArray:
                 "the accumulator needs more than 53 bits: use a smaller table width",
                 settings=("table_width",),
             )
-        sums = inputs.astype(real) @ self.weights[: self.n_in].astype(real)
-        exact: NDArray[np.int64] = sums.astype(np.int64)
-        if self.bias_input is not None:
-            exact += self.weights[-1] * self.bias_input
-        return exact
+        driven: NDArray[np.floating[Any]] = inputs.astype(real)
+        weights: NDArray[np.floating[Any]] = self.weights.astype(real)
+        for rows in self.tiles:
+            of_inputs = slice(rows.start, min(rows.stop, self.n_in))
+            exact: NDArray[np.int64] = (driven[:, of_inputs] @ weights[of_inputs]).astype(np.int64)
+            if self.bias_input is not None and rows.stop == self.n_rows:
+                exact += self.weights[-1] * self.bias_input
+            yield exact
 
     def _check_inputs(self, inputs: NDArray[np.integer[Any]]) -> None:
         """Refuse inputs that `accumulator_range` does not speak of."""
@@ -353,15 +443,7 @@ class QuantizedNetwork:
     def to_npz(self) -> bytes:
         """The network as one `.npz` of plain arrays; the same bytes for the same network."""
         header = {
-            "arrays": [
-                {
-                    "table_format": array.table_format.to_dict(),
-                    "input_format": array.input_format.to_dict(),
-                    "bias_input": array.bias_input,
-                    "scale": array.scale,
-                }
-                for array in self.arrays
-            ],
+            "arrays": [_described(array) for array in self.arrays],
             "activations": [activation.to_dict() for activation in self.activations],
         }
         parts: dict[str, NDArray[Any]] = {
@@ -414,6 +496,29 @@ def _read(path: Path) -> QuantizedNetwork:
     raise ValueError("its header lists no arrays and activations")
 
 
+def _described(array: SynapseArray) -> dict[str, Any]:
+    """All of an array but its matrices; `_array` reads it."""
+    fields: dict[str, Any] = {
+        "table_format": array.table_format.to_dict(),
+        "input_format": array.input_format.to_dict(),
+        "bias_input": array.bias_input,
+        "scale": array.scale,
+    }
+    if array.converter is not None:
+        form = array.converter.format.to_dict()
+        fields["converter"] = {"tile_rows": array.converter.tile_rows, "format": form}
+    return fields
+
+
+def _converter(fields: Any) -> Converter | None:
+    match fields:
+        case None:
+            return None
+        case {"tile_rows": int(tile_rows), "format": form}:
+            return Converter(tile_rows, FixedPoint.from_dict(form))
+    raise ValueError(f"its header describes no converter: {str(fields)[:200]}")
+
+
 def _array(fields: Any, codes: NDArray[np.uint8], codebook: NDArray[np.int64]) -> SynapseArray:
     match fields:
         case {
@@ -429,6 +534,7 @@ def _array(fields: Any, codes: NDArray[np.uint8], codebook: NDArray[np.int64]) -
                 FixedPoint.from_dict(input_format),
                 bias_input,
                 scale,
+                _converter(fields.get("converter")),
             )
     raise ValueError(f"its header describes no array: {str(fields)[:200]}")
 
@@ -436,11 +542,10 @@ def _array(fields: Any, codes: NDArray[np.uint8], codebook: NDArray[np.int64]) -
 def array_unit(array: SynapseArray) -> float:
     """The weight that the table value 1.0 stands for.
 
-    The largest weight, `scale`, is stored as the largest table integer, 127 for 8 bits, which is
-    127/128 in the table format; hence the factor 128/127.
+    The largest weight, `scale`, is stored as the largest table integer below 1, 127 for 8 bits,
+    which is 127/128 in the table format; hence the factor 128/127.
     """
-    full_scale = array.table_format.max_raw * array.table_format.step
-    return array.scale / full_scale
+    return array.scale / (1 - array.table_format.step)
 
 
 def require_equal(

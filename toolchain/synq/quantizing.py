@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from synq.device import Branch, Device
 from synq.errors import SynqError, UsageError
-from synq.fixedpoint import FixedPoint, Overflow, Rounding, requantize
+from synq.fixedpoint import FixedPoint, Overflow, Rounding, requantize, signed_width
 from synq.float_network import FloatNetwork
-from synq.network import QuantizedNetwork, SynapseArray, array_unit
+from synq.network import Converter, QuantizedNetwork, SynapseArray, array_unit
+from synq.tile import Tile
 
 _MAX_LEVELS = 256  # codes are stored as 8-bit unsigned integers
 _CALIBRATION_SAMPLES = 10_000
+_CONVERTER_SAMPLES = 1_000  # each has a sum for every tile and output
 
 
 class Method(StrEnum):
@@ -59,6 +61,8 @@ class Quantization:
         table_width: bits of a signed codebook value.
         input_bits: bits of an input, 1 to 8; a signed one has at least 2.
         activation_bits: bits of an unsigned hidden activation.
+        tile: the crossbars that arrays are made of; None for as large as need be.
+        adc_bits: of the converters at the tiles' columns, 2 to 16; None for exact sums.
 
     Raises:
         UsageError: a value out of range, or a method and a branch that do not go together.
@@ -73,6 +77,8 @@ class Quantization:
     table_width: int = 8
     input_bits: int = 8
     activation_bits: int = 8
+    tile: Tile | None = None
+    adc_bits: int | None = None
 
     def __post_init__(self) -> None:
         _check_range("levels", self.levels, 2, _MAX_LEVELS)
@@ -80,6 +86,13 @@ class Quantization:
         _check_range("input_bits", self.input_bits, 1, 8)
         _check_range("activation_bits", self.activation_bits, 1, 16)
         _check_range("percentile", self.percentile, 50.0, 100.0)
+        if self.adc_bits is not None:
+            _check_range("adc_bits", self.adc_bits, 2, 16)
+            if self.tile is None:
+                raise UsageError(
+                    "converters stand at the columns of tiles: say how large a tile is, as 128x128",
+                    settings=("adc_bits", "tile"),
+                )
         if self.count is Count.MAGNITUDE and 2 * self.levels - 1 > _MAX_LEVELS:
             raise UsageError(
                 f"levels must be at most {(_MAX_LEVELS + 1) // 2} when counted over the magnitude "
@@ -290,6 +303,8 @@ def quantize_network(
     for index, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
         scale = None if ranges is None else ranges.scales[index]
         array = _quantize_layer(weight, bias, unit, choice, device, input_format, scale)
+        if choice.tile is not None and choice.adc_bits is not None:
+            array = with_converters(array, choice.tile, choice.adc_bits, signal)
         arrays.append(array)
         unit *= array_unit(array)
         if not 1e-300 < unit < 1e300:
@@ -345,6 +360,29 @@ def _quantize_layer(
     return SynapseArray(codes, codebook, choice.table_format, input_format, bias_input, scale)
 
 
+def with_converters(
+    array: SynapseArray, tile: Tile, bits: int, inputs: NDArray[np.integer[Any]]
+) -> SynapseArray:
+    """The array read through a converter at each column of its tiles.
+
+    All converters of an array have one range, that with the least mean squared error on the tiles'
+    sums for these inputs.
+
+    Args:
+        inputs: (n_samples, n_in) raw, of the training set.
+    """
+    fraction = array.accumulator.fraction
+    finest = FixedPoint(bits, bits - fraction, True, Rounding.RND, Overflow.SAT)
+    converter = Converter(tile.rows, finest)
+    some = inputs[:: max(1, len(inputs) // _CONVERTER_SAMPLES)]
+    parts = replace(array, converter=converter).partial_sums(some)
+    sums = np.concatenate([part.ravel() for part in parts])
+    widest = signed_width(int(sums.min()), int(sums.max())) - fraction
+    # A step below that of the sums would tell nothing more.
+    form = replace(finest, integer=max(widest, finest.integer))
+    return replace(array, converter=replace(converter, format=_best_format(sums, fraction, form)))
+
+
 def choose_activation_format(
     accumulator: NDArray[np.int64], fraction: int, bits: int
 ) -> FixedPoint:
@@ -354,20 +392,31 @@ def choose_activation_format(
         accumulator: non-negative raw sums with `fraction` fractional bits.
 
     Returns:
-        A format rounding to nearest even and saturating. Clipping rare large sums is often better
-        than halving the resolution of all others; the squared error weighs one against the other.
+        A format rounding to nearest even and saturating.
     """
     largest = int(accumulator.max(initial=1))
     widest = max(0, largest.bit_length() - fraction)
-    best = FixedPoint(bits, widest, False, Rounding.RND_CONV, Overflow.SAT)
-    least = np.inf
+    return _best_format(
+        accumulator, fraction, FixedPoint(bits, widest, False, Rounding.RND_CONV, Overflow.SAT)
+    )
+
+
+def _best_format(sums: NDArray[np.int64], fraction: int, widest: FixedPoint) -> FixedPoint:
+    """`widest` with the integer bits of least mean squared error on raw sums.
+
+    Clipping rare large sums is often better than halving the resolution of all others; the squared
+    error weighs one against the other.
+    """
+    best, least = widest, np.inf
     # Clipping at less than a sixteenth of the largest sum has never been the best in practice.
     # One bit more than the sums have helps where a step is large: with one bit, all above a half
     # of it round up.
-    for integer in range(widest + 1, max(-1, widest - 5), -1):
-        candidate = replace(best, integer=integer)
-        kept = requantize(accumulator, fraction, candidate)
-        difference = kept * candidate.step - accumulator * 2.0**-fraction
+    # A signed format has no finer step than the sums.
+    least_integer = widest.width - fraction if widest.signed else 0
+    for integer in range(widest.integer + 1, max(least_integer - 1, widest.integer - 5), -1):
+        candidate = replace(widest, integer=integer)
+        kept = requantize(sums, fraction, candidate)
+        difference = kept * candidate.step - sums * 2.0**-fraction
         error = float(np.mean(difference**2))
         if error < least:
             best, least = candidate, error

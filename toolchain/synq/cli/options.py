@@ -372,6 +372,23 @@ class Quantizing(Tuning):
             rich_help_panel=_DEVICE,
         ),
     ] = 8
+    tile: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows x columns of a crossbar that arrays are made of, as 128x128.",
+            metavar="<size>",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = None
+    adc_bits: Annotated[
+        int | None,
+        typer.Option(
+            help="With --tile: bits of the converter at each column of a tile, 2 to 16.",
+            parser=_integer,
+            metavar="<int>",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = None
     sparsity: Annotated[
         float,
         typer.Option(
@@ -394,6 +411,7 @@ class Quantizing(Tuning):
         """
         from synq.device import Branch
         from synq.quantizing import Count, Mapping, Method, Quantization
+        from synq.tile import Tile
 
         return Quantization(
             levels=self.levels,
@@ -405,6 +423,8 @@ class Quantizing(Tuning):
             table_width=self.table_width,
             input_bits=self.input_bits,
             activation_bits=self.activation_bits,
+            tile=None if self.tile is None else Tile.parsed(self.tile),
+            adc_bits=self.adc_bits,
         )
 
 

@@ -67,7 +67,7 @@ def finetuned_network(
     described = {
         "network": network.digest,
         "dataset": dataset.digest,
-        "choice": asdict(choice),
+        "choice": _of_weights(choice),
         "levels": [values.tolist() for values in level_values(choice, device)],
         "settings": asdict(settings),
         "torch": version("torch").partition("+")[0],  # its builds compute the same
@@ -83,6 +83,13 @@ def finetuned_network(
     tuned, ranges = finetune(network, dataset, choice, device, settings, progress)
     write_cached(path, _written(tuned, ranges, key))
     return tuned, ranges, False
+
+
+def _of_weights(choice: Quantization) -> dict[str, Any]:
+    """What of a quantization fine-tuning depends on: converters are chosen for what it gives."""
+    return {
+        name: value for name, value in asdict(choice).items() if name not in ("tile", "adc_bits")
+    }
 
 
 def _written(network: FloatNetwork, ranges: Ranges, key: str) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 
 from synq.errors import SynqError
 from synq.files import read_bounded, reason
-from synq.network import QuantizedNetwork, Trace
+from synq.network import QuantizedNetwork, SynapseArray, Trace
 from synq.project.flow import BITSTREAM
 
 MANIFEST = "manifest.json"
@@ -132,10 +132,18 @@ def describe_network(network: QuantizedNetwork) -> dict[str, Any]:
             "input_format": array.input_format.to_dict(),
             "accumulator": array.accumulator.to_dict(),
             "accumulator_range": list(array.accumulator_range),
+            **_converter(array),
         }
         for array in network.arrays
     ]
     return {"digest": network.digest, "arrays": arrays, "output_unit": network.output_unit}
+
+
+def _converter(array: SynapseArray) -> dict[str, Any]:
+    if array.converter is None:
+        return {}
+    form = array.converter.format.to_dict()
+    return {"converter": {"tile_rows": array.converter.tile_rows, "format": form}}
 
 
 def in_a_line(name: str) -> str:

@@ -66,7 +66,8 @@ class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
     Args:
         units: outputs.
         codebook: ascending raw integers.
-        table_width: bits of a codebook value; a raw integer stands for raw / 2**(table_width - 1).
+        table_width: bits of a codebook value.
+        table_fraction: those of them below the binary point.
         input_width: bits of the inputs.
         input_signed: whether one of them is the sign.
         bias_input: raw integer driving the bias row, or None.
@@ -80,6 +81,7 @@ class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
         units: int,
         codebook: list[int],
         table_width: int,
+        table_fraction: int,
         input_width: int,
         input_signed: bool,
         bias_input: int | None,
@@ -93,6 +95,7 @@ class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
         self.hardware = {
             "codebook": [int(value) for value in codebook],
             "table_width": table_width,
+            "table_fraction": table_fraction,
             "input_width": input_width,
             "input_signed": input_signed,
             "bias_input": bias_input,
@@ -101,7 +104,7 @@ class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
             "accum_range": [int(bound) for bound in accum_range],
         }
         self.bias_value = bias_value
-        step = 2.0 ** -(table_width - 1)
+        step = 2.0**-table_fraction
         self.kernel_quantizer = CodebookQuantizer([value * step for value in codebook])
 
     def build(self, input_shape: tf.TensorShape) -> None:
@@ -164,6 +167,7 @@ def _dense(array: SynapseArray, index: int) -> SynapseDense:
         units=array.n_out,
         codebook=array.codebook.tolist(),
         table_width=array.table_format.width,
+        table_fraction=array.table_format.fraction,
         input_width=array.input_format.width,
         input_signed=array.input_format.signed,
         bias_input=bias,
