@@ -1,14 +1,15 @@
 """Boards and devices are TOML files: find one by name or path, and read it into a dataclass.
 
 The dataclass is the schema. Its field types say what a value must be, and `Annotated` adds the
-rule (`Range`, `Pattern`) or another name for it in the file (`Key`). Anything missing, unknown or
-out of range is one line naming the file and the field, since users write such files by hand.
+rule (`Range`, `Pattern`) or another name for it in the file (`Key`); a field with a default may be
+left out. Anything missing, unknown or out of range is one line naming the file and the field, since
+users write such files by hand.
 """
 
 import re
 import reprlib
 import tomllib
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
@@ -133,7 +134,14 @@ def _read_table(table: dict[str, Any], kind: type[Definition], prefix: str) -> D
             hint = nearest_names(given, list(keys))
             raise ValueError(f"unknown field {prefix}{_shown_key(given)}; {hint}")
     values = {}
+    optional = {
+        field.name
+        for field in fields(kind)
+        if not (field.default is MISSING and field.default_factory is MISSING)
+    }
     for key, name in keys.items():
+        if key not in table and name in optional:
+            continue
         if key not in table:
             raise ValueError(f"missing field {prefix}{key}: it must be {_rule(hints[name])}")
         values[name] = _read_value(table[key], hints[name], prefix + key)

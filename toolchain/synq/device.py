@@ -11,7 +11,7 @@ first in LTD). Data sheets give A as a "nonlinearity label" of the same sign.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from synq.definition import Identifier, Key, Line, Range, definition_names, load_definition
 from synq.errors import UsageError
+from synq.variation import Variation
 
 _MAX_LABEL = 9.0  # NeuroSim's labels end here; the formula's own limit is 10.1, a step
 _Siemens = Range(1e-15, 1.0)
@@ -76,6 +77,7 @@ class Device:
     nonlinearity_ltp: _Label
     nonlinearity_ltd: _Label
     sources: Sources
+    variation: Variation = field(default_factory=Variation)
 
     def __post_init__(self) -> None:
         if self.g_min >= self.g_max:

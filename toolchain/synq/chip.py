@@ -1,0 +1,413 @@
+"""Chips: the conductance of every cell of one fabricated array, virtual or measured.
+
+A chip is a quantized network: whatever happens to its cells ends as an effective weight of each
+synapse, rounded once to the conductance table's grid. So every back end, check and board runs a
+chip as it runs the design.
+
+Random numbers are drawn by address: the same seed gives the same cell, in whatever order, and
+however many of its neighbours, cells are drawn.
+"""
+
+import math
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synq.device import Branch, Device
+from synq.errors import SynqError, UsageError
+from synq.fixedpoint import FixedPoint, signed_width
+from synq.network import QuantizedNetwork, SynapseArray
+from synq.quantizing import Mapping, Quantization, level_values
+from synq.tile import Tile
+from synq.variation import Variation
+from synq.wires import effective_conductance
+
+_MOST_VALUES = 256
+_MOST_RAW = 1 << 20  # a weight in table units: of wider tables accumulators would not fit
+_REFERENCE = 0.5  # the offset mapping's reference column, in the window: trimmed, so exact
+
+
+class State(IntEnum):
+    """What is known of a cell."""
+
+    PROGRAMMED = 0
+    STUCK_AT_MIN = 1
+    STUCK_AT_MAX = 2
+    MISSING = 3  # a read-back does not tell of it: taken at its target
+
+
+class Programming(StrEnum):
+    """How cells come to their targets."""
+
+    EXACT = "exact"  # without error: what varies is the device
+    OPEN_LOOP = "open-loop"  # as many pulses as the nominal curve says, from g_min
+    WRITE_VERIFY = "write-verify"  # then read, and pulsed up or down until it is near enough
+
+
+class _Effect(IntEnum):
+    """Numbers that keep the draws of effects apart."""
+
+    FACTOR = 1
+    STUCK = 2
+    DRIFT = 3
+    PULSES = 4  # and one more for each round of write-verify
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a chip has gone through.
+
+    Attributes:
+        variation: the effects' sizes.
+        programming: how it was programmed.
+        tolerance: of write-verify, a share of the window g_max - g_min.
+        max_pulses: of write-verify, corrections of a cell.
+        time_s: seconds since programming; conductances have drifted since `drift_start_s`.
+        tile: the crossbars that arrays are made of; each array is one crossbar without.
+
+    Raises:
+        UsageError: a value is out of range.
+    """
+
+    variation: Variation = field(default_factory=Variation)
+    programming: Programming = Programming.EXACT
+    tolerance: float = 0.01
+    max_pulses: int = 100
+    time_s: float = 0.0
+    tile: Tile | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.tolerance <= 1:
+            raise UsageError(
+                f"tolerance must be above 0 and at most 1, got {self.tolerance:g}",
+                settings=("tolerance",),
+            )
+        if not 0 <= self.max_pulses <= 10_000:
+            raise UsageError(
+                f"max pulses must be between 0 and 10000, got {self.max_pulses}",
+                settings=("max_pulses",),
+            )
+        if not 0 <= self.time_s <= 1e12:
+            raise UsageError(
+                f"time must be between 0 and 1e12 seconds, got {self.time_s:g}",
+                settings=("time_s",),
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The cells of one array: (n_rows, n_out, polarities); polarities are +, -, or + alone.
+
+    Attributes:
+        target: siemens that the design asks for, float64.
+        actual: siemens, float64.
+        pulses: that programmed it, int64; 0 where none was counted.
+        state: uint8, of `State`.
+    """
+
+    target: NDArray[np.float64]
+    actual: NDArray[np.float64]
+    pulses: NDArray[np.int64]
+    state: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Chip:
+    """One fabricated instance of a design.
+
+    Attributes:
+        design: the network as it was meant.
+        network: the network that its cells are.
+        cells: one an array.
+        device: that the cells are of.
+        mapping: how a signed weight is conductances.
+        conditions: what it has gone through.
+        seed: that it was drawn with; None of a measured one.
+    """
+
+    design: QuantizedNetwork
+    network: QuantizedNetwork
+    cells: tuple[Cells, ...]
+    device: Device
+    mapping: Mapping
+    conditions: Conditions
+    seed: int | None
+
+    @property
+    def deviation(self) -> float:
+        """Root mean square of actual minus target over all cells, a share of the window."""
+        off = [(cells.actual - cells.target).ravel() for cells in self.cells]
+        return float(np.sqrt(np.mean(np.concatenate(off) ** 2))) / window(self.device)
+
+    def count(self, state: State) -> int:
+        """Cells in a state."""
+        return sum(int(np.count_nonzero(cells.state == state)) for cells in self.cells)
+
+
+def program(
+    design: QuantizedNetwork,
+    device: Device,
+    choice: Quantization,
+    conditions: Conditions = Conditions(),
+    seed: int = 0,
+) -> Chip:
+    """A virtual chip of the design.
+
+    Args:
+        choice: that the design was quantized with.
+        seed: which chip, 0 to 2**63 - 1; the same seed gives the same cells.
+
+    Raises:
+        UsageError: a seed out of range.
+        SynqError: the design was not quantized with `choice` for `device`.
+    """
+    return Programmer(design, device, choice, conditions).chip(seed)
+
+
+class Programmer:
+    """Makes chips of a design: what they have in common is computed once.
+
+    Raises:
+        SynqError: the design was not quantized with `choice` for `device`.
+    """
+
+    def __init__(
+        self,
+        design: QuantizedNetwork,
+        device: Device,
+        choice: Quantization,
+        conditions: Conditions,
+    ) -> None:
+        self.design, self.device, self.mapping = design, device, choice.mapping
+        self.conditions = conditions
+        self.targets = targets_of(design, device, choice)
+        low, high = device.g_min, device.g_max
+        states = device.reference_values(
+            Branch.LTP if choice.branch is Branch.UNION else choice.branch
+        )
+        self._states = low + states * (high - low)
+        self._up = device.reference_values(Branch.LTP)
+        self._down = device.reference_values(Branch.LTD)
+        middles = (self._states[1:] + self._states[:-1]) / 2
+        self._pulses = [np.searchsorted(middles, target) for target in self.targets]
+
+    def chip(self, seed: int) -> Chip:
+        """The chip of a seed.
+
+        Raises:
+            UsageError: it is out of range.
+        """
+        if not 0 <= seed < 1 << 63:
+            raise UsageError(f"seed must be 0 to {(1 << 63) - 1}, got {seed}", settings=("seed",))
+        cells = tuple(self._cells(index, seed) for index in range(len(self.targets)))
+        network = chip_network(
+            self.design, self.device, self.mapping, [each.actual for each in cells], self.conditions
+        )
+        return Chip(self.design, network, cells, self.device, self.mapping, self.conditions, seed)
+
+    def _cells(self, index: int, seed: int) -> Cells:
+        variation, target = self.conditions.variation, self.targets[index]
+        draws = _Draws(seed, index, target.shape)
+        factor: NDArray[np.float64] = np.ones(())
+        if variation.device_to_device:
+            factor = 1 + variation.device_to_device * draws.normal(_Effect.FACTOR)
+            factor = np.maximum(factor, 0)  # a cell conducts, or does not
+        pulses = np.zeros(target.shape, dtype=np.int64)
+        if self.conditions.programming is Programming.EXACT:
+            actual = target * factor
+        else:
+            pulses = self._pulses[index].astype(np.int64)
+            actual = self._programmed(target, pulses, factor, draws)
+        state = np.zeros(target.shape, dtype=np.uint8)
+        if variation.stuck_at_min or variation.stuck_at_max:
+            uniform = draws.uniform(_Effect.STUCK)
+            state[uniform < variation.stuck_at_min + variation.stuck_at_max] = State.STUCK_AT_MAX
+            state[uniform < variation.stuck_at_min] = State.STUCK_AT_MIN
+            actual = np.where(state == State.STUCK_AT_MIN, self.device.g_min, actual)
+            actual = np.where(state == State.STUCK_AT_MAX, self.device.g_max, actual)
+            pulses[state != State.PROGRAMMED] = 0
+        decades = self.conditions.time_s / variation.drift_start_s
+        if decades > 1 and (variation.drift_exponent or variation.drift_exponent_sigma):
+            exponent: Any = variation.drift_exponent
+            if variation.drift_exponent_sigma:
+                exponent = exponent + variation.drift_exponent_sigma * draws.normal(_Effect.DRIFT)
+            actual = actual * np.exp(-exponent * math.log(decades))
+        return Cells(target, np.broadcast_to(actual, target.shape), pulses, state)
+
+    def _programmed(
+        self,
+        target: NDArray[np.float64],
+        pulses: NDArray[np.int64],
+        factor: NDArray[np.float64],
+        draws: "_Draws",
+    ) -> NDArray[np.float64]:
+        """Siemens after pulsing; `pulses` is what the nominal curve asks for, and is counted up.
+
+        A pulse's errors add up as a random walk (NeuroSim: standard deviation times the root of the
+        pulses).
+        """
+        low, width = self.device.g_min, window(self.device)
+        error = self.conditions.variation.cycle_to_cycle * width
+        actual = self._states[pulses] * factor
+        if error:
+            actual = actual + error * np.sqrt(pulses) * draws.normal(_Effect.PULSES)
+        actual = np.maximum(actual, 0)
+        if self.conditions.programming is Programming.OPEN_LOOP:
+            return actual
+        near = self.conditions.tolerance * width
+        factor = np.broadcast_to(factor, target.shape)
+        for round_ in range(1, self.conditions.max_pulses + 1):
+            off = np.abs(actual - target) > near
+            if not off.any():
+                break
+            # One pulse along the cell's own curve, from where it stands.
+            now = np.clip((actual[off] / np.maximum(factor[off], 1e-9) - low) / width, 0, 1)
+            up = actual[off] < target[off]
+            stepped = np.where(up, _step(self._up, now, 1), _step(self._down, now, -1))
+            moved = (low + stepped * width) * factor[off]
+            if error:
+                moved = moved + error * draws.normal(_Effect.PULSES + round_)[off]
+            actual[off] = np.maximum(moved, 0)
+            pulses[off] += 1
+        return actual
+
+
+def _step(curve: NDArray[np.float64], now: NDArray[np.float64], by: int) -> NDArray[np.float64]:
+    """Normalized conductances one pulse up or down a sampled curve."""
+    at = np.interp(now, curve, np.arange(len(curve), dtype=np.float64)) + by
+    return np.interp(at, np.arange(len(curve), dtype=np.float64), curve)
+
+
+class _Draws:
+    """Random numbers of an array's cells, one each for every effect.
+
+    Philox (Salmon et al., SC 2011) is a counter: the number at an address depends on the key and
+    the address alone.
+    """
+
+    def __init__(self, seed: int, array: int, shape: tuple[int, ...]) -> None:
+        self._seed, self._array, self._shape = seed, array, shape
+
+    def uniform(self, effect: int) -> NDArray[np.float64]:
+        """Above 0 and below 1."""
+        key = np.array([self._seed, (effect << 32) | self._array], dtype=np.uint64)
+        words = np.random.Philox(key=key).random_raw(math.prod(self._shape))
+        return ((words >> np.uint64(11)).astype(np.float64) + 0.5).reshape(self._shape) * 2.0**-53
+
+    def normal(self, effect: int) -> NDArray[np.float64]:
+        """Of mean 0 and standard deviation 1."""
+        from scipy.special import ndtri
+
+        normal: NDArray[np.float64] = ndtri(self.uniform(effect))
+        return normal
+
+
+def window(device: Device) -> float:
+    """Siemens between the lowest and the highest conductance."""
+    return device.g_max - device.g_min
+
+
+def targets_of(
+    design: QuantizedNetwork, device: Device, choice: Quantization
+) -> list[NDArray[np.float64]]:
+    """Siemens that each cell should have: one (n_rows, n_out, polarities) an array.
+
+    Raises:
+        SynqError: a value of the design is none that `choice` gives for `device`.
+    """
+    _, realized = level_values(choice, device)
+    targets = []
+    for index, array in enumerate(design.arrays):
+        full = full_scale(array.table_format)
+        by_value = {round(value * full): value for value in realized.tolist()}
+        if not all(int(raw) in by_value for raw in array.codebook):
+            raise SynqError(
+                f"array {index} holds values that {device.name} does not give at L = "
+                f"{choice.levels}: program the network with the options it was quantized with"
+            )
+        values = np.array([by_value[int(raw)] for raw in array.codebook])
+        parts = polarities(values, choice.mapping)
+        targets.append(device.conductance(parts)[array.codes])
+    return targets
+
+
+def polarities(weights: NDArray[np.float64], mapping: Mapping) -> NDArray[np.float64]:
+    """Signed weights of -1..1 as normalized conductances of their cells, on a new last axis."""
+    if mapping is Mapping.OFFSET:
+        return ((1 + weights) / 2)[..., None]
+    return np.stack([np.maximum(weights, 0), np.maximum(-weights, 0)], axis=-1)
+
+
+def weights_of(
+    actual: NDArray[np.float64], device: Device, mapping: Mapping
+) -> NDArray[np.float64]:
+    """(n_rows, n_out) signed weights that cells of `actual` siemens are; beyond +-1 where they are.
+
+    A pair's conductances are subtracted. A single cell's are held against a reference column at
+    half the window, and count twice.
+    """
+    if mapping is Mapping.OFFSET:
+        reference = device.g_min + _REFERENCE * window(device)
+        return 2 * (actual[..., 0] - reference) / window(device)
+    return (actual[..., 0] - actual[..., 1]) / window(device)
+
+
+def chip_network(
+    design: QuantizedNetwork,
+    device: Device,
+    mapping: Mapping,
+    actual: list[NDArray[np.float64]],
+    conditions: Conditions,
+) -> QuantizedNetwork:
+    """The network that cells of these conductances are.
+
+    Args:
+        actual: siemens, (n_rows, n_out, polarities) an array.
+    """
+    resistance = conditions.variation.wire_resistance_ohm
+    arrays = []
+    for array, conductance in zip(design.arrays, actual, strict=True):
+        if resistance:
+            conductance = effective_conductance(conductance, resistance, conditions.tile)
+        arrays.append(with_weights(array, weights_of(conductance, device, mapping)))
+    return QuantizedNetwork(tuple(arrays), design.activations)
+
+
+def full_scale(table_format: FixedPoint) -> int:
+    """The table's integer for the weight 1."""
+    return (1 << table_format.fraction) - 1
+
+
+def with_weights(array: SynapseArray, weights: NDArray[np.float64]) -> SynapseArray:
+    """The array with other weights, in the same unit: 1 is the design's full scale.
+
+    They are rounded to the table's grid, or, where that would be more than 256 values, to the
+    finest multiple of it by a power of two that is not. Weights beyond full scale widen the table.
+    """
+    exact = weights * full_scale(array.table_format)
+    if not np.all(np.abs(exact) <= _MOST_RAW):  # also false for NaN
+        raise SynqError("a cell's conductance is thousands of times the device's window")
+    for coarse in range(63):
+        raw = np.rint(exact * 0.5**coarse).astype(np.int64) << coarse
+        used = np.zeros(int(raw.max() - raw.min()) + 1, dtype=bool)
+        used[raw - raw.min()] = True
+        if np.count_nonzero(used) <= _MOST_VALUES:
+            break
+    if np.array_equal(raw, array.weights):
+        return array
+    codebook = np.flatnonzero(used) + raw.min()
+    code_of = np.cumsum(used) - 1
+    width = max(array.table_format.width, signed_width(int(codebook[0]), int(codebook[-1])))
+    form = FixedPoint(width, width - array.table_format.fraction, signed=True)
+    return SynapseArray(
+        code_of[raw - raw.min()].astype(np.uint8),
+        codebook,
+        form,
+        array.input_format,
+        array.bias_input,
+        array.scale,
+        array.converter,
+    )
