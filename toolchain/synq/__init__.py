@@ -8,8 +8,13 @@
 >>> net.accuracy() > 90
 True
 
-Functions: `load_data`, `train`, `load_network`, `quantize`, `finetune`, `plan`, `export`, `verify`,
-`sweep`. What they take and give are frozen data classes. Importing synq imports nothing else yet.
+>>> chip = synq.program(net, seed=7, device_to_device=0.05)
+>>> 0 < chip.chip.deviation < 0.05
+True
+
+Functions: `load_data`, `train`, `load_network`, `quantize`, `finetune`, `program`, `plan`,
+`export`, `verify`, `sweep`. What they take and give are frozen data classes. Importing synq imports
+nothing else yet.
 """
 
 import logging
@@ -23,12 +28,14 @@ if TYPE_CHECKING:
         load_data,
         load_network,
         plan,
+        program,
         quantize,
         sweep,
         train,
         verify,
     )
     from synq.board import Board
+    from synq.chip import Chip
     from synq.device import Branch, Device
     from synq.errors import SynqError, UsageError
     from synq.exporting import Export
@@ -48,10 +55,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "synq.api": (
-        *("export", "finetune", "load_data", "load_network", "plan", "quantize", "sweep"),
-        *("train", "verify"),
+        *("export", "finetune", "load_data", "load_network", "plan", "program", "quantize"),
+        *("sweep", "train", "verify"),
     ),
     "synq.board": ("Board",),
+    "synq.chip": ("Chip",),
     "synq.device": ("Branch", "Device"),
     "synq.errors": ("SynqError", "UsageError"),
     "synq.exporting": ("Export",),
@@ -72,6 +80,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "Board",
     "Branch",
+    "Chip",
     "Count",
     "Datapath",
     "Dataset",
@@ -101,6 +110,7 @@ __all__ = [
     "load_data",
     "load_network",
     "plan",
+    "program",
     "quantize",
     "sweep",
     "train",

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from synq import exporting, verifying
 from synq.board import load_board
 from synq.cache import default_cache_dir
+from synq.chip import Conditions, Programming, varied
+from synq.chip import program as fabricated
 from synq.device import Branch, Device, load_device
 from synq.errors import UsageError, nearest_names
 from synq.exporting import Destination, Export
@@ -44,6 +46,7 @@ __all__ = [
     "load_data",
     "load_network",
     "plan",
+    "program",
     "quantize",
     "sweep",
     "train",
@@ -191,6 +194,61 @@ def finetune(
     loaded = replace(start.loaded, finetuning=settings)
     cache_dir = default_cache_dir()
     return quantized(loaded, start.device, start.quantization, cache_dir, Stopwatch(), progress)
+
+
+def program(
+    network: Prepared,
+    *,
+    seed: int = 0,
+    programming: Programming | str = Programming.EXACT,
+    tolerance: float = 0.01,
+    max_pulses: int = 100,
+    time: float = 0.0,
+    device_to_device: float | None = None,
+    cycle_to_cycle: float | None = None,
+    stuck_at_min: float | None = None,
+    stuck_at_max: float | None = None,
+    drift_exponent: float | None = None,
+    drift_exponent_sigma: float | None = None,
+    wire_resistance: float | None = None,
+) -> Prepared:
+    """A virtual chip of the network: again a network, with its cells in `chip`.
+
+    Sizes of effects that are not given are those of the device.
+
+    Args:
+        seed: which chip; the same seed gives the same cells.
+        programming: "exact", "open-loop" or "write-verify".
+        tolerance, max_pulses: of write-verify: a share of the window; corrections of a cell.
+        time: seconds since programming.
+        device_to_device: standard deviation of a cell's conductance factor.
+        cycle_to_cycle: of a pulse's error, a share of the window.
+        stuck_at_min, stuck_at_max: shares of cells that stay there.
+        drift_exponent, drift_exponent_sigma: conductances fall as (time / drift start) to minus
+            this; mean, and standard deviation from cell to cell.
+        wire_resistance: ohms of a wire from one cell to the next.
+
+    Raises:
+        UsageError: a value is out of range, or the network is a chip already.
+    """
+    if network.chip is not None:
+        raise UsageError("the network is a chip already: program that of its design")
+    variation = varied(
+        network.device.variation,
+        device_to_device=device_to_device,
+        cycle_to_cycle=cycle_to_cycle,
+        stuck_at_min=stuck_at_min,
+        stuck_at_max=stuck_at_max,
+        drift_exponent=drift_exponent,
+        drift_exponent_sigma=drift_exponent_sigma,
+        wire_resistance_ohm=wire_resistance,
+    )
+    how = _one_of(Programming, "programming", programming)
+    tile = network.quantization.tile
+    conditions = Conditions(variation, how, tolerance, max_pulses, time, tile)
+    return network.on_chip(
+        fabricated(network.network, network.device, network.quantization, conditions, seed)
+    )
 
 
 def plan(

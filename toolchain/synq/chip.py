@@ -9,13 +9,14 @@ however many of its neighbours, cells are drawn.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synq.definition import check_fields
 from synq.device import Branch, Device
 from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint, signed_width
@@ -93,7 +94,7 @@ class Conditions:
         if not 0 <= self.time_s <= 1e12:
             raise UsageError(
                 f"time must be between 0 and 1e12 seconds, got {self.time_s:g}",
-                settings=("time_s",),
+                settings=("time",),
             )
 
 
@@ -303,6 +304,20 @@ class _Draws:
 
         normal: NDArray[np.float64] = ndtri(self.uniform(effect))
         return normal
+
+
+def varied(variation: Variation, **sizes: float | None) -> Variation:
+    """The variation with other sizes of some effects; None leaves one as it is.
+
+    Raises:
+        UsageError: a size is out of range.
+    """
+    given = {name: size for name, size in sizes.items() if size is not None}
+    try:
+        check_fields(replace(variation, **given))
+    except ValueError as error:
+        raise UsageError(str(error), settings=tuple(given)) from None
+    return replace(variation, **given)
 
 
 def window(device: Device) -> float:

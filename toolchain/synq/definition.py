@@ -125,6 +125,16 @@ Identifier = Annotated[
 _WORDS = {int: "an integer", float: "a number", str: "a text"}
 
 
+def check_fields(definition: Any) -> None:
+    """Whether the fields of a definition that was not read from a file keep their rules.
+
+    Raises:
+        ValueError: one does not; names it.
+    """
+    for name, hint in get_type_hints(type(definition), include_extras=True).items():
+        _read_value(getattr(definition, name), hint, _key(name, hint))
+
+
 def _read_table(table: dict[str, Any], kind: type[Definition], prefix: str) -> Definition:
     assert is_dataclass(kind)
     hints = get_type_hints(kind, include_extras=True)

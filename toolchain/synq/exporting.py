@@ -1,5 +1,6 @@
 """The whole flow, from trained weights to a verified project folder."""
 
+import hashlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 from synq import __version__
 from synq.board import Board, load_board
+from synq.chip import Chip, Conditions, program
+from synq.chip_file import chip_npz, described_conditions, read_chip
 from synq.hls import converter
 from synq.hls.back_end import HlsSimulation, check_hls
 from synq.hls.compiler import find_compiler
@@ -56,6 +59,30 @@ class Destination:
 
 
 @dataclass(frozen=True)
+class ChipChoice:
+    """Which chip of the design to export.
+
+    Attributes:
+        file: one that `chip_npz` has written; one of `seed` and `conditions` without.
+    """
+
+    file: Path | None
+    seed: int
+    conditions: Conditions
+
+    def of(self, prepared: Prepared) -> Chip:
+        """The chip.
+
+        Raises:
+            UsageError, SynqError: the seed is out of range; the file is no chip of this design.
+        """
+        given = (prepared.network, prepared.device, prepared.quantization)
+        if self.file is not None:
+            return read_chip(self.file, *given)
+        return program(*given, self.conditions, self.seed)
+
+
+@dataclass(frozen=True)
 class Export:
     """A finished export; everything in it is bit-exact, or there would be none.
 
@@ -93,8 +120,12 @@ def export(
     destination: Destination,
     request: Request,
     progress: Progress,
+    chip: ChipChoice | None = None,
 ) -> Export:
     """Make the project folder, and check it bit-exact on every test input before it appears.
+
+    Args:
+        chip: of the design, that is exported in its place.
 
     Raises:
         UsageError, SynqError: from the stages; nothing is left at the output.
@@ -105,6 +136,8 @@ def export(
     if Flow.HLS in destination.flows and destination.settings.stream:
         _check_stream(source, choice, progress)
     prepared = prepare(source, device_name, choice, watch, progress)
+    if chip is not None:
+        prepared = prepared.on_chip(chip.of(prepared))
     return export_prepared(prepared, destination, request, source.cache_dir, watch, progress)
 
 
@@ -122,7 +155,11 @@ def export_prepared(
     hls = plan_hls(network, board, request) if Flow.HLS in destination.flows else None
     rtl = plan_rtl(network, board, request) if Flow.RTL in destination.flows else None
     title = project_title(
-        dataset.name, prepared.device.name, prepared.quantization.levels, board.name
+        dataset.name,
+        prepared.device.name,
+        prepared.quantization.levels,
+        board.name,
+        _chip_name(prepared.chip),
     )
     contents = Contents(
         network,
@@ -255,6 +292,23 @@ def _simulated(prepared: Prepared, classes: NDArray[np.int64]) -> float:
     return integer_score(dataset.task, prepared.network, trace, dataset.test_labels)
 
 
+def _chip_name(chip: Chip | None) -> str:
+    if chip is None:
+        return ""
+    return "chip" if chip.seed is None else f"chip{chip.seed}"
+
+
+def _describe_chip(chip: Chip) -> dict[str, Any]:
+    """The chip as the manifest shows it."""
+    return {
+        "seed": chip.seed,
+        "digest": hashlib.sha256(chip_npz(chip)).hexdigest(),
+        "design": chip.design.digest,
+        "deviation": chip.deviation,
+        "conditions": described_conditions(chip.conditions),
+    }
+
+
 def _manifest(
     destination: Destination,
     board: Board,
@@ -268,6 +322,7 @@ def _manifest(
         "board": board.name,
         "part": board.part,
         "clock_ns": board.clock_ns,
+        "chip": _chip_name(prepared.chip),
     }
     if Flow.HLS in plans:
         configuration |= {"backend": destination.backend, "io_type": destination.io_type}
@@ -281,6 +336,7 @@ def _manifest(
         "checkpoint": loaded.given.digest,
         "dataset": describe_dataset(loaded.dataset, prepared.dataset.digest),
         "network": describe_network(prepared.network),
+        "chip": None if prepared.chip is None else _describe_chip(prepared.chip),
         "designs": {flow.value: _design(plan) for flow, plan in plans.items()},
     }
 

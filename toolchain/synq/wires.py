@@ -70,32 +70,36 @@ def _voltages(conductance: _Matrix, resistance: float) -> Iterator[tuple[int, _M
     column before: a block-tridiagonal system, exact, of blocks (rows, rows).
     """
     from scipy.linalg import solve, solveh_banded
+    from threadpoolctl import threadpool_limits
 
-    rows, columns = conductance.shape
-    # Of a column's wire, in segments' admittances: free at its upper end, read at its lower.
-    wire = np.zeros((2, rows))
-    wire[0, 1:], wire[1] = -1, 2
-    wire[1, 0] = 1
-    scaled, unit = conductance * resistance, np.eye(rows)
-    ratios: list[_Matrix] = []  # rows' voltages at a column from those before it
-    below: list[_Matrix] = []  # a column's voltages from its rows'
-    onward: _Matrix | float = 0.0
-    for column in reversed(range(columns)):
-        own = scaled[:, column]
-        matrix = wire.copy()
-        matrix[1] += own
-        if rows == 1:  # too small for LAPACK's ptsv
-            below.append(own[:, None] / matrix[1])
-        else:
-            below.append(solveh_banded(matrix, np.diag(own)))
-        drawn = own[:, None] * (unit - below[-1])
-        neighbours = 1.0 if column == columns - 1 else 2.0
-        ratios.append(solve(neighbours * unit + drawn - onward, unit, assume_a="pos"))
-        onward = ratios[-1]
-    of_row = unit  # of the drivers
-    for column, (ratio, share) in enumerate(zip(reversed(ratios), reversed(below), strict=True)):
-        of_row = ratio @ of_row
-        yield column, of_row, share @ of_row
+    with threadpool_limits(1):  # blocks this small lose by threads
+        rows, columns = conductance.shape
+        # Of a column's wire, in segments' admittances: free at its upper end, read at its lower.
+        wire = np.zeros((2, rows))
+        wire[0, 1:], wire[1] = -1, 2
+        wire[1, 0] = 1
+        scaled, unit = conductance * resistance, np.eye(rows)
+        ratios: list[_Matrix] = []  # rows' voltages at a column from those before it
+        below: list[_Matrix] = []  # a column's voltages from its rows'
+        onward: _Matrix | float = 0.0
+        for column in reversed(range(columns)):
+            own = scaled[:, column]
+            matrix = wire.copy()
+            matrix[1] += own
+            if rows == 1:  # too small for LAPACK's ptsv
+                below.append(own[:, None] / matrix[1])
+            else:
+                below.append(solveh_banded(matrix, np.diag(own)))
+            drawn = own[:, None] * (unit - below[-1])
+            neighbours = 1.0 if column == columns - 1 else 2.0
+            ratios.append(solve(neighbours * unit + drawn - onward, unit, assume_a="pos"))
+            onward = ratios[-1]
+        of_row = unit  # of the drivers
+        for column, (ratio, share) in enumerate(
+            zip(reversed(ratios), reversed(below), strict=True)
+        ):
+            of_row = ratio @ of_row
+            yield column, of_row, share @ of_row
 
 
 def first_order_loss(conductance: _Matrix, resistance: float, tile: Tile | None = None) -> _Matrix:

@@ -4,7 +4,19 @@ import sys
 
 import typer
 
-from synq.cli import boards, devices, export, plan, quantize, report, sweep, synth, train, verify
+from synq.cli import (
+    boards,
+    devices,
+    export,
+    plan,
+    program,
+    quantize,
+    report,
+    sweep,
+    synth,
+    train,
+    verify,
+)
 from synq.errors import SynqError, UsageError, nearest_names
 
 app = typer.Typer(
@@ -18,6 +30,7 @@ app.command("train")(train.train)
 app.command("plan")(plan.plan)
 app.command("quantize")(quantize.quantize)
 app.command("sweep")(sweep.sweep)
+app.command("program")(program.program)
 app.command("verify")(verify.verify)
 app.command("synth")(synth.synth)
 app.command("report")(report.report)

@@ -117,6 +117,7 @@ def print_scores(title: str, scores: "Scores") -> None:
     names = {
         "software": "software (float)",
         "quantized": "quantized weights (float)",
+        "design": "integer reference, as designed",
         "reference": "integer reference",
         "csim": "C simulation",
         "rtl": "Verilog simulation",

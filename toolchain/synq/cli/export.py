@@ -8,9 +8,11 @@ from rich.markup import escape
 
 from synq.cli import console, options
 from synq.cli.plan import design_json, print_plan
+from synq.errors import UsageError
 
 if TYPE_CHECKING:
-    from synq.exporting import Export
+    from synq.exporting import ChipChoice, Export
+    from synq.tile import Tile
 
 
 @options.spread
@@ -18,6 +20,7 @@ def export(
     quantizing: options.Quantizing,
     given: options.Network,
     design: options.Design,
+    cells: options.Chip,
     board: options.BoardOption = "pynq-z2",
     backend: Annotated[
         Literal["vitis", "vivado"], typer.Option(help="hls4ml backend.", case_sensitive=False)
@@ -25,6 +28,14 @@ def export(
     io_type: Annotated[
         Literal["io_parallel", "io_stream"], typer.Option(help="Interfaces between layers.")
     ] = "io_parallel",
+    chip: Annotated[
+        Path | None,
+        typer.Option(help="Export this chip of the design, an .npz of synq program."),
+    ] = None,
+    chip_seed: Annotated[
+        int | None,
+        typer.Option(help="Export the chip of this seed.", metavar="<int>"),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Project folder; build/<name> without.")
     ] = None,
@@ -44,11 +55,33 @@ def export(
     from synq.exporting import export as make
 
     project = Destination(board, flows, backend.capitalize(), io_type, output, force)
-    result = make(source, quantizing.device, choice, project, request, console.progress(as_json))
+    which = _chip_choice(chip, chip_seed, cells, quantizing.device, choice.tile)
+    shown = console.progress(as_json)
+    result = make(source, quantizing.device, choice, project, request, shown, which)
     if as_json:
         console.print_json(_json(result))
     else:
         _print(result)
+
+
+def _chip_choice(
+    file: Path | None, seed: int | None, cells: options.Chip, device: str, tile: "Tile | None"
+) -> "ChipChoice | None":
+    """The chip that the options name; None for the design.
+
+    Raises:
+        UsageError: they contradict one another.
+    """
+    from synq.device import load_device
+    from synq.exporting import ChipChoice
+
+    if file is not None and (seed is not None or cells != options.Chip()):
+        raise UsageError("--chip names a chip that is made: leave out --chip-seed and its effects")
+    if file is None and seed is None:
+        if cells != options.Chip():
+            raise UsageError("the options of a chip are for --chip-seed: say which chip")
+        return None
+    return ChipChoice(file, seed or 0, cells.conditions(load_device(device), tile))
 
 
 def _json(result: "Export") -> dict[str, Any]:

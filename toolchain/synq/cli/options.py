@@ -15,15 +15,19 @@ import typer
 from synq.errors import UsageError
 
 if TYPE_CHECKING:
+    from synq.chip import Conditions
+    from synq.device import Device
     from synq.learn.data.load import Data as DataChoice
     from synq.learn.prepare import Source
     from synq.learn.train import FineTuning
     from synq.quantizing import Quantization
     from synq.request import Flow, Request
+    from synq.tile import Tile
 
 _DESIGN = "Design of the synapse arrays"
 _NETWORK = "Network and data"
 _DEVICE = "Device and quantization"
+_CHIP = "Chip"
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
@@ -537,6 +541,130 @@ class Design:
             self.event_driven,
             self.beat_bits or 64,
         )
+
+
+@dataclass(frozen=True)
+class Chip:
+    """What the cells of a chip have gone through; sizes of effects are the device's own without."""
+
+    device_to_device: Annotated[
+        float | None,
+        typer.Option(
+            help="Standard deviation of a cell's conductance factor, 0 to 1.",
+            parser=_number,
+            metavar="<float>",
+            rich_help_panel=_CHIP,
+        ),
+    ] = None
+    cycle_to_cycle: Annotated[
+        float | None,
+        typer.Option(
+            help="Standard deviation of a pulse's error, a share of the window.",
+            parser=_number,
+            metavar="<float>",
+            rich_help_panel=_CHIP,
+        ),
+    ] = None
+    stuck_at_min: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of cells that stay at g_min.",
+            parser=_number,
+            metavar="<float>",
+            rich_help_panel=_CHIP,
+        ),
+    ] = None
+    stuck_at_max: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of cells that stay at g_max.",
+            parser=_number,
+            metavar="<float>",
+            rich_help_panel=_CHIP,
+        ),
+    ] = None
+    drift_exponent: Annotated[
+        float | None,
+        typer.Option(
+            help="Conductances fall as (time / drift start) to minus this.",
+            parser=_number,
+            metavar="<float>",
+            rich_help_panel=_CHIP,
+        ),
+    ] = None
+    drift_exponent_sigma: Annotated[
+        float | None,
+        typer.Option(
+            help="Its standard deviation from cell to cell.",
+            parser=_number,
+            metavar="<float>",
+            rich_help_panel=_CHIP,
+        ),
+    ] = None
+    wire_resistance: Annotated[
+        float | None,
+        typer.Option(
+            help="Ohms of a wire from one cell to the next.",
+            parser=_number,
+            metavar="<float>",
+            rich_help_panel=_CHIP,
+        ),
+    ] = None
+    time: Annotated[
+        float,
+        typer.Option(
+            help="Seconds since programming.",
+            parser=_number,
+            metavar="<float>",
+            rich_help_panel=_CHIP,
+        ),
+    ] = 0.0
+    programming: Annotated[
+        Literal["exact", "open-loop", "write-verify"],
+        typer.Option(
+            help="Without error; by the curve's number of pulses; or read and corrected.",
+            rich_help_panel=_CHIP,
+        ),
+    ] = "exact"
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            help="Of write-verify, a share of the window.",
+            parser=_number,
+            metavar="<float>",
+            rich_help_panel=_CHIP,
+        ),
+    ] = 0.01
+    max_pulses: Annotated[
+        int,
+        typer.Option(
+            help="Of write-verify, corrections of a cell.",
+            parser=_integer,
+            metavar="<int>",
+            rich_help_panel=_CHIP,
+        ),
+    ] = 100
+
+    def conditions(self, device: "Device", tile: "Tile | None") -> "Conditions":
+        """What the options describe, beside what the device says.
+
+        Raises:
+            UsageError: a value is out of range.
+        """
+        from synq.chip import Conditions, Programming, varied
+
+        variation = varied(
+            device.variation,
+            device_to_device=self.device_to_device,
+            cycle_to_cycle=self.cycle_to_cycle,
+            stuck_at_min=self.stuck_at_min,
+            stuck_at_max=self.stuck_at_max,
+            drift_exponent=self.drift_exponent,
+            drift_exponent_sigma=self.drift_exponent_sigma,
+            wire_resistance_ohm=self.wire_resistance,
+        )
+        programming = Programming(self.programming)
+        return Conditions(variation, programming, self.tolerance, self.max_pulses, self.time, tile)
 
 
 def check_output_file(output: Path | None) -> None:

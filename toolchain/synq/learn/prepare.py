@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from synq.chip import Chip
 from synq.device import Device, load_device
 from synq.errors import SynqError, UsageError
 from synq.float_network import FloatNetwork
@@ -90,6 +91,7 @@ class Prepared:
         dataset: with inputs of the bits that the network takes.
         expected: the integer reference on all test inputs.
         scores: on the test set, by stage.
+        chip: that the network is; None for the design.
     """
 
     dataset: Dataset
@@ -99,6 +101,23 @@ class Prepared:
     network: QuantizedNetwork
     expected: Trace
     scores: Scores
+    chip: Chip | None = None
+
+    def on_chip(self, chip: Chip) -> "Prepared":
+        """The same on one chip: its network in place of the design's.
+
+        Raises:
+            ValueError: it is a chip of another design.
+        """
+        if chip.design.digest != self.network.digest:
+            raise ValueError("the chip is one of another network")
+        expected = chip.network.run(self.dataset.test_inputs)
+        dataset = self.dataset
+        score = integer_score(dataset.task, chip.network, expected, dataset.test_labels)
+        before = {stage: own for stage, own in self.scores.stages.items() if stage != "reference"}
+        stages = {**before, "design": self.scores.stages["reference"], "reference": score}
+        scores = replace(self.scores, stages=stages)
+        return replace(self, network=chip.network, expected=expected, scores=scores, chip=chip)
 
     def accuracy(self, data: Dataset | None = None) -> float:
         """Percent of the test samples that the integer reference classifies as labelled.

@@ -58,9 +58,13 @@ class Contents:
     rtl: RtlDesign | None
 
 
-def project_title(dataset: str, device: str, levels: int, board: str) -> str:
-    """What a project is called."""
-    return f"{dataset}-{device}-L{levels}-{board}"
+def project_title(dataset: str, device: str, levels: int, board: str, chip: str = "") -> str:
+    """What a project is called.
+
+    Args:
+        chip: which chip of the design it is; "" for the design.
+    """
+    return "-".join(part for part in (dataset, device, f"L{levels}", chip, board) if part)
 
 
 def render_contents(contents: Contents) -> dict[str, bytes]:
@@ -122,6 +126,7 @@ def read_contents(
             configuration["device"],
             configuration["quantization"]["levels"],
             manifest["board"]["name"],
+            configuration.get("chip", ""),
         )
         stream = configuration.get("io_type") == "io_stream"
         return Contents(
