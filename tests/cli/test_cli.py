@@ -154,6 +154,68 @@ def test_names_that_need_quoting(small: Path, tmp_path: Path) -> None:
     assert found.stdout == str(tmp_path / name)
 
 
+# ---- Chips -------------------------------------------------------------------------------------
+
+
+@needs_export
+def test_a_chip_is_programmed_read_back_and_exported(
+    exported: tuple[Path, str], of_small: list[str], tmp_path: Path
+) -> None:
+    effects = ["--device-to-device", "0.2", "--stuck-at-min", "0.05", "--tile", "8x4"]
+    result = run("synq", "program", exported[0], "--seed", "7", *effects, "--json", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    told = json.loads(result.stdout)
+    assert told["cells"] == 2 * (20 * 8 + 8 * 3)
+    assert 0 < told["states"]["stuck_at_min"] < 40
+    assert told["accuracy"]["design"] == json.loads(exported[1])["accuracy"]["reference"]
+    assert {path.name for path in tmp_path.iterdir()} == {"chip-7.npz", "chip-7.csv"}
+
+    back = ["--read-back", "chip-7.csv", "--output", "measured.npz"]
+    result = run("synq", "program", exported[0], *back, "--json", cwd=tmp_path)
+    measured = json.loads(result.stdout)
+    assert measured["accuracy"] == told["accuracy"]
+    assert measured["deviation"] == told["deviation"]
+
+    chip = ["--chip", "chip-7.npz", "--flow", "hls,rtl", "--output", "made"]
+    result = run("synq-export", *of_small, *chip, "--json", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    scores = json.loads(result.stdout)["accuracy"]
+    assert scores["design"] == told["accuracy"]["design"]
+    assert {scores[stage] for stage in ("reference", "csim", "rtl")} == {told["accuracy"]["chip"]}
+    manifest = json.loads((tmp_path / "made" / "manifest.json").read_text())
+    assert manifest["chip"]["seed"] == 7
+    assert manifest["network"]["arrays"][0]["effective_levels"] > 10
+    assert run("synq", "verify", "made", cwd=tmp_path).returncode == 0
+    result = run("synq", "program", "made", cwd=tmp_path)
+    assert "is the project of a chip" in result.stderr
+
+    # a chip's folder says whose it is
+    result = run("synq", "plan", *of_small, "--chip", "chip-7.npz")
+    assert result.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--chip-seed", "-1"], "seed must be 0 to"),
+        (["--chip-seed", "1", "--device-to-device", "1.5"], "must be a number between 0 and 1"),
+        (["--device-to-device", "0.1"], "are for --chip-seed: say which chip"),
+        (["--chip", "no.npz", "--chip-seed", "1"], "leave out --chip-seed"),
+        (["--chip", "no.npz"], "no.npz: cannot be read"),
+        (["--chip-seed", "1", "--tile", "0x8"], "a tile has 1 to"),
+        (["--adc-bits", "6"], "say how large a tile is"),
+        (["--adc-bits", "40", "--tile", "8x8"], "adc bits must be between 2 and 16, got 40"),
+    ],
+)
+def test_no_such_chip(
+    of_small: list[str], arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    result = run("synq-export", *of_small, *arguments, cwd=tmp_path)
+    assert result.returncode in (1, 2) and result.stderr.count("\n") == 1
+    assert message in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 # ---- Verilog -----------------------------------------------------------------------------------
 
 
