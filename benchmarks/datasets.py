@@ -105,7 +105,7 @@ def measured(case: Case, seed: int, small: bool) -> Result:
 
 def key(case: Case, seed: int, small: bool) -> str:
     """What a result is of; another recipe is another key."""
-    recipes = [asdict(RECIPES["accurate"]), asdict(FINETUNING)]
+    recipes = [asdict(RECIPES["accurate"]), FINETUNING.described()]
     device = asdict(load_device("pcmo"))
     return json.dumps([__version__, case.data, case.sizes, seed, small, recipes, device])
 

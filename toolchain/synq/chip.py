@@ -8,7 +8,9 @@ Random numbers are drawn by address: the same seed gives the same cell, in whate
 however many of its neighbours, cells are drawn.
 """
 
+import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import Any
@@ -24,7 +26,7 @@ from synq.network import QuantizedNetwork, SynapseArray
 from synq.quantizing import Mapping, Quantization, level_values
 from synq.tile import Tile
 from synq.variation import Variation
-from synq.wires import effective_conductance
+from synq.wires import effective_conductance, first_order_loss
 
 _MOST_VALUES = 256
 _MOST_RAW = 1 << 20  # a weight in table units: of wider tables accumulators would not fit
@@ -116,6 +118,25 @@ class Cells:
 
 
 @dataclass(frozen=True, eq=False)
+class FaultMap:
+    """Which cells of a chip are stuck.
+
+    Attributes:
+        states: uint8 of `State`, one (n_rows, n_out, polarities) an array.
+    """
+
+    states: tuple[NDArray[np.uint8], ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all states."""
+        hashed = hashlib.sha256()
+        for state in self.states:
+            hashed.update(f"{state.shape}".encode() + state.tobytes())
+        return hashed.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
 class Chip:
     """One fabricated instance of a design.
 
@@ -143,6 +164,11 @@ class Chip:
         off = [(cells.actual - cells.target).ravel() for cells in self.cells]
         return float(np.sqrt(np.mean(np.concatenate(off) ** 2))) / window(self.device)
 
+    @property
+    def faults(self) -> FaultMap:
+        """Which of its cells are stuck."""
+        return FaultMap(tuple(cells.state for cells in self.cells))
+
     def count(self, state: State) -> int:
         """Cells in a state."""
         return sum(int(np.count_nonzero(cells.state == state)) for cells in self.cells)
@@ -168,8 +194,15 @@ def program(
     return Programmer(design, device, choice, conditions).chip(seed)
 
 
+_Loss = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
 class Programmer:
     """Makes chips of a design: what they have in common is computed once.
+
+    Args:
+        near_wires: whether wires are solved exactly for the design alone, and to first order for
+            how a chip differs from it: a thousand times as fast.
 
     Raises:
         SynqError: the design was not quantized with `choice` for `device`.
@@ -181,6 +214,7 @@ class Programmer:
         device: Device,
         choice: Quantization,
         conditions: Conditions,
+        near_wires: bool = False,
     ) -> None:
         self.design, self.device, self.mapping = design, device, choice.mapping
         self.conditions = conditions
@@ -194,6 +228,23 @@ class Programmer:
         self._down = device.reference_values(Branch.LTD)
         middles = (self._states[1:] + self._states[:-1]) / 2
         self._pulses = [np.searchsorted(middles, target) for target in self.targets]
+        self._losses = [self._loss_near(target) if near_wires else None for target in self.targets]
+
+    def _loss_near(self, target: NDArray[np.float64]) -> "_Loss | None":
+        """What wires take of conductances near the target; None without wires."""
+        resistance, tile = self.conditions.variation.wire_resistance_ohm, self.conditions.tile
+        if not resistance:
+            return None
+        exact = 1 - effective_conductance(target, resistance, tile) / target
+        beyond = exact - first_order_loss(target, resistance, tile)
+        return lambda actual: first_order_loss(actual, resistance, tile) + beyond
+
+    def _network(self, conductances: list[NDArray[np.float64]]) -> QuantizedNetwork:
+        conditions = self.conditions
+        if any(near is not None for near in self._losses):  # wires are in them already
+            variation = replace(conditions.variation, wire_resistance_ohm=0.0)
+            conditions = replace(conditions, variation=variation)
+        return chip_network(self.design, self.device, self.mapping, conductances, conditions)
 
     def chip(self, seed: int) -> Chip:
         """The chip of a seed.
@@ -204,9 +255,11 @@ class Programmer:
         if not 0 <= seed < 1 << 63:
             raise UsageError(f"seed must be 0 to {(1 << 63) - 1}, got {seed}", settings=("seed",))
         cells = tuple(self._cells(index, seed) for index in range(len(self.targets)))
-        network = chip_network(
-            self.design, self.device, self.mapping, [each.actual for each in cells], self.conditions
-        )
+        conductances = [
+            each.actual if near is None else each.actual * (1 - near(each.actual))
+            for each, near in zip(cells, self._losses, strict=True)
+        ]
+        network = self._network(conductances)
         return Chip(self.design, network, cells, self.device, self.mapping, self.conditions, seed)
 
     def _cells(self, index: int, seed: int) -> Cells:
@@ -260,17 +313,19 @@ class Programmer:
             return actual
         near = self.conditions.tolerance * width
         factor = np.broadcast_to(factor, target.shape)
+        at_end = np.zeros(target.shape, dtype=bool)
         for round_ in range(1, self.conditions.max_pulses + 1):
-            off = np.abs(actual - target) > near
+            off = (np.abs(actual - target) > near) & ~at_end
             if not off.any():
                 break
             # One pulse along the cell's own curve, from where it stands.
             now = np.clip((actual[off] / np.maximum(factor[off], 1e-9) - low) / width, 0, 1)
             up = actual[off] < target[off]
             stepped = np.where(up, _step(self._up, now, 1), _step(self._down, now, -1))
+            at_end[off] = stepped == now  # its curve goes no further: the cell is given up
             moved = (low + stepped * width) * factor[off]
             if error:
-                moved = moved + error * draws.normal(_Effect.PULSES + round_)[off]
+                moved = moved + error * draws.normal(_Effect.PULSES + round_, off)
             actual[off] = np.maximum(moved, 0)
             pulses[off] += 1
         return actual
@@ -298,11 +353,12 @@ class _Draws:
         words = np.random.Philox(key=key).random_raw(math.prod(self._shape))
         return ((words >> np.uint64(11)).astype(np.float64) + 0.5).reshape(self._shape) * 2.0**-53
 
-    def normal(self, effect: int) -> NDArray[np.float64]:
-        """Of mean 0 and standard deviation 1."""
+    def normal(self, effect: int, where: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        """Of mean 0 and standard deviation 1; those of some cells only, where told."""
         from scipy.special import ndtri
 
-        normal: NDArray[np.float64] = ndtri(self.uniform(effect))
+        uniform = self.uniform(effect)
+        normal: NDArray[np.float64] = ndtri(uniform if where is None else uniform[where])
         return normal
 
 

@@ -332,7 +332,7 @@ def _manifest(
         "configuration": configuration,
         "board": describe_board(board),
         "training": asdict(loaded.recipe) if loaded.recipe is not None else None,
-        "finetuning": asdict(loaded.finetuning) if loaded.finetuning is not None else None,
+        "finetuning": loaded.finetuning.described() if loaded.finetuning is not None else None,
         "checkpoint": loaded.given.digest,
         "dataset": describe_dataset(loaded.dataset, prepared.dataset.digest),
         "network": describe_network(prepared.network),

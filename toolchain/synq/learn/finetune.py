@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 from torch.nn.functional import linear
 
 from synq.cache import write_cached
+from synq.chip import FaultMap
 from synq.device import Device
 from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint
 from synq.float_network import FloatNetwork
 from synq.learn.checkpoint import checkpoint_bytes, load_cached
 from synq.learn.data.dataset import Dataset, with_input_bits
+from synq.learn.disturbance import Disturbance
 from synq.learn.train import (
     FineTuning,
     Objective,
@@ -38,7 +40,15 @@ from synq.learn.train import (
 )
 from synq.network import QuantizedNetwork, SynapseArray, array_unit
 from synq.progress import Progress
-from synq.quantizing import Quantization, Ranges, level_values, nearest_index, quantize_network
+from synq.quantizing import (
+    Mapping,
+    Quantization,
+    Ranges,
+    level_values,
+    nearest_index,
+    quantize_network,
+)
+from synq.variation import Variation
 
 _log = logging.getLogger("synq")
 
@@ -69,7 +79,7 @@ def finetuned_network(
         "dataset": dataset.digest,
         "choice": _of_weights(choice),
         "levels": [values.tolist() for values in level_values(choice, device)],
-        "settings": asdict(settings),
+        "settings": settings.described(),
         "torch": version("torch").partition("+")[0],  # its builds compute the same
         "version": FINETUNE_VERSION,
     }
@@ -138,10 +148,12 @@ def finetune(
 
     Raises:
         UsageError: sparsity without a level at zero.
-        SynqError: no training labels, or a loss that diverged.
+        SynqError: no training labels, a loss that diverged, or faults of another network.
     """
     require_labels(dataset)
     recipe = settings.recipe
+    if settings.faults is not None:
+        _check_faults(settings.faults, network, choice.mapping)
     levels, realized = level_values(choice, device)
     if settings.sparsity and 0 not in np.rint(realized * choice.table_format.max_raw):
         raise UsageError(
@@ -165,6 +177,8 @@ def finetune(
         )
         objective = Objective(dataset)
         model = _Model(network, start, _Levels(levels, realized, choice))
+        if settings.variation is not None or settings.faults is not None:
+            model.disturb(settings, device, choice.mapping)
         if settings.sparsity:
             model.find_alive(start, narrow.train_inputs)
         weights: dict[str, Any] = {"params": [layer.rows for layer in model.layers]}
@@ -203,6 +217,16 @@ def finetune(
         if pruned < settings.sparsity:  # so few steps that the ramp was not climbed
             model.prune(settings.sparsity)
         return model.result()
+
+
+def _check_faults(faults: FaultMap, network: FloatNetwork, mapping: Mapping) -> None:
+    polarities = 1 if mapping is Mapping.OFFSET else 2
+    shapes = [
+        (weight.shape[0] + (bias is not None), weight.shape[1], polarities)
+        for weight, bias in zip(network.weights, network.biases, strict=True)
+    ]
+    if [state.shape for state in faults.states] != shapes:
+        raise SynqError("the stuck cells are of a chip of another network or mapping")
 
 
 def _optimizer(groups: list[dict[str, Any]], settings: FineTuning) -> torch.optim.Optimizer:
@@ -289,8 +313,10 @@ class _Layer:
         # Learned as a logarithm, a scale stays positive.
         self.log_scale = torch.tensor(math.log(array.scale)).requires_grad_()
         self.full_scale = array_unit(array) / array.scale
+        self._one = 1 / self.full_scale  # the value that the weight 1 is realized as
         self.pruned: torch.Tensor | None = None
         self.alive = torch.ones(())
+        self.disturbance: Disturbance | None = None
 
     @property
     def scale(self) -> torch.Tensor:
@@ -302,6 +328,10 @@ class _Layer:
         values = _Snap.apply(  # type: ignore[no-untyped-call]
             self.rows, self.log_scale, levels, self.pruned
         )
+        if self.disturbance is not None:
+            with torch.no_grad():
+                moved = self.disturbance(values / self._one) * self._one - values
+            values = values + moved  # the gradient passes as without
         if self.drive is None:
             return linear(inputs, values)
         return linear(inputs, values[:, :-1], self.drive * values[:, -1])
@@ -346,6 +376,15 @@ class _Model:
                     kept = torch.rand(signal.shape, generator=generator) >= dropout
                     signal = signal * kept / (1 - dropout)
         return signal * unit
+
+    def disturb(self, settings: FineTuning, device: Device, mapping: Mapping) -> None:
+        """Train through chips from here on."""
+        variation = settings.variation or Variation()
+        for index, layer in enumerate(self.layers):
+            generator = torch.Generator().manual_seed(settings.recipe.seed + index)
+            layer.disturbance = Disturbance(
+                variation, settings.faults, index, device, mapping, generator
+            )
 
     def find_alive(self, start: QuantizedNetwork, inputs: NDArray[np.integer[Any]]) -> None:
         """Which inputs of each array are on in at least a few of the samples."""

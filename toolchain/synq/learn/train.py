@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synq.cache import write_cached
+from synq.chip import FaultMap
 from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint
 from synq.float_network import MAX_VALUES, FloatNetwork
@@ -30,6 +31,7 @@ from synq.learn.data.dataset import Dataset
 from synq.network import class_count
 from synq.progress import Progress
 from synq.score import Task
+from synq.variation import Variation
 
 if TYPE_CHECKING:  # importing torch takes two seconds; a network in the cache needs none of it
     import torch
@@ -188,16 +190,31 @@ class FineTuning:
             momentum.
         scale_rate: learning rate of the normalizations' logarithms, relative to the weights'.
         sparsity: least share of zero codes in every array but the last, 0..1.
+        variation: of the chips that it is trained through, another one for each batch; of none
+            without.
+        faults: the stuck cells of the one chip that it is trained for.
     """
 
     recipe: Recipe
     optimizer: Literal["sgd", "adam"] = "sgd"
     scale_rate: float = 0.05
     sparsity: float = 0.0
+    variation: Variation | None = None
+    faults: FaultMap | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.sparsity < 1:
             raise UsageError(f"sparsity must be at least 0 and below 1, got {self.sparsity:g}")
+
+    def described(self) -> dict[str, Any]:
+        """For keys and manifests, JSON; what is not used is not named."""
+        described = asdict(replace(self, variation=None, faults=None))
+        del described["variation"], described["faults"]
+        if self.variation is not None:
+            described["variation"] = asdict(self.variation)
+        if self.faults is not None:
+            described["faults"] = self.faults.digest
+        return described
 
     def with_sparsity(self, share: float) -> "FineTuning":
         """The same for another share of zeros.
