@@ -51,6 +51,7 @@ ROOMS = (
     "exporting",
     "verifying",
     "exported",
+    "yields",
     "sweeping",
     "report",
     "api",

@@ -12,7 +12,7 @@ True
 >>> 0 < chip.chip.deviation < 0.05
 True
 
-Functions: `load_data`, `train`, `load_network`, `quantize`, `finetune`, `program`, `plan`,
+Functions: `load_data`, `train`, `load_network`, `quantize`, `finetune`, `program`, `chips`, `plan`,
 `export`, `verify`, `sweep`. What they take and give are frozen data classes. Importing synq imports
 nothing else yet.
 """
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synq.api import (
+        chips,
         export,
         finetune,
         load_data,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
         verify,
     )
     from synq.board import Board
-    from synq.chip import Chip
+    from synq.chip import Chip, Conditions, Programming
     from synq.device import Branch, Device
     from synq.errors import SynqError, UsageError
     from synq.exporting import Export
@@ -49,17 +50,19 @@ if TYPE_CHECKING:
     from synq.request import Datapath, Flow, Request, Target
     from synq.score import Scores, Task
     from synq.sweeping.summary import Sweep
+    from synq.variation import Variation
     from synq.verifying import Verification
+    from synq.yields import Yield
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "synq.api": (
-        *("export", "finetune", "load_data", "load_network", "plan", "program", "quantize"),
-        *("sweep", "train", "verify"),
+        *("chips", "export", "finetune", "load_data", "load_network", "plan", "program"),
+        *("quantize", "sweep", "train", "verify"),
     ),
     "synq.board": ("Board",),
-    "synq.chip": ("Chip",),
+    "synq.chip": ("Chip", "Conditions", "Programming"),
     "synq.device": ("Branch", "Device"),
     "synq.errors": ("SynqError", "UsageError"),
     "synq.exporting": ("Export",),
@@ -73,7 +76,9 @@ _HOMES = {
     "synq.request": ("Datapath", "Flow", "Request", "Target"),
     "synq.score": ("Scores", "Task"),
     "synq.sweeping.summary": ("Sweep",),
+    "synq.variation": ("Variation",),
     "synq.verifying": ("Verification",),
+    "synq.yields": ("Yield",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -81,6 +86,7 @@ __all__ = [
     "Board",
     "Branch",
     "Chip",
+    "Conditions",
     "Count",
     "Datapath",
     "Dataset",
@@ -93,6 +99,7 @@ __all__ = [
     "Method",
     "Plan",
     "Prepared",
+    "Programming",
     "Quantization",
     "QuantizedNetwork",
     "Request",
@@ -104,7 +111,10 @@ __all__ = [
     "Task",
     "Trace",
     "UsageError",
+    "Variation",
     "Verification",
+    "Yield",
+    "chips",
     "export",
     "finetune",
     "load_data",

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from synq import exporting, verifying
 from synq.board import load_board
 from synq.cache import default_cache_dir
-from synq.chip import Conditions, Programming, varied
+from synq.chip import Chip, Conditions, Programming, varied
 from synq.chip import program as fabricated
 from synq.device import Branch, Device, load_device
 from synq.errors import UsageError, nearest_names
@@ -38,9 +38,12 @@ from synq.sweeping.results import RESULTS, open_results
 from synq.sweeping.run import run_sweep
 from synq.sweeping.summary import Sweep
 from synq.tile import Tile
+from synq.variation import Variation
 from synq.verifying import Verification
+from synq.yields import Trial, Yield, measure_yield
 
 __all__ = [
+    "chips",
     "export",
     "finetune",
     "load_data",
@@ -176,20 +179,42 @@ def quantize(
 
 
 def finetune(
-    start: Prepared, *, sparsity: float = 0.0, seed: int = 0, progress: Progress = SILENT
+    start: Prepared,
+    *,
+    sparsity: float = 0.0,
+    device_to_device: float = 0.0,
+    stuck_at_min: float = 0.0,
+    stuck_at_max: float = 0.0,
+    around: Chip | None = None,
+    seed: int = 0,
+    progress: Progress = SILENT,
 ) -> Prepared:
     """The same quantization, fine-tuned for the device, inputs and activations as in hardware.
 
     Args:
         start: from `quantize`; it stays as it is.
         sparsity: least share of zero synapses in all arrays but the last, 0 to 1.
+        device_to_device, stuck_at_min, stuck_at_max: of the chips that it is trained through, a
+            new one each batch.
+        around: the chip whose stuck cells it is trained for.
 
     Raises:
-        UsageError: sparsity without a level at zero.
-        SynqError: the data has no training labels, or the training diverged.
+        UsageError: a value is out of range, or sparsity without a level at zero.
+        SynqError: the chip is one of another network, the data has no training labels, or the
+            training diverged.
     """
     data = start.loaded.dataset
     settings = replace(FINETUNING, recipe=replace(FINETUNING.recipe, seed=seed))
+    if device_to_device or stuck_at_min or stuck_at_max:
+        variation = varied(
+            Variation(),
+            device_to_device=device_to_device,
+            stuck_at_min=stuck_at_min,
+            stuck_at_max=stuck_at_max,
+        )
+        settings = replace(settings, variation=variation)
+    if around is not None:
+        settings = replace(settings, faults=around.faults)
     settings = adapted_tuning(settings.with_sparsity(sparsity), data)
     loaded = replace(start.loaded, finetuning=settings)
     cache_dir = default_cache_dir()
@@ -249,6 +274,40 @@ def program(
     return network.on_chip(
         fabricated(network.network, network.device, network.quantization, conditions, seed)
     )
+
+
+def chips(
+    network: Prepared,
+    *,
+    count: int = 1000,
+    threshold: float | None = None,
+    sensitivity: int = 0,
+    conditions: Conditions | None = None,
+    output: str | Path | None = None,
+    progress: Progress = SILENT,
+) -> Yield:
+    """The yield of a network: the scores of many chips, with the seeds 0 to count - 1.
+
+    Args:
+        threshold: what a good chip reaches.
+        sensitivity: chips for each effect alone and strength; 0 for none.
+        conditions: what chips go through; the device's own effects without.
+        output: a file of scores, from which an interrupted run goes on.
+
+    Raises:
+        UsageError: a value is out of range, or the network is a chip itself.
+        SynqError: the file cannot be written or is another run's.
+    """
+    if network.chip is not None:
+        raise UsageError("the network is a chip already: ask for the yield of its design")
+    data = network.dataset
+    given = (network.network, network.device, network.quantization)
+    trial = Trial(*given, data.test_inputs, data.test_labels, data.task)
+    if conditions is None:
+        tile = network.quantization.tile
+        conditions = Conditions(network.device.variation, Programming.OPEN_LOOP, tile=tile)
+    results = None if output is None else Path(output)
+    return measure_yield(trial, conditions, count, threshold, sensitivity, results, progress)
 
 
 def plan(

@@ -276,9 +276,9 @@ class Programmer:
             pulses = self._pulses[index].astype(np.int64)
             actual = self._programmed(target, pulses, factor, draws)
         state = np.zeros(target.shape, dtype=np.uint8)
-        if variation.stuck_at_min or variation.stuck_at_max:
+        if variation.stuck_share:
             uniform = draws.uniform(_Effect.STUCK)
-            state[uniform < variation.stuck_at_min + variation.stuck_at_max] = State.STUCK_AT_MAX
+            state[uniform < variation.stuck_share] = State.STUCK_AT_MAX
             state[uniform < variation.stuck_at_min] = State.STUCK_AT_MIN
             actual = np.where(state == State.STUCK_AT_MIN, self.device.g_min, actual)
             actual = np.where(state == State.STUCK_AT_MAX, self.device.g_max, actual)

@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synq.chip import Cells, Chip, Conditions, Programming, State, chip_network, targets_of
+from synq.chip import (
+    Cells,
+    Chip,
+    Conditions,
+    FaultMap,
+    Programming,
+    State,
+    chip_network,
+    targets_of,
+)
 from synq.device import Device
 from synq.errors import SynqError
 from synq.files import read_bounded
@@ -24,6 +33,7 @@ from synq.variation import Variation
 
 _FORMAT = "synq-chip-1"
 _MAX_HEADER = 1 << 20
+_MOST_ARRAYS = 16
 _MAX_NPZ = 1 << 30
 _MAX_CSV = 128 << 20
 _HEADER = Member("u", "bytes", (1, 1))
@@ -200,8 +210,8 @@ def read_back(
 ) -> Chip:
     """The chip that was measured: a CSV with a line a cell, as `chip_csv` writes.
 
-    Needed are the columns array, row, column, polarity and actual_S. A cell without a line is taken
-    at its target and has the state `MISSING`.
+    Needed are the columns array, row, column, polarity and actual_S; a column state is read where
+    there is one. A cell without a line is taken at its target and has the state `MISSING`.
 
     Args:
         conditions: what of it the conductances do not hold: wires, and how the array is tiled.
@@ -217,7 +227,7 @@ def read_back(
         raise SynqError(f"{path}: is not text in UTF-8") from None
     first, _, body = text.partition("\n")
     names = [name.strip() for name in first.split(",")]
-    kinds = {
+    kinds: dict[str, Any] = {
         **dict.fromkeys(("array", "row", "column"), np.int64),
         "polarity": np.dtype("U2"),
         "actual_S": np.float64,
@@ -228,6 +238,8 @@ def read_back(
                 f"{path}: its first line must name the columns {', '.join(kinds)}, each once; "
                 f"{name} is there {names.count(name)} times"
             )
+    if names.count("state") == 1:
+        kinds["state"] = np.dtype("U20")
     if not body.strip():
         raise SynqError(f"{path}: holds no cell")
     try:
@@ -257,6 +269,15 @@ def _measured(
     polarity = np.full(len(lines), -1)
     for number, sign in enumerate(_SIGNS):
         polarity[np.char.strip(lines["polarity"]) == sign] = number
+    told = np.full(len(lines), State.PROGRAMMED, dtype=np.uint8)
+    if lines.dtype.names is not None and "state" in lines.dtype.names:
+        words = np.char.strip(lines["state"])
+        told[:] = len(_STATES)
+        for number, word in enumerate(_STATES):
+            told[words == word] = number
+        if told.max(initial=0) == len(_STATES):
+            unknown = str(words[int(np.argmax(told == len(_STATES)))])
+            raise SynqError(f"{path}: state {unknown!r} is none of {', '.join(_STATES)}")
     cells = []
     known = np.zeros(len(lines), dtype=bool)
     for index, target in enumerate(targets):
@@ -271,7 +292,8 @@ def _measured(
             raise SynqError(f"{path}: {_named(index, *map(int, twice))} is there more than once")
         actual = target.copy()
         actual.ravel()[flat] = lines["actual_S"][own]
-        state = np.where(times == 0, State.MISSING, State.PROGRAMMED).astype(np.uint8)
+        state = np.full(target.size, State.MISSING, dtype=np.uint8)
+        state[flat] = told[own]
         _check_siemens(path, index, actual)
         cells.append(
             Cells(
@@ -294,6 +316,27 @@ def _measured(
         design, device, choice.mapping, [each.actual for each in cells], conditions
     )
     return Chip(design, network, tuple(cells), device, choice.mapping, conditions, None)
+
+
+def read_faults(path: Path) -> FaultMap:
+    """The stuck cells of the chip in a file that `chip_npz` has written.
+
+    Raises:
+        SynqError: the file cannot be read, or is no chip.
+    """
+    text = read_npz(path, {"header": _HEADER}, _MAX_HEADER)["header"].tobytes()
+    try:
+        if json.loads(text)["format"] != _FORMAT:
+            raise ValueError
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise SynqError(f"{path}: is no chip of synq program") from None
+    words = "uint8: (rows, columns, polarities)"
+    members = {
+        f"state_{index}": Member("u", words, (3, 3), required=index == 0)
+        for index in range(_MOST_ARRAYS)
+    }
+    states = read_npz(path, members, _MAX_NPZ)
+    return FaultMap(tuple(state.astype(np.uint8) for state in states.values()))
 
 
 def missing_cells(chip: Chip) -> str:

@@ -53,3 +53,8 @@ class Variation:
                 "stuck_at_min and stuck_at_max must be at most 1 together, got "
                 f"{self.stuck_at_min:g} and {self.stuck_at_max:g}"
             )
+
+    @property
+    def stuck_share(self) -> float:
+        """Of all cells, at either end."""
+        return self.stuck_at_min + self.stuck_at_max

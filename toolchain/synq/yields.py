@@ -21,7 +21,7 @@ from synq.quantizing import Quantization
 from synq.score import Task, integer_score
 from synq.variation import Variation
 
-MOST_CHIPS = 1_000_000
+_MOST_CHIPS = 1_000_000
 _MOST_BYTES = 64 << 20
 _STRENGTHS = (0.5, 1.0, 2.0)
 _CONFIDENCE = 1.959964  # of a normal distribution: 95 % lie within so many deviations
@@ -177,14 +177,15 @@ def measure_yield(
             goes on.
 
     Raises:
-        UsageError: the count is out of range.
+        UsageError: a number of chips is out of range.
         SynqError: the design does not fit its quantization, or `results` cannot be written or is
             another run's.
     """
-    if not 1 <= count <= MOST_CHIPS:
-        raise UsageError(
-            f"count must be between 1 and {MOST_CHIPS}, got {count}", settings=("count",)
-        )
+    for name, value, least in (("count", count, 1), ("sensitivity", sensitivity, 0)):
+        if not least <= value <= _MOST_CHIPS:
+            raise UsageError(
+                f"{name} must be between {least} and {_MOST_CHIPS}, got {value}", settings=(name,)
+            )
     effects = effects_of(conditions) if sensitivity else {}
     steps = count + len(effects) * len(_STRENGTHS) * sensitivity
     with progress.task("Try chips", total=steps) as task, _Results(results, trial) as known:
@@ -236,7 +237,7 @@ def effects_of(conditions: Conditions) -> dict[str, Callable[[float], Conditions
     if conditions.programming is not Programming.EXACT and variation.cycle_to_cycle:
         pulsed = replace(conditions, time_s=0.0)
         effects["programming"] = alone(pulsed, cycle_to_cycle=variation.cycle_to_cycle)
-    if variation.stuck_at_min or variation.stuck_at_max:
+    if variation.stuck_share:
         stuck = {"min": variation.stuck_at_min, "max": variation.stuck_at_max}
         most = max(_STRENGTHS) * sum(stuck.values())
         shares = {f"stuck_at_{end}": share / max(1.0, most) for end, share in stuck.items()}

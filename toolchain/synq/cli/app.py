@@ -6,6 +6,7 @@ import typer
 
 from synq.cli import (
     boards,
+    chips,
     devices,
     export,
     plan,
@@ -31,6 +32,7 @@ app.command("plan")(plan.plan)
 app.command("quantize")(quantize.quantize)
 app.command("sweep")(sweep.sweep)
 app.command("program")(program.program)
+app.command("chips")(chips.chips)
 app.command("verify")(verify.verify)
 app.command("synth")(synth.synth)
 app.command("report")(report.report)

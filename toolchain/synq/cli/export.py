@@ -20,7 +20,7 @@ def export(
     quantizing: options.Quantizing,
     given: options.Network,
     design: options.Design,
-    cells: options.Chip,
+    cells: options.TunedChip,
     board: options.BoardOption = "pynq-z2",
     backend: Annotated[
         Literal["vitis", "vivado"], typer.Option(help="hls4ml backend.", case_sensitive=False)
@@ -49,7 +49,7 @@ def export(
     """Train, quantize to the device, emit the project for a board, check it bit-exact."""
     console.start_logging(verbose)
     choice = quantizing.quantization()
-    source = given.source(seed, quantizing)
+    source = cells.tuned(given.source(seed, quantizing), quantizing.device)
     flows, request = design.flows(), design.request()
     from synq.exporting import Destination
     from synq.exporting import export as make
@@ -65,7 +65,11 @@ def export(
 
 
 def _chip_choice(
-    file: Path | None, seed: int | None, cells: options.Chip, device: str, tile: "Tile | None"
+    file: Path | None,
+    seed: int | None,
+    cells: options.TunedChip,
+    device: str,
+    tile: "Tile | None",
 ) -> "ChipChoice | None":
     """The chip that the options name; None for the design.
 
@@ -75,10 +79,10 @@ def _chip_choice(
     from synq.device import load_device
     from synq.exporting import ChipChoice
 
-    if file is not None and (seed is not None or cells != options.Chip()):
+    if file is not None and (seed is not None or (cells.has_effects and not cells.variation)):
         raise UsageError("--chip names a chip that is made: leave out --chip-seed and its effects")
     if file is None and seed is None:
-        if cells != options.Chip():
+        if cells.has_effects and not cells.variation:
             raise UsageError("the options of a chip are for --chip-seed: say which chip")
         return None
     return ChipChoice(file, seed or 0, cells.conditions(load_device(device), tile))

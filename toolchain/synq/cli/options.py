@@ -667,6 +667,57 @@ class Chip:
         return Conditions(variation, programming, self.tolerance, self.max_pulses, self.time, tile)
 
 
+@dataclass(frozen=True)
+class TunedChip(Chip):
+    """Chips, and whether to fine-tune for them."""
+
+    variation: Annotated[
+        bool,
+        typer.Option(
+            "--variation",
+            help="With --finetune: train through chips with these effects, new ones each batch.",
+            metavar="",
+            rich_help_panel=_CHIP,
+        ),
+    ] = False
+    faults: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --finetune: train around the stuck cells of this chip, an .npz of program.",
+            rich_help_panel=_CHIP,
+        ),
+    ] = None
+
+    @property
+    def has_effects(self) -> bool:
+        """Whether an option of a chip is given."""
+        return replace(self, variation=False, faults=None) != TunedChip()
+
+    def tuned(self, source: "Source", device: str) -> "Source":
+        """The source with fine-tuning as the options say.
+
+        Raises:
+            UsageError: they are for fine-tuning, which is not asked for; or a size is out of range.
+            SynqError: the file of a chip cannot be read.
+        """
+        if not self.variation and self.faults is None:
+            return source
+        if source.finetuning is None:
+            raise UsageError("--variation and --faults are for fine-tuning: add --finetune")
+        from synq.chip_file import read_faults
+        from synq.device import load_device
+
+        variation = self.conditions(load_device(device), None).variation if self.variation else None
+        if variation is not None and not (variation.device_to_device or variation.stuck_share):
+            raise UsageError(
+                "--variation trains for device-to-device spread and stuck cells, and both are 0: "
+                "give --device-to-device, --stuck-at-min or --stuck-at-max"
+            )
+        faults = None if self.faults is None else read_faults(self.faults)
+        tuning = replace(source.finetuning, variation=variation, faults=faults)
+        return replace(source, finetuning=tuning)
+
+
 def check_output_file(output: Path | None) -> None:
     """Refuse an --output that cannot be written, before minutes of training rather than after.
 

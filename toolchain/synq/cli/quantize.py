@@ -6,12 +6,14 @@ from typing import Annotated
 import typer
 
 from synq.cli import console, options
+from synq.errors import UsageError
 
 
 @options.spread
 def quantize(
     quantizing: options.Quantizing,
     given: options.Network,
+    cells: options.TunedChip,
     output: Annotated[
         Path | None, typer.Option(help="Also write the integers here, as .npz.")
     ] = None,
@@ -22,7 +24,11 @@ def quantize(
     """Quantize a network to the device and report what that costs in accuracy; no FPGA files."""
     console.start_logging(verbose)
     choice = quantizing.quantization()
-    source = given.source(seed, quantizing)
+    if cells.has_effects and not cells.variation:
+        raise UsageError(
+            "the options of a chip are for --variation, and for synq program and chips"
+        )
+    source = cells.tuned(given.source(seed, quantizing), quantizing.device)
     options.check_output_file(output)
     from synq.files import atomic_write
     from synq.learn.prepare import Stopwatch, prepare

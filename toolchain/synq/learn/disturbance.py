@@ -4,6 +4,8 @@ The same models as `synq.chip`, restated on whole weights: the errors of a synap
 one normal error of the same variance.
 """
 
+import math
+
 import torch
 
 from synq.chip import FaultMap, State, window
@@ -69,13 +71,13 @@ class Disturbance:
                 cell.masked_fill_(state == State.STUCK_AT_MIN, 0.0)
                 cell.masked_fill_(state == State.STUCK_AT_MAX, 1.0)
             return
-        for share, value in (
-            (self._variation.stuck_at_min, 0.0),
-            (self._variation.stuck_at_max, 1.0),
-        ):
-            if share:
-                for cell in cells:
-                    # Few of many: their places are drawn, not a number for each cell.
-                    count = round(share * cell.numel())
-                    places = torch.randint(cell.numel(), (count,), generator=self._generator)
-                    cell.view(-1)[places] = value
+        at_min, stuck = self._variation.stuck_at_min, self._variation.stuck_share
+        if not stuck:
+            return
+        for cell in cells:
+            # Few of many: their places are drawn, not a number for each cell. Some are drawn
+            # twice, so more are drawn than are stuck.
+            count = round(-math.log1p(-min(stuck, 0.999)) * cell.numel())
+            places = torch.randint(cell.numel(), (count,), generator=self._generator)
+            lowest = torch.rand(count, generator=self._generator) * stuck < at_min
+            cell.view(-1)[places] = torch.where(lowest, 0.0, 1.0)

@@ -1,10 +1,10 @@
 """Figures of a sweep, as the bytes of PNG and SVG files: equal sweeps give equal bytes."""
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from synq.quantizing import Method
+from synq.report.style import ACCENT, GRID, INK, MUTED, PAPER, new_figure, rendered
 from synq.score import Task
 from synq.sweeping import paper
 from synq.sweeping.summary import Cell, Curve, Sweep
@@ -13,69 +13,27 @@ if TYPE_CHECKING:  # loading matplotlib takes half a second
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_PNG_DPI = 160
-_INK, _MUTED, _GRID = "#22272e", "#6b7280", "#e3e6ea"
-_PAPER = "#b45309"
 # Told apart by lightness and shape too, for those who do not see the colours.
 _STYLES = {
-    Method.PROPOSED: ("#1d5fa8", "o"),
+    Method.PROPOSED: (ACCENT, "o"),
     Method.SAMPLING: ("#c8553d", "s"),
     Method.UNIFORM: ("#3f8f5f", "^"),
     Method.NEAREST: ("#7c5ba6", "D"),
 }
 _DASHES = ("-", "--", ":", "-.")
 _SHOWN_BELOW_SOFTWARE = 8.0  # percent; nobody chooses a setting that loses more
-_SETTINGS: Any = {  # matplotlib types the names one by one
-    "svg.hashsalt": "synq",  # else ids are random
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
-    "font.size": 9.5,
-    "text.color": _INK,
-    "axes.edgecolor": _MUTED,
-    "axes.labelcolor": _INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "xtick.color": _MUTED,
-    "ytick.color": _MUTED,
-    "legend.frameon": False,
-}
 
 
 def render_figures(sweep: Sweep) -> dict[str, bytes]:
     """File names to contents: `figure2`, and `pareto` where more than levels and methods vary."""
-    import matplotlib
 
-    files: dict[str, bytes] = {}
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # not what the user's matplotlibrc says
-        matplotlib.rcParams.update(_SETTINGS)
+    def draw() -> dict[str, "Figure"]:
         drawn = {"figure2": _figure2(sweep)}
         if sweep.axes.beyond_levels:
             drawn["pareto"] = _pareto(sweep)
-        for name, figure in drawn.items():
-            for kind in ("png", "svg"):
-                files[f"{name}.{kind}"] = _bytes(figure, kind)
-    return files
+        return drawn
 
-
-def _bytes(figure: "Figure", kind: str) -> bytes:
-    buffer = io.BytesIO()
-    # No date and no version of matplotlib in the file.
-    metadata = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
-    figure.savefig(buffer, format=kind, dpi=_PNG_DPI, metadata=metadata)
-    return buffer.getvalue()
-
-
-def _new_figure(width: float, height: float) -> "Figure":
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
+    return rendered(draw)
 
 
 # ---- Accuracy against levels --------------------------------------------------------------------
@@ -85,12 +43,12 @@ def _figure2(sweep: Sweep) -> "Figure":
     """Accuracy against levels, one line a curve; a close-up where small differences would drown."""
     means = [cell.mean for cell in _cells(sweep)]
     near = _close_up(means, sweep)
-    figure = _new_figure(10.4 if near else 7.4, 4.8)
+    figure = new_figure(10.4 if near else 7.4, 4.8)
     panels = list(figure.subplots(1, 2 if near else 1, squeeze=False)[0])
     for axes in panels:
         _draw_curves(axes, sweep)
         axes.set_xlabel("levels L")
-        axes.grid(color=_GRID, linewidth=0.8)
+        axes.grid(color=GRID, linewidth=0.8)
         _integer_ticks(axes)
     panels[0].set_ylabel(
         f"test {sweep.dataset.task.words} ({sweep.dataset.name}, integer reference)"
@@ -101,7 +59,7 @@ def _figure2(sweep: Sweep) -> "Figure":
         _mark_paper(panels[-1])
     if near:
         panels[1].set_ylim(*near)
-        panels[1].set_title("close-up", color=_MUTED, fontweight="normal", pad=10)
+        panels[1].set_title("close-up", color=MUTED, fontweight="normal", pad=10)
     _legend(figure, panels)
     return figure
 
@@ -137,7 +95,7 @@ def _draw_curves(axes: "Axes", sweep: Sweep) -> None:
     several = f" ± {number(deviation)}" if len(sweep.trained) > 1 else ""
     axes.axhline(
         mean,
-        color=_INK,
+        color=INK,
         linewidth=1.1,
         linestyle=(0, (5, 3)),
         label=f"software {number(mean)}{several}",
@@ -200,7 +158,7 @@ def _mark_paper(axes: "Axes") -> None:
         marker="*",
         markersize=11,
         linestyle="none",
-        color=_PAPER,
+        color=PAPER,
         clip_on=False,
         zorder=5,
         label=f"paper: software {paper.SOFTWARE}",
@@ -212,7 +170,7 @@ def _mark_paper(axes: "Axes") -> None:
             marker="X",
             markersize=8,
             linestyle="none",
-            color=_PAPER,
+            color=PAPER,
             markeredgecolor="white",
             markeredgewidth=0.6,
             zorder=5,
@@ -229,7 +187,7 @@ def _mark_gap(axes: "Axes", sweep: Sweep) -> None:
     axes.plot(
         [5, 5],
         [cell.mean, cell.mean - paper.GAP_AT_5],
-        color=_PAPER,
+        color=PAPER,
         linewidth=1.4,
         marker="_",
         markersize=10,
@@ -250,7 +208,7 @@ def _integer_ticks(axes: "Axes") -> None:
 
 def _pareto(sweep: Sweep) -> "Figure":
     """Every setting as a dot against code memory and against cycles, and the best of them."""
-    figure = _new_figure(10.4, 4.9)
+    figure = new_figure(10.4, 4.9)
     memory, cycles = figure.subplots(1, 2, sharey=True)
     _draw_front(
         memory, sweep, [cell.code_bits_total / 8192 for cell in _cells(sweep)], "codes, KiB"
@@ -266,7 +224,7 @@ def _pareto(sweep: Sweep) -> "Figure":
         memory.set_ylim(lowest, max(*means, sweep.software[0]) + 0.6)
         cycles.set_title(
             f"settings below {lowest:.1f} % are not shown",
-            color=_MUTED,
+            color=MUTED,
             fontsize=9,
             fontweight="normal",
         )
@@ -308,7 +266,7 @@ def _draw_front(axes: "Axes", sweep: Sweep, costs: Sequence[float], label: str) 
         [costs[at] for at in front],
         [cells[at].mean for at in front],
         where="post",
-        color=_INK,
+        color=INK,
         linewidth=1.2,
         zorder=2,
         label="Pareto front",
@@ -322,12 +280,12 @@ def _draw_front(axes: "Axes", sweep: Sweep, costs: Sequence[float], label: str) 
                 textcoords="offset points",
                 ha="center",
                 fontsize=7.5,
-                color=_MUTED,
+                color=MUTED,
                 annotation_clip=True,
             )
-    axes.axhline(sweep.software[0], color=_INK, linewidth=1, linestyle=(0, (5, 3)))
+    axes.axhline(sweep.software[0], color=INK, linewidth=1, linestyle=(0, (5, 3)))
     axes.set_xlabel(label)
-    axes.grid(color=_GRID, linewidth=0.8)
+    axes.grid(color=GRID, linewidth=0.8)
     axes.margins(x=0.08, y=0.1)
 
 

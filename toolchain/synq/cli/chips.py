@@ -1,0 +1,103 @@
+"""`synq chips`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from synq.cli import console, options
+
+if TYPE_CHECKING:
+    from synq.yields import Yield
+
+
+@options.spread
+def chips(
+    project: Annotated[Path, typer.Argument(help="A folder that synq-export made.")],
+    chip: options.Chip,
+    count: Annotated[int, typer.Option(help="Chips to try.", metavar="<int>")] = 1000,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Score that a good chip reaches: percent, or RMSE.", metavar="<float>"),
+    ] = None,
+    sensitivity: Annotated[
+        int,
+        typer.Option(
+            help="Chips for each effect alone, at half, once and twice its size; 0 for none.",
+            metavar="<int>",
+        ),
+    ] = 20,
+    device: Annotated[
+        str | None, typer.Option(help="The project's device, where it was your own .toml.")
+    ] = None,
+    tile: Annotated[
+        str | None,
+        typer.Option(help="Rows x columns of a crossbar; the project's without.", metavar="<size>"),
+    ] = None,
+    output: Annotated[
+        Path,
+        typer.Option(help="Folder of scores and figures; a run that was interrupted goes on."),
+    ] = Path("build/chips"),
+    as_json: options.JsonOption = False,
+    verbose: options.VerboseOption = False,
+) -> None:
+    """Try many chips of a project: how many do their task, and which effect costs most."""
+    console.start_logging(verbose)
+    from synq.device import load_device
+    from synq.exported import read_project
+    from synq.files import atomic_write
+    from synq.report.yield_figures import render_yield
+    from synq.tile import Tile
+    from synq.yields import Trial, measure_yield
+
+    source = read_project(project.resolve())
+    cells_of = load_device(device or source.device)
+    size = source.choice.tile if tile is None else Tile.parsed(tile)
+    trial = Trial(
+        source.network, cells_of, source.choice, source.inputs, source.labels, source.task
+    )
+    result = measure_yield(
+        trial,
+        chip.conditions(cells_of, size),
+        count,
+        threshold,
+        sensitivity,
+        output / "chips.jsonl",
+        console.progress(as_json),
+    )
+    for name, content in render_yield(result).items():
+        atomic_write(output / name, content)
+    if as_json:
+        console.print_json({**result.to_dict(), "output": str(output.resolve())})
+    else:
+        _print(result, output)
+
+
+def _print(result: "Yield", output: Path) -> None:
+    number, low_high = result.task.number, result.mean_interval
+    console.say(
+        f"[bold]{len(result.scores):,} chips, {result.task.words}:[/] mean {number(result.mean)} "
+        f"({number(low_high[0])} to {number(low_high[1])} with 95 % confidence), deviation "
+        f"{number(result.std)}, worst {number(result.worst)}; as designed {number(result.design)}"
+    )
+    if result.threshold is not None:
+        low, high = result.good_interval
+        console.say(
+            f"[bold]{100 * result.good / len(result.scores):.1f} % of the chips[/] reach "
+            f"{number(result.threshold)} ({100 * low:.1f} to {100 * high:.1f} with 95 % confidence)"
+        )
+    if result.sensitivity:
+        console.print_table(
+            "Each effect alone, mean of its chips",
+            ["effect", *(f"x {each.factor:g}" for each in next(iter(result.sensitivity.values())))],
+            [
+                [name, *(number(each.mean) for each in tried)]
+                for name, tried in result.sensitivity.items()
+            ],
+        )
+        console.say(f"[bold]Costs most:[/] {result.costliest}")
+    console.say(f"[bold]Written:[/] {escape(str(output))}")
+    console.say(
+        "[bold]Next:[/] synq program makes one of them; --finetune --variation trains for them"
+    )
