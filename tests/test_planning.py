@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from strategies import BYTE, synapse_array
+from strategies import BYTE, synapse_array, with_converters
 from synq.board import board_names, load_board
 from synq.cache import default_cache_dir
 from synq.device import load_device
@@ -160,3 +160,11 @@ def test_event_lists_fit_an_ap_uint() -> None:
     array = synapse_array(np.random.default_rng(0), 4000, 4)
     plan = make_plan(QuantizedNetwork((array,), ()), PYNQ, Request(Target.AREA, event_driven=True))
     assert plan.chosen.core.arrays[0].parallel_rows == 4  # 1000 rows a bank
+
+
+@pytest.mark.parametrize("flow", Flow)
+def test_converters_are_refused(flow: Flow) -> None:
+    rng = np.random.default_rng(1)
+    array = with_converters(rng, synapse_array(rng, 30, 5))
+    with pytest.raises(UsageError, match="no back end builds them yet"):
+        make_plan(QuantizedNetwork((array,), ()), PYNQ, Request(), flow)

@@ -71,10 +71,11 @@ def plan_hls(network: QuantizedNetwork, board: Board, request: Request) -> PlanO
     """Choose a design of the HLS core.
 
     Raises:
-        UsageError: HLS has no such datapath, or does not know the board.
+        UsageError: HLS has no such datapath, does not know the board, or converters are asked for.
         SynqError: nothing fits the board, or not at the asked rate; says what would.
     """
     check_hls(board)
+    check_sums(network)
     if request.datapath is Datapath.UNROLLED:
         raise UsageError("datapath unrolled needs flow rtl", settings=("datapath", "flow"))
     found = hls_designs(network, board.resources, request)
@@ -85,12 +86,27 @@ def plan_rtl(network: QuantizedNetwork, board: Board, request: Request) -> PlanO
     """Choose a design of the Verilog core.
 
     Raises:
-        UsageError: the Verilog has no such datapath.
+        UsageError: the Verilog has no such datapath, or converters are asked for.
         SynqError: nothing fits the board, or not at the asked rate; says what would.
     """
+    check_sums(network)
     found = rtl_designs(network, board.resources, request)
     candidates = (Candidate(core, for_family(estimate, board.family)) for core, estimate in found)
     return _plan(candidates, network, board, request)
+
+
+def check_sums(network: QuantizedNetwork) -> None:
+    """Refuse what no back end builds yet.
+
+    Raises:
+        UsageError: an array is read through converters.
+    """
+    if any(array.converter is not None for array in network.arrays):
+        raise UsageError(
+            "converters are computed by the integer reference alone (synq quantize, program, "
+            "chips): no back end builds them yet; leave out the ADC's bits",
+            settings=("adc_bits",),
+        )
 
 
 def check_hls(board: Board) -> None:
