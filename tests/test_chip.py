@@ -16,7 +16,6 @@ from synq.chip import (
     program,
     varied,
     weights_of,
-    window,
     with_weights,
 )
 from synq.device import Branch, load_device
@@ -28,6 +27,7 @@ from synq.tile import Tile
 from synq.variation import Variation
 
 PCMO = load_device("pcmo")
+WINDOW = PCMO.window(Branch.LTP)
 TEN = Quantization(10)
 
 
@@ -65,7 +65,7 @@ def test_a_chip_without_effects_is_the_design(
         assert cells.target.shape == (*array.codes.shape, 2 - (mapping is Mapping.OFFSET))
         assert cells.target.min() >= PCMO.g_min
         assert cells.target.max() <= PCMO.g_max * (1 + 1e-12)
-        weights = weights_of(cells.target, PCMO, mapping) * 127
+        weights = weights_of(cells.target, WINDOW, mapping) * 127
         assert np.array_equal(np.rint(weights), array.weights)
 
 
@@ -126,11 +126,11 @@ def test_drift_is_a_power_of_time() -> None:
 def test_open_loop_takes_the_pulses_of_the_curve_and_their_errors_add_up() -> None:
     chip = made(1, programming=Programming.OPEN_LOOP, variation=Variation(cycle_to_cycle=0.01))
     pulses = np.concatenate([c.pulses.ravel() for c in chip.cells])
-    off = np.concatenate([(c.actual - c.target).ravel() for c in chip.cells]) / window(PCMO)
+    off = np.concatenate([(c.actual - c.target).ravel() for c in chip.cells]) / WINDOW.width
     assert pulses.min() == 0 and pulses.max() == PCMO.states - 1
     assert np.all(off[pulses == 0] == 0)
     for cells in chip.cells:  # the proposed method's levels are states of the device
-        states = PCMO.conductance(PCMO.reference_values(Branch.LTP))
+        states = WINDOW.conductance(PCMO.reference_values(Branch.LTP))
         assert states[cells.pulses] == pytest.approx(cells.target, abs=0)
     moved = pulses > 0
     unit = off[moved] / np.sqrt(pulses[moved])
@@ -146,7 +146,7 @@ def test_write_verify_comes_within_its_tolerance() -> None:
     for cells in tight.cells:
         # but for cells that cannot reach their target at all
         reachable = cells.target > PCMO.g_min * 1.2
-        off = np.abs(cells.actual - cells.target)[reachable] / window(PCMO)
+        off = np.abs(cells.actual - cells.target)[reachable] / WINDOW.width
         assert np.mean(off <= 0.02) > 0.97
     assert tight.deviation < loose.deviation
     assert sum(c.pulses.sum() for c in tight.cells) > sum(c.pulses.sum() for c in loose.cells)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synq.device import Branch, Device, device_names, load_device, nonlinearity_to_a
+from synq.device import Branch, Device, Window, device_names, load_device, nonlinearity_to_a
 from synq.errors import SynqError, UsageError
 from synq.resources import folder
 
@@ -52,7 +52,7 @@ def test_pcmo_says_that_it_is_a_stand_in() -> None:
 
 
 def test_pcmo_conductance_in_siemens() -> None:
-    low, high = PCMO.conductance(np.array([0.0, 1.0]))
+    low, high = PCMO.window(Branch.LTP).conductance(np.array([0.0, 1.0]))
     assert low == pytest.approx(6.356e-9, abs=1e-12)
     assert high == pytest.approx(43.478e-9, abs=1e-12)
 
@@ -169,7 +169,7 @@ def test_values_outside_the_window(value: float) -> None:
     with pytest.raises(ValueError, match="position must be between 0 and 1"):
         PCMO.curve(Branch.LTP, np.array([value]))
     with pytest.raises(ValueError, match="normalized conductance must be between 0 and 1"):
-        PCMO.conductance(np.array([value]))
+        PCMO.window(Branch.LTP).conductance(np.array([value]))
 
 
 def test_unknown_device_names_the_nearest() -> None:
@@ -217,3 +217,75 @@ def test_hostile_files_are_one_short_line(tmp_path: Path, text: str, message: st
         load_device(str(file))
     assert str(caught.value).startswith(f"{file}: {message}")
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+# ---- Own windows, own counts, measured points ----------------------------------------------------
+
+TWO = """
+name = "two"
+description = "two branches"
+g_max_S = 4e-8
+g_min_S = 1e-8
+nonlinearity_ltp = 3.0
+nonlinearity_ltd = -2.0
+"""
+
+
+def read(tmp_path: Path, text: str) -> Device:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return load_device(str(path))
+
+
+def test_branches_with_their_own_counts(tmp_path: Path) -> None:
+    device = read(tmp_path, TWO + "states_ltp = 9\nstates_ltd = 5\n")
+    assert len(device.reference_values(Branch.LTP)) == 9
+    assert len(device.reference_values(Branch.LTD)) == 5
+    assert len(device.reference_values(Branch.UNION)) == 12  # both ends are shared
+
+
+def test_branches_with_their_own_windows(tmp_path: Path) -> None:
+    device = read(tmp_path, TWO + "states = 11\ng_max_ltd_S = 3e-8\n")
+    assert device.window(Branch.LTP) == Window(1e-8, 4e-8)
+    assert device.window(Branch.LTD) == Window(1e-8, 3e-8)
+    assert device.window(Branch.UNION) == Window(1e-8, 4e-8)
+    assert device.state_conductances(Branch.LTD)[[0, -1]] == pytest.approx([1e-8, 3e-8], abs=0)
+    both = device.window(Branch.UNION).conductance(device.reference_values(Branch.UNION))
+    for branch in ONE_CURVE:
+        for value in device.state_conductances(branch):
+            assert np.abs(both - value).min() < 1e-20
+
+
+def test_measured_points_are_the_device(tmp_path: Path) -> None:
+    points = "curve_S = [1e-8, 1.4e-8, 1.3e-8, 2.1e-8, 2.4e-8]\n"
+    device = read(tmp_path, TWO + points)
+    assert device.window(Branch.LTP) == Window(1e-8, 2.4e-8)
+    sorted_points = [1e-8, 1.3e-8, 1.4e-8, 2.1e-8, 2.4e-8]
+    assert device.state_conductances(Branch.LTP) == pytest.approx(sorted_points, abs=0)
+    assert device.count_of_states(Branch.LTD) == 5
+    only = 'name = "m"\ndescription = "d"\ng_max_S = 4e-8\ng_min_S = 1e-8\n'
+    assert read(tmp_path, only + points).window(Branch.UNION) == Window(1e-8, 2.4e-8)
+    one = read(tmp_path, TWO + "states = 7\ncurve_ltd_S = [2e-8, 1e-8, 3e-8]\n")
+    assert len(one.reference_values(Branch.LTP)) == 7
+    assert one.reference_values(Branch.LTD) == pytest.approx([0, 0.5, 1])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "missing field states: it must be an integer between 2 and 65536"),
+        ("states_ltp = 5", "missing field states"),
+        ("states = 5\ng_max_ltd_S = 1e-9", "g_min_ltd_S must be below g_max_ltd_S"),
+        ("curve_S = [1e-8]", "must have two different conductances"),
+        ("curve_S = [1e-8, 1e-8]", "must have two different conductances"),
+        ("curve_S = []", "missing field states"),
+        ("curve_S = 3", "curve_S must be a list, each a number between 1e-15 and 1, got 3"),
+        ('curve_S = [1e-8, "a"]', r"curve_S\[1\] must be a number between 1e-15 and 1, got 'a'"),
+        ("curve_S = [1e-8, -1e-8]", r"curve_S\[1\] must be a number between 1e-15 and 1"),
+        ("curve_S = [1e-8, 2e-8]\ncurve_ltp_S = [1e-8, 2e-8]", "curve_S is both branches'"),
+    ],
+)
+def test_contradictory_devices_are_one_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SynqError, match=message) as caught:
+        read(tmp_path, TWO + text + "\n")
+    assert "\n" not in str(caught.value)

@@ -16,7 +16,7 @@ from synq.chip import (
     polarities,
     weights_of,
 )
-from synq.device import load_device
+from synq.device import Branch, load_device
 from synq.errors import SynqError
 from synq.learn.data.dataset import Dataset
 from synq.learn.data.load import Data, load_data
@@ -28,22 +28,23 @@ from synq.quantizing import Mapping, Quantization, quantize_network
 from synq.variation import Variation
 
 PCMO = load_device("pcmo")
+WINDOW = PCMO.window(Branch.LTP)
 N_OUT, N_ROWS = 200, 300
 
 
 def disturbance(
     variation: Variation, mapping: Mapping = Mapping.DIFFERENTIAL, faults: FaultMap | None = None
 ) -> Disturbance:
-    return Disturbance(variation, faults, 0, PCMO, mapping, torch.Generator().manual_seed(1))
+    return Disturbance(variation, faults, 0, WINDOW, mapping, torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("mapping", Mapping)
 @pytest.mark.parametrize("weight", [-1.0, -0.4, 0.0, 0.7])
 def test_spread_is_that_of_chips(mapping: Mapping, weight: float) -> None:
     trained = disturbance(Variation(0.1), mapping)(torch.full((N_OUT, N_ROWS), weight)).numpy()
-    target = PCMO.conductance(polarities(np.array(weight), mapping))
+    target = WINDOW.conductance(polarities(np.array(weight), mapping))
     factors = 1 + 0.1 * np.random.default_rng(2).normal(size=(N_ROWS, N_OUT, len(target)))
-    made = weights_of(target * factors, PCMO, mapping)
+    made = weights_of(target * factors, WINDOW, mapping)
     assert trained.mean() == pytest.approx(made.mean(), abs=0.005)
     assert trained.std() == pytest.approx(made.std(), rel=0.02)
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synq.definition import check_fields
-from synq.device import Branch, Device
+from synq.device import Branch, Device, Window
 from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint, signed_width
 from synq.network import QuantizedNetwork, SynapseArray
@@ -145,6 +145,7 @@ class Chip:
         network: the network that its cells are.
         cells: one an array.
         device: that the cells are of.
+        window: of its conductances, between which weights are laid.
         mapping: how a signed weight is conductances.
         conditions: what it has gone through.
         seed: that it was drawn with; None of a measured one.
@@ -154,6 +155,7 @@ class Chip:
     network: QuantizedNetwork
     cells: tuple[Cells, ...]
     device: Device
+    window: Window
     mapping: Mapping
     conditions: Conditions
     seed: int | None
@@ -162,7 +164,7 @@ class Chip:
     def deviation(self) -> float:
         """Root mean square of actual minus target over all cells, a share of the window."""
         off = [(cells.actual - cells.target).ravel() for cells in self.cells]
-        return float(np.sqrt(np.mean(np.concatenate(off) ** 2))) / window(self.device)
+        return float(np.sqrt(np.mean(np.concatenate(off) ** 2))) / self.window.width
 
     @property
     def faults(self) -> FaultMap:
@@ -218,14 +220,13 @@ class Programmer:
     ) -> None:
         self.design, self.device, self.mapping = design, device, choice.mapping
         self.conditions = conditions
+        self.window = device.window(choice.branch)
         self.targets = targets_of(design, device, choice)
-        low, high = device.g_min, device.g_max
-        states = device.reference_values(
-            Branch.LTP if choice.branch is Branch.UNION else choice.branch
-        )
-        self._states = low + states * (high - low)
-        self._up = device.reference_values(Branch.LTP)
-        self._down = device.reference_values(Branch.LTD)
+        # Cells are programmed up from the lowest state; of both branches' states, by potentiation.
+        branch = Branch.LTP if choice.branch is Branch.UNION else choice.branch
+        self._states = device.state_conductances(branch)
+        self._up = device.state_conductances(Branch.LTP)
+        self._down = device.state_conductances(Branch.LTD)
         middles = (self._states[1:] + self._states[:-1]) / 2
         self._pulses = [np.searchsorted(middles, target) for target in self.targets]
         self._losses = [self._loss_near(target) if near_wires else None for target in self.targets]
@@ -244,7 +245,7 @@ class Programmer:
         if any(near is not None for near in self._losses):  # wires are in them already
             variation = replace(conditions.variation, wire_resistance_ohm=0.0)
             conditions = replace(conditions, variation=variation)
-        return chip_network(self.design, self.device, self.mapping, conductances, conditions)
+        return chip_network(self.design, self.window, self.mapping, conductances, conditions)
 
     def chip(self, seed: int) -> Chip:
         """The chip of a seed.
@@ -260,7 +261,16 @@ class Programmer:
             for each, near in zip(cells, self._losses, strict=True)
         ]
         network = self._network(conductances)
-        return Chip(self.design, network, cells, self.device, self.mapping, self.conditions, seed)
+        return Chip(
+            self.design,
+            network,
+            cells,
+            self.device,
+            self.window,
+            self.mapping,
+            self.conditions,
+            seed,
+        )
 
     def _cells(self, index: int, seed: int) -> Cells:
         variation, target = self.conditions.variation, self.targets[index]
@@ -280,8 +290,8 @@ class Programmer:
             uniform = draws.uniform(_Effect.STUCK)
             state[uniform < variation.stuck_share] = State.STUCK_AT_MAX
             state[uniform < variation.stuck_at_min] = State.STUCK_AT_MIN
-            actual = np.where(state == State.STUCK_AT_MIN, self.device.g_min, actual)
-            actual = np.where(state == State.STUCK_AT_MAX, self.device.g_max, actual)
+            actual = np.where(state == State.STUCK_AT_MIN, self.window.low, actual)
+            actual = np.where(state == State.STUCK_AT_MAX, self.window.high, actual)
             pulses[state != State.PROGRAMMED] = 0
         decades = self.conditions.time_s / variation.drift_start_s
         if decades > 1 and (variation.drift_exponent or variation.drift_exponent_sigma):
@@ -303,7 +313,7 @@ class Programmer:
         A pulse's errors add up as a random walk (NeuroSim: standard deviation times the root of the
         pulses).
         """
-        low, width = self.device.g_min, window(self.device)
+        width = self.window.width
         error = self.conditions.variation.cycle_to_cycle * width
         actual = self._states[pulses] * factor
         if error:
@@ -319,11 +329,12 @@ class Programmer:
             if not off.any():
                 break
             # One pulse along the cell's own curve, from where it stands.
-            now = np.clip((actual[off] / np.maximum(factor[off], 1e-9) - low) / width, 0, 1)
+            now = actual[off] / np.maximum(factor[off], 1e-9)
             up = actual[off] < target[off]
             stepped = np.where(up, _step(self._up, now, 1), _step(self._down, now, -1))
-            at_end[off] = stepped == now  # its curve goes no further: the cell is given up
-            moved = (low + stepped * width) * factor[off]
+            # Its curve goes no further: the cell is given up.
+            at_end[off] = np.where(up, now >= self._up[-1], now <= self._down[0])
+            moved = stepped * factor[off]
             if error:
                 moved = moved + error * draws.normal(_Effect.PULSES + round_, off)
             actual[off] = np.maximum(moved, 0)
@@ -332,7 +343,7 @@ class Programmer:
 
 
 def _step(curve: NDArray[np.float64], now: NDArray[np.float64], by: int) -> NDArray[np.float64]:
-    """Normalized conductances one pulse up or down a sampled curve."""
+    """Conductances one pulse up or down a sampled curve."""
     at = np.interp(now, curve, np.arange(len(curve), dtype=np.float64)) + by
     return np.interp(at, np.arange(len(curve), dtype=np.float64), curve)
 
@@ -376,11 +387,6 @@ def varied(variation: Variation, **sizes: float | None) -> Variation:
     return replace(variation, **given)
 
 
-def window(device: Device) -> float:
-    """Siemens between the lowest and the highest conductance."""
-    return device.g_max - device.g_min
-
-
 def targets_of(
     design: QuantizedNetwork, device: Device, choice: Quantization
 ) -> list[NDArray[np.float64]]:
@@ -401,7 +407,7 @@ def targets_of(
             )
         values = np.array([by_value[int(raw)] for raw in array.codebook])
         parts = polarities(values, choice.mapping)
-        targets.append(device.conductance(parts)[array.codes])
+        targets.append(device.window(choice.branch).conductance(parts)[array.codes])
     return targets
 
 
@@ -413,7 +419,7 @@ def polarities(weights: NDArray[np.float64], mapping: Mapping) -> NDArray[np.flo
 
 
 def weights_of(
-    actual: NDArray[np.float64], device: Device, mapping: Mapping
+    actual: NDArray[np.float64], window: Window, mapping: Mapping
 ) -> NDArray[np.float64]:
     """(n_rows, n_out) signed weights that cells of `actual` siemens are; beyond +-1 where they are.
 
@@ -421,14 +427,14 @@ def weights_of(
     half the window, and count twice.
     """
     if mapping is Mapping.OFFSET:
-        reference = device.g_min + _REFERENCE * window(device)
-        return 2 * (actual[..., 0] - reference) / window(device)
-    return (actual[..., 0] - actual[..., 1]) / window(device)
+        reference = window.low + _REFERENCE * window.width
+        return 2 * (actual[..., 0] - reference) / window.width
+    return (actual[..., 0] - actual[..., 1]) / window.width
 
 
 def chip_network(
     design: QuantizedNetwork,
-    device: Device,
+    window: Window,
     mapping: Mapping,
     actual: list[NDArray[np.float64]],
     conditions: Conditions,
@@ -443,7 +449,7 @@ def chip_network(
     for array, conductance in zip(design.arrays, actual, strict=True):
         if resistance:
             conductance = effective_conductance(conductance, resistance, conditions.tile)
-        arrays.append(with_weights(array, weights_of(conductance, device, mapping)))
+        arrays.append(with_weights(array, weights_of(conductance, window, mapping)))
     return QuantizedNetwork(tuple(arrays), design.activations)
 
 

@@ -184,8 +184,9 @@ def _chip(
             raise SynqError(f"{path}: state_{index} holds a state that there is not")
         cells.append(Cells(**read))
     actual = [each.actual for each in cells]
-    network = chip_network(design, device, choice.mapping, actual, conditions)
-    return Chip(design, network, tuple(cells), device, choice.mapping, conditions, seed)
+    window = device.window(choice.branch)
+    network = chip_network(design, window, choice.mapping, actual, conditions)
+    return Chip(design, network, tuple(cells), device, window, choice.mapping, conditions, seed)
 
 
 def _check_siemens(path: Path, index: int, actual: NDArray[np.float64]) -> None:
@@ -312,10 +313,9 @@ def _measured(
         )
     if not known.any():
         raise SynqError(f"{path}: holds no cell")
-    network = chip_network(
-        design, device, choice.mapping, [each.actual for each in cells], conditions
-    )
-    return Chip(design, network, tuple(cells), device, choice.mapping, conditions, None)
+    window, actuals = device.window(choice.branch), [each.actual for each in cells]
+    network = chip_network(design, window, choice.mapping, actuals, conditions)
+    return Chip(design, network, tuple(cells), device, window, choice.mapping, conditions, None)
 
 
 def read_faults(path: Path) -> FaultMap:

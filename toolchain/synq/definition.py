@@ -1,18 +1,18 @@
 """Boards and devices are TOML files: find one by name or path, and read it into a dataclass.
 
 The dataclass is the schema. Its field types say what a value must be, and `Annotated` adds the
-rule (`Range`, `Pattern`) or another name for it in the file (`Key`); a field with a default may be
-left out. Anything missing, unknown or out of range is one line naming the file and the field, since
-users write such files by hand.
+rule (`Range`, `Pattern`), another name for it in the file (`Key`), or that it may be left out
+(`OPTIONAL`). Anything missing, unknown or out of range is one line naming the file and the field,
+since users write such files by hand.
 """
 
 import re
 import reprlib
 import tomllib
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from synq.errors import SynqError, UsageError, nearest_names
 from synq.files import read_bounded
@@ -110,6 +110,9 @@ class Key:
     name: str
 
 
+OPTIONAL = "optional"
+"""Annotates a field that a file may leave out; it has a default."""
+
 Line = Annotated[str, Pattern(r"[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*", "of one line, not empty")]
 """Free text for reports and comments; one line, so that it cannot end a comment it stands in."""
 
@@ -144,11 +147,7 @@ def _read_table(table: dict[str, Any], kind: type[Definition], prefix: str) -> D
             hint = nearest_names(given, list(keys))
             raise ValueError(f"unknown field {prefix}{_shown_key(given)}; {hint}")
     values = {}
-    optional = {
-        field.name
-        for field in fields(kind)
-        if not (field.default is MISSING and field.default_factory is MISSING)
-    }
+    optional = {name for name, hint in hints.items() if OPTIONAL in get_args(hint)}
     for key, name in keys.items():
         if key not in table and name in optional:
             continue
@@ -160,6 +159,9 @@ def _read_table(table: dict[str, Any], kind: type[Definition], prefix: str) -> D
 
 def _read_value(value: Any, hint: Any, field: str) -> Any:
     kind, limits = _parts(hint)
+    if get_origin(kind) is tuple and isinstance(value, list | tuple):
+        of_each: Any = Annotated[get_args(kind)[0], *limits]
+        return tuple(_read_value(part, of_each, f"{field}[{at}]") for at, part in enumerate(value))
     if isinstance(value, dict) and isinstance(kind, type) and is_dataclass(kind):
         return _read_table(value, kind, f"{field}.")
     # `type is`, not isinstance: true is no integer; but 10 is a fair way to write 10.0
@@ -171,17 +173,20 @@ def _read_value(value: Any, hint: Any, field: str) -> Any:
 
 def _rule(hint: Any) -> str:
     kind, limits = _parts(hint)
+    if get_origin(kind) is tuple:
+        return f"a list, each {_rule(Annotated[get_args(kind)[0], *limits])}"
     return " ".join([_WORDS.get(kind, "a table"), *map(str, limits)])
 
 
 def _parts(hint: Any) -> tuple[Any, list[Range | Pattern]]:
     """A field's plain type and its rules."""
-    kind, *extras = get_args(hint) or (hint,)
+    kind, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     return kind, [extra for extra in extras if isinstance(extra, Range | Pattern)]
 
 
 def _key(name: str, hint: Any) -> str:
-    return next((extra.name for extra in get_args(hint) if isinstance(extra, Key)), name)
+    extras = get_args(hint) if get_origin(hint) is Annotated else ()
+    return next((extra.name for extra in extras if isinstance(extra, Key)), name)
 
 
 def _shown_key(key: str) -> str:

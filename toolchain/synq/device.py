@@ -10,6 +10,7 @@ the highest. A positive A bends the curve up (fast at first in LTP), a negative 
 first in LTD). Data sheets give A as a "nonlinearity label" of the same sign.
 """
 
+import logging
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,13 +19,26 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from synq.definition import Identifier, Key, Line, Range, definition_names, load_definition
+from synq.definition import (
+    OPTIONAL,
+    Identifier,
+    Key,
+    Line,
+    Range,
+    definition_names,
+    load_definition,
+)
 from synq.errors import UsageError
 from synq.variation import Variation
 
+_log = logging.getLogger("synq")
+
 _MAX_LABEL = 9.0  # NeuroSim's labels end here; the formula's own limit is 10.1, a step
 _Siemens = Range(1e-15, 1.0)
-_Label = Annotated[float, Range(-_MAX_LABEL, _MAX_LABEL)]
+_Label = Annotated[float, Range(-_MAX_LABEL, _MAX_LABEL), OPTIONAL]
+_Count = Annotated[int, Range(2, 65536), OPTIONAL]
+_Points = Annotated[tuple[float, ...], _Siemens, OPTIONAL]
+_Source = Annotated[Line, OPTIONAL]
 
 
 def load_device(name_or_path: str) -> "Device":
@@ -34,7 +48,11 @@ def load_device(name_or_path: str) -> "Device":
         UsageError: no device has this name; names the nearest.
         SynqError: the file cannot be read or is not a device; names file and field.
     """
-    return load_definition(name_or_path, "devices", Device)
+    device = load_definition(name_or_path, "devices", Device)
+    for points in (device.curve_both, device.curve_ltp, device.curve_ltd):
+        if list(points) not in (sorted(points), sorted(points, reverse=True)):
+            _log.info("%s: measured conductances are not in order: sorted", device.name)
+    return device
 
 
 def device_names() -> list[str]:
@@ -52,36 +70,119 @@ class Branch(StrEnum):
 
 @dataclass(frozen=True)
 class Sources:
-    """Where each number of a device is published: document and table."""
+    """Where each number of a device is published, document and table; or how it was measured."""
 
-    states: Line
-    g_max: Annotated[Line, Key("g_max_S")]
-    g_min: Annotated[Line, Key("g_min_S")]
-    nonlinearity_ltp: Line
-    nonlinearity_ltd: Line
+    states: _Source = ""
+    g_max: Annotated[_Source, Key("g_max_S")] = ""
+    g_min: Annotated[_Source, Key("g_min_S")] = ""
+    nonlinearity_ltp: _Source = ""
+    nonlinearity_ltd: _Source = ""
+    fit: _Source = ""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The conductances between which weights are laid, in siemens."""
+
+    low: float
+    high: float
+
+    @property
+    def width(self) -> float:
+        return self.high - self.low
+
+    def conductance(self, normalized: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Siemens for conductances normalized to 0..1 of the window.
+
+        Raises:
+            ValueError: a value is outside 0..1.
+        """
+        return self.low + _unit_interval(normalized, "normalized conductance") * self.width
 
 
 @dataclass(frozen=True)
 class Device:
     """A synaptic device; conductances in siemens, nonlinearity as NeuroSim's signed label.
 
+    Attributes:
+        states: conductance states of a branch, both ends counted; in the file `states` of both, or
+            `states_ltp` and `states_ltd`.
+        g_max, g_min: ends of potentiation, and of depression unless it has its own.
+        curve, curve_ltp, curve_ltd: measured conductances of both branches, or of one; they stand
+            for the formula, the window and the number of states of that branch.
+
     Raises:
-        ValueError: g_min_S is not below g_max_S.
+        ValueError: a window is empty, or the fields contradict one another.
     """
 
     name: Identifier
     description: Line
-    states: Annotated[int, Range(2, 65536)]  # conductance states of one branch, both ends counted
     g_max: Annotated[float, Key("g_max_S"), _Siemens]
     g_min: Annotated[float, Key("g_min_S"), _Siemens]
-    nonlinearity_ltp: _Label
-    nonlinearity_ltd: _Label
-    sources: Sources
-    variation: Variation = field(default_factory=Variation)
+    states: _Count = 0
+    states_ltp: _Count = 0
+    states_ltd: _Count = 0
+    nonlinearity_ltp: _Label = math.nan
+    nonlinearity_ltd: _Label = math.nan
+    g_max_ltd: Annotated[float, Key("g_max_ltd_S"), _Siemens, OPTIONAL] = 0.0
+    g_min_ltd: Annotated[float, Key("g_min_ltd_S"), _Siemens, OPTIONAL] = 0.0
+    curve_both: Annotated[_Points, Key("curve_S")] = ()
+    curve_ltp: Annotated[_Points, Key("curve_ltp_S")] = ()
+    curve_ltd: Annotated[_Points, Key("curve_ltd_S")] = ()
+    sources: Annotated[Sources, OPTIONAL] = field(default_factory=Sources)
+    variation: Annotated[Variation, OPTIONAL] = field(default_factory=Variation)
 
     def __post_init__(self) -> None:
-        if self.g_min >= self.g_max:
-            raise ValueError(f"g_min_S must be below g_max_S, got {self.g_min:g}, {self.g_max:g}")
+        if self.curve_both and (self.curve_ltp or self.curve_ltd):
+            raise ValueError("curve_S is both branches': give it, or curve_ltp_S and curve_ltd_S")
+        for branch in (Branch.LTP, Branch.LTD):
+            measured = self._measured(branch)
+            if measured:
+                if len(set(measured)) < 2:
+                    raise ValueError("a measured curve must have two different conductances")
+            elif not self._states(branch):
+                raise ValueError(
+                    "missing field states: it must be an integer between 2 and 65536, of both "
+                    f"branches, or states_{branch.value} of this one"
+                )
+            elif math.isnan(self._label(branch)):
+                raise ValueError(
+                    f"missing field nonlinearity_{branch.value}: it must be a number between -9 "
+                    "and 9, or curve_S be measured points"
+                )
+        for of, low, high in (("", self.g_min, self.g_max), ("_ltd", *self._own(Branch.LTD))):
+            if low >= high:
+                raise ValueError(f"g_min{of}_S must be below g_max{of}_S, got {low:g}, {high:g}")
+
+    def _measured(self, branch: Branch) -> tuple[float, ...]:
+        return self.curve_both or (self.curve_ltp if branch is Branch.LTP else self.curve_ltd)
+
+    def _label(self, branch: Branch) -> float:
+        return self.nonlinearity_ltp if branch is Branch.LTP else self.nonlinearity_ltd
+
+    def _states(self, branch: Branch) -> int:
+        return (self.states_ltp if branch is Branch.LTP else self.states_ltd) or self.states
+
+    def _own(self, branch: Branch) -> tuple[float, float]:
+        """The lowest and highest conductance of one branch."""
+        measured = self._measured(branch)
+        if measured:
+            return min(measured), max(measured)
+        if branch is Branch.LTP:
+            return self.g_min, self.g_max
+        return self.g_min_ltd or self.g_min, self.g_max_ltd or self.g_max
+
+    def window(self, branch: Branch) -> Window:
+        """Where the reference values of a branch lie; of `UNION`, of both."""
+        if branch is not Branch.UNION:
+            return Window(*self._own(branch))
+        lows, highs = zip(*map(self._own, (Branch.LTP, Branch.LTD)), strict=True)
+        return Window(min(lows), max(highs))
+
+    def count_of_states(self, branch: Branch) -> int:
+        """Conductance states of one branch, both ends counted."""
+        measured = self._measured(branch)
+        return len(set(measured)) if measured else self._states(branch)
 
     def curve(self, branch: Branch, position: NDArray[np.float64]) -> NDArray[np.float64]:
         """Normalized conductance, an increasing function of the position on one branch.
@@ -99,8 +200,15 @@ class Device:
         """
         if branch is Branch.UNION:
             raise UsageError("branch union has no single curve: choose branch ltp or ltd")
-        label = self.nonlinearity_ltp if branch is Branch.LTP else self.nonlinearity_ltd
+        label = self._label(branch)
         position = _unit_interval(position, "position")
+        if measured := self._measured(branch):
+            points = np.unique(np.array(measured))
+            normalized = (points - points[0]) / (points[-1] - points[0])
+            at: NDArray[np.float64] = np.interp(
+                position, np.linspace(0, 1, len(points)), normalized
+            )
+            return at
         a = nonlinearity_to_a(label)
         if math.isinf(a):
             return position.copy()
@@ -114,22 +222,25 @@ class Device:
         """The conductances the device can take: the curve at `states` pulses.
 
         Returns:
-            Normalized to 0..1, sorted, each once; `UNION` merges those of both branches.
+            Normalized to 0..1 of `window(branch)`, sorted, each once; `UNION` merges those of both
+            branches. Measured points that are not in order are sorted.
         """
-        pulses = np.arange(self.states, dtype=np.float64) / (self.states - 1)
+        window = self.window(branch)
         branches = [Branch.LTP, Branch.LTD] if branch is Branch.UNION else [branch]
-        sampled = [self.curve(each, pulses) for each in branches]
-        values: NDArray[np.float64] = np.unique(np.concatenate(sampled))
-        return values
+        sampled = []
+        for each in branches:
+            count = self.count_of_states(each)
+            values = self.curve(each, np.arange(count, dtype=np.float64) / (count - 1))
+            own = self.window(each)
+            if own != window:
+                values = (own.conductance(values) - window.low) / window.width
+            sampled.append(np.clip(values, 0, 1))
+        merged: NDArray[np.float64] = np.unique(np.concatenate(sampled))
+        return merged
 
-    def conductance(self, normalized: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Siemens for conductances normalized to 0..1 of the window g_min..g_max.
-
-        Raises:
-            ValueError: a value is outside 0..1.
-        """
-        normalized = _unit_interval(normalized, "normalized conductance")
-        return self.g_min + normalized * (self.g_max - self.g_min)
+    def state_conductances(self, branch: Branch) -> NDArray[np.float64]:
+        """Siemens of each state of one branch, ascending."""
+        return self.window(branch).conductance(self.reference_values(branch))
 
 
 def nonlinearity_to_a(label: float) -> float:

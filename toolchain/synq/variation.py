@@ -15,9 +15,9 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from synq.definition import Range
+from synq.definition import OPTIONAL, Range
 
-_Share = Annotated[float, Range(0.0, 1.0)]
+_Share = Annotated[float, Range(0.0, 1.0), OPTIONAL]
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Variation:
     cycle_to_cycle: _Share = 0.0
     stuck_at_min: _Share = 0.0
     stuck_at_max: _Share = 0.0
-    drift_exponent: Annotated[float, Range(-1.0, 1.0)] = 0.0
+    drift_exponent: Annotated[float, Range(-1.0, 1.0), OPTIONAL] = 0.0
     drift_exponent_sigma: _Share = 0.0
-    drift_start_s: Annotated[float, Range(1e-9, 1e9)] = 1.0
-    wire_resistance_ohm: Annotated[float, Range(0.0, 1e9)] = 0.0
+    drift_start_s: Annotated[float, Range(1e-9, 1e9), OPTIONAL] = 1.0
+    wire_resistance_ohm: Annotated[float, Range(0.0, 1e9), OPTIONAL] = 0.0
 
     def __post_init__(self) -> None:
         if self.stuck_at_min + self.stuck_at_max > 1:

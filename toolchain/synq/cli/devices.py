@@ -7,7 +7,7 @@ def devices(as_json: options.JsonOption = False) -> None:
     """List the synaptic devices: states, nonlinearity and conductance window."""
     from dataclasses import asdict
 
-    from synq.device import device_names, load_device
+    from synq.device import Branch, device_names, load_device
 
     known = [load_device(name) for name in device_names()]
     if as_json:
@@ -19,7 +19,7 @@ def devices(as_json: options.JsonOption = False) -> None:
         [
             [
                 device.name,
-                str(device.states),
+                str(device.count_of_states(Branch.LTP)),
                 f"{device.nonlinearity_ltp:+.2f}",
                 f"{device.nonlinearity_ltd:+.2f}",
                 _nanosiemens(device.g_min),

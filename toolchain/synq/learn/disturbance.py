@@ -8,8 +8,8 @@ import math
 
 import torch
 
-from synq.chip import FaultMap, State, window
-from synq.device import Device
+from synq.chip import FaultMap, State
+from synq.device import Window
 from synq.quantizing import Mapping
 from synq.variation import Variation
 
@@ -26,12 +26,12 @@ class Disturbance:
         variation: Variation,
         faults: FaultMap | None,
         index: int,
-        device: Device,
+        window: Window,
         mapping: Mapping,
         generator: torch.Generator,
     ) -> None:
         self._variation, self._mapping, self._generator = variation, mapping, generator
-        self._lowest = device.g_min / window(device)
+        self._lowest = window.low / window.width
         self._known: torch.Tensor | None = None
         if faults is not None:
             # (polarities, n_out, n_rows)

@@ -22,7 +22,7 @@ from torch.nn.functional import linear
 
 from synq.cache import write_cached
 from synq.chip import FaultMap
-from synq.device import Device
+from synq.device import Device, Window
 from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint
 from synq.float_network import FloatNetwork
@@ -178,7 +178,7 @@ def finetune(
         objective = Objective(dataset)
         model = _Model(network, start, _Levels(levels, realized, choice))
         if settings.variation is not None or settings.faults is not None:
-            model.disturb(settings, device, choice.mapping)
+            model.disturb(settings, device.window(choice.branch), choice.mapping)
         if settings.sparsity:
             model.find_alive(start, narrow.train_inputs)
         weights: dict[str, Any] = {"params": [layer.rows for layer in model.layers]}
@@ -377,13 +377,13 @@ class _Model:
                     signal = signal * kept / (1 - dropout)
         return signal * unit
 
-    def disturb(self, settings: FineTuning, device: Device, mapping: Mapping) -> None:
+    def disturb(self, settings: FineTuning, window: Window, mapping: Mapping) -> None:
         """Train through chips from here on."""
         variation = settings.variation or Variation()
         for index, layer in enumerate(self.layers):
             generator = torch.Generator().manual_seed(settings.recipe.seed + index)
             layer.disturbance = Disturbance(
-                variation, settings.faults, index, device, mapping, generator
+                variation, settings.faults, index, window, mapping, generator
             )
 
     def find_alive(self, start: QuantizedNetwork, inputs: NDArray[np.integer[Any]]) -> None:
