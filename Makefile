@@ -39,6 +39,7 @@ benchmark: $(VENV)/tested
 	$(VENV)/bin/python benchmarks/rtl.py
 	$(VENV)/bin/python benchmarks/rtl_model.py --large
 	$(VENV)/bin/python benchmarks/datasets.py
+	$(VENV)/bin/python benchmarks/chips.py
 	$(VENV)/bin/python benchmarks/networks.py
 	$(VENV)/bin/python benchmarks/fuzz.py
 	$(VENV)/bin/python benchmarks/faults.py
@@ -51,6 +52,7 @@ benchmark-small: $(VENV)/tested
 	$(VENV)/bin/python benchmarks/rtl.py --small
 	$(VENV)/bin/python benchmarks/rtl_model.py --small
 	$(VENV)/bin/python benchmarks/datasets.py --small
+	$(VENV)/bin/python benchmarks/chips.py --small
 	$(VENV)/bin/python benchmarks/networks.py --small
 	$(VENV)/bin/python benchmarks/fuzz.py --count 200
 	$(VENV)/bin/python benchmarks/faults.py --count 2 --mended 1

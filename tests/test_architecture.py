@@ -32,6 +32,8 @@ ROOMS = (
     "float_network",
     "variation",
     "device",
+    "pulses",
+    "device_fit",
     "tile",
     "quantizing",
     "wires",

@@ -216,6 +216,37 @@ def test_no_such_chip(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_device_is_fitted(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    curve = 1e-8 + 4e-8 * (1 - np.exp(-np.arange(30) / 8))
+    table = np.column_stack([curve * (1 + 0.05 * rng.normal()) for _ in range(6)])
+    table += rng.normal(0, 1e-10, table.shape)
+    np.savetxt(tmp_path / "pulses.csv", table, delimiter=",", header="a,b,c,d,e,f", comments="")
+    result = run("synq", "device", "fit", "pulses.csv", "--output", "mine.toml", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "device to device" in result.stdout
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"pulses.csv", "mine.toml", "mine.png", "mine.svg"}
+    assert run("synq", "device", "fit", "--help").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--output", "mine.txt"], "must end in .toml"),
+        (["--output", "m.toml"], "holds no number"),
+        (["--output", "m.toml", "--unit", "normalized"], "holds no number"),
+        (["--output", "m.toml", "--pulse-column", "x"], "has 0 columns 'x'"),
+    ],
+)
+def test_no_such_device(tmp_path: Path, arguments: list[str], message: str) -> None:
+    (tmp_path / "pulses.csv").write_text("a,b\n")
+    result = run("synq", "device", "fit", "pulses.csv", *arguments, cwd=tmp_path)
+    assert result.returncode in (1, 2) and result.stderr.count("\n") == 1
+    assert message in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["pulses.csv"]
+
+
 # ---- Verilog -----------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ rule (`Range`, `Pattern`), another name for it in the file (`Key`), or that it m
 since users write such files by hand.
 """
 
+import math
 import re
 import reprlib
 import tomllib
@@ -134,8 +135,12 @@ def check_fields(definition: Any) -> None:
     Raises:
         ValueError: one does not; names it.
     """
-    for name, hint in get_type_hints(type(definition), include_extras=True).items():
-        _read_value(getattr(definition, name), hint, _key(name, hint))
+    hints = get_type_hints(type(definition), include_extras=True)
+    for field in fields(definition):
+        value, hint = getattr(definition, field.name), hints[field.name]
+        left_out = value in (field.default, math.nan) and OPTIONAL in get_args(hint)
+        if not left_out and not is_dataclass(value):
+            _read_value(value, hint, _key(field.name, hint))
 
 
 def _read_table(table: dict[str, Any], kind: type[Definition], prefix: str) -> Definition:

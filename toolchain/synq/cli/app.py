@@ -7,6 +7,7 @@ import typer
 from synq.cli import (
     boards,
     chips,
+    device,
     devices,
     export,
     plan,
@@ -38,6 +39,15 @@ app.command("synth")(synth.synth)
 app.command("report")(report.report)
 app.command("boards")(boards.boards)
 app.command("devices")(devices.devices)
+device_app = typer.Typer(name="device", help="A device of your own.")
+device_app.command("fit")(device.fit)
+app.add_typer(device_app)
+
+
+@device_app.callback()
+def _device() -> None:
+    """A device of your own, from its measurements."""
+
 
 export_app = typer.Typer(name="synq-export", add_completion=False, pretty_exceptions_enable=False)
 export_app.command("synq-export")(export.export)
@@ -64,8 +74,9 @@ def invoke(name: str) -> None:
 def options_of(error: SynqError, name: str) -> str:
     """The options of the running command that set what an error is about: " (--rows)" or ""."""
     command = typer.main.get_command(export_app if name == "synq-export" else app)
-    if isinstance(command, typer.core.TyperGroup):
-        command = command.commands.get(sys.argv[1], command)
+    for name_given in sys.argv[1:3]:
+        if isinstance(command, typer.core.TyperGroup):
+            command = command.commands.get(name_given, command)
     known = {option for parameter in command.params for option in parameter.opts}
     options = [f"--{setting.replace('_', '-')}" for setting in error.settings]
     named = ", ".join(option for option in options if option in known)
