@@ -23,7 +23,7 @@ import sys
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +225,8 @@ def known_options() -> set[str]:
     group: Any = typer.main.get_command(app)
     single: Any = typer.main.get_command(export_app)
     found = {"--help"}
-    for command in [*group.commands.values(), single]:
+    inner = [getattr(command, "commands", {}).values() for command in group.commands.values()]
+    for command in [*group.commands.values(), *chain(*inner), single]:
         found |= {name for parameter in command.params for name in parameter.opts}
     for script in (ROOT / "benchmarks").glob("*.py"):
         found |= set(re.findall(r'add_argument\("(--[\w-]+)"', script.read_text()))
