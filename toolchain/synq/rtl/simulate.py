@@ -157,18 +157,11 @@ def lint(place: Path, verilator: Verilator | None = None) -> str:
     return tool.run(["--lint-only", *_WARNINGS, "--top-module", TOP, *_sources(place)], place)
 
 
-def build(
-    place: Path,
-    scratch: Path,
-    beat_bits: int,
-    verilator: Verilator | None = None,
-    optimize: str = "-O1",
-) -> Path:
+def build(place: Path, scratch: Path, beat_bits: int, verilator: Verilator | None = None) -> Path:
     """Compile the Verilog in `place` with the driver.
 
     Args:
         beat_bits: width of the input stream.
-        optimize: how hard the C++ compiler tries; beyond -O1 it takes longer than it saves.
 
     Returns:
         The executable; run it with `run`.
@@ -188,7 +181,7 @@ def build(
         [
             *["--cc", "--exe", "--build", "-j", jobs, "-O3", "-Wno-fatal", "-DSYNQ_MONITOR"],
             *["--x-assign", "unique", "--x-initial", "unique", "--top-module", TOP],
-            *["-CFLAGS", f"{optimize} -DBEAT_BITS={beat_bits}", "--Mdir", str(scratch / "build")],
+            *["-CFLAGS", f"-O1 -DBEAT_BITS={beat_bits}", "--Mdir", str(scratch / "build")],
             *["-o", "driver", str(driver), str(monitor), *_sources(place)],
         ],
         place,
