@@ -26,6 +26,7 @@ from synq.stream import beats_per_result, pack_results, transfer_ends, unpack_re
 _KEEP_ALL = 0xFF
 _PROBABILITY = 1 << 16
 _IDLE_LIMIT = 20_000  # cycles without a transfer: more than any image takes
+_SPLIT = 50_000  # operations a C++ file: a small core is compiled at once, in half the time
 _WARNINGS = ("-Wall", "-Wno-DECLFILENAME")
 _FILE = re.compile(r"[A-Za-z]\w*\.(v|mem)", re.ASCII)
 
@@ -181,6 +182,7 @@ def build(place: Path, scratch: Path, beat_bits: int, verilator: Verilator | Non
         [
             *["--cc", "--exe", "--build", "-j", jobs, "-O3", "-Wno-fatal", "-DSYNQ_MONITOR"],
             *["--x-assign", "unique", "--x-initial", "unique", "--top-module", TOP],
+            *["--output-split", str(_SPLIT)],
             *["-CFLAGS", f"-O1 -DBEAT_BITS={beat_bits}", "--Mdir", str(scratch / "build")],
             *["-o", "driver", str(driver), str(monitor), *_sources(place)],
         ],
