@@ -1,5 +1,10 @@
 """Fixtures that more than one test module uses."""
 
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 
@@ -19,6 +24,20 @@ settings.load_profile("synq")
 
 
 pytest_plugins = ["no_skips"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whatever compiles a simulation, processes of synq too, shares the objects that do not depend
+    on the core."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all workers
+    (folder / "objects").mkdir(exist_ok=True)
+    command = [str(Path(__file__).with_name("objcache.sh")), str(folder / "objects")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OBJCACHE", shlex.join(command))
+        yield
 
 
 @pytest.fixture(scope="session")

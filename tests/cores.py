@@ -1,6 +1,5 @@
 """Cores that are rendered, compiled and run."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,6 @@ from synq.rtl.design import RtlDesign
 from synq.rtl.simulate import RtlRun, Traffic
 from synq.rtl.verilog import render_rtl
 from verilog import difference
-
-_RUNTIME = ("verilated.o", "verilated_threads.o")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +51,7 @@ class Core:
 
 @dataclass
 class CoreBuilder:
-    """Compiles cores, and what they have in common, Verilator's own library, only once.
+    """Compiles cores.
 
     Attributes:
         verilator: what compiles.
@@ -80,11 +77,5 @@ class CoreBuilder:
             spoil(files)
         simulate.write_rtl(files, folder / "rtl")
         simulate.lint(folder / "rtl", self.verilator)
-        (folder / "build").mkdir()
-        for name in _RUNTIME:
-            if (made := self.scratch / "0" / "build" / name).exists():
-                shutil.copy(made, folder / "build")
-        executable = simulate.build(
-            folder / "rtl", folder, design.beat_bits, self.verilator, optimize="-O0"
-        )
+        executable = simulate.build(folder / "rtl", folder, design.beat_bits, self.verilator)
         return Core(network, design, folder, executable)

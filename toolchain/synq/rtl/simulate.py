@@ -26,6 +26,7 @@ from synq.stream import beats_per_result, pack_results, transfer_ends, unpack_re
 _KEEP_ALL = 0xFF
 _PROBABILITY = 1 << 16
 _IDLE_LIMIT = 20_000  # cycles without a transfer: more than any image takes
+_SPLIT = 50_000  # operations a C++ file: a small core is compiled at once, in half the time
 _WARNINGS = ("-Wall", "-Wno-DECLFILENAME")
 _FILE = re.compile(r"[A-Za-z]\w*\.(v|mem)", re.ASCII)
 
@@ -157,18 +158,11 @@ def lint(place: Path, verilator: Verilator | None = None) -> str:
     return tool.run(["--lint-only", *_WARNINGS, "--top-module", TOP, *_sources(place)], place)
 
 
-def build(
-    place: Path,
-    scratch: Path,
-    beat_bits: int,
-    verilator: Verilator | None = None,
-    optimize: str = "-O1",
-) -> Path:
+def build(place: Path, scratch: Path, beat_bits: int, verilator: Verilator | None = None) -> Path:
     """Compile the Verilog in `place` with the driver.
 
     Args:
         beat_bits: width of the input stream.
-        optimize: how hard the C++ compiler tries; beyond -O1 it takes longer than it saves.
 
     Returns:
         The executable; run it with `run`.
@@ -188,7 +182,8 @@ def build(
         [
             *["--cc", "--exe", "--build", "-j", jobs, "-O3", "-Wno-fatal", "-DSYNQ_MONITOR"],
             *["--x-assign", "unique", "--x-initial", "unique", "--top-module", TOP],
-            *["-CFLAGS", f"{optimize} -DBEAT_BITS={beat_bits}", "--Mdir", str(scratch / "build")],
+            *["--output-split", str(_SPLIT)],
+            *["-CFLAGS", f"-O1 -DBEAT_BITS={beat_bits}", "--Mdir", str(scratch / "build")],
             *["-o", "driver", str(driver), str(monitor), *_sources(place)],
         ],
         place,
