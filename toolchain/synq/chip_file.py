@@ -22,6 +22,7 @@ from synq.chip import (
     chip_network,
     targets_of,
 )
+from synq.definition import check_fields
 from synq.device import Device
 from synq.errors import SynqError
 from synq.files import read_bounded
@@ -111,11 +112,12 @@ def described_conditions(conditions: Conditions) -> dict[str, Any]:
 
 def _read_conditions(fields: Any) -> Conditions:
     given = dict(fields)
-    tile = given.pop("tile")
+    tile, variation = given.pop("tile"), Variation(**given["variation"])
+    check_fields(variation)
     return Conditions(
         **{
             **given,
-            "variation": Variation(**given["variation"]),
+            "variation": variation,
             "programming": Programming(given["programming"]),
             "tile": None if tile is None else Tile.parsed(tile),
         }

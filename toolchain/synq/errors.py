@@ -68,3 +68,9 @@ class NoToolError(SynqError):
     """A tool that the stage needs is not to be found; the command line exits with 3."""
 
     exit_code = 3
+
+
+class InterruptedWorkError(SynqError):
+    """Ctrl-C where, unlike elsewhere, what is done is kept; the command line exits with 130."""
+
+    exit_code = 130

@@ -135,6 +135,8 @@ def read_pulses(
         )
     scale = unit.factor / (abs(read_voltage) if unit.is_current and read_voltage else 1.0)
     traces = _long(path, body, places) if "pulse" in places else _wide(path, head, body)
+    if not traces:
+        raise SynqError(f"{path}: holds no number")
     scaled = []
     for trace in traces:
         siemens = trace.conductance * scale
@@ -265,8 +267,6 @@ def _wide(path: Path, head: list[str], body: list[list[str]]) -> list[Trace]:
         values = np.array([_value(path, field, line) for line, field in fields])
         if len(values):
             traces.append(Trace(name, "", _branch("", values), values))
-    if not traces:
-        raise SynqError(f"{path}: holds no number")
     return traces
 
 

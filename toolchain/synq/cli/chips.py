@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 
 from synq.cli import console, options
+from synq.errors import InterruptedWorkError
 
 if TYPE_CHECKING:
     from synq.yields import Yield
@@ -57,15 +58,23 @@ def chips(
     trial = Trial(
         source.network, cells_of, source.choice, source.inputs, source.labels, source.task
     )
-    result = measure_yield(
-        trial,
-        chip.conditions(cells_of, size),
-        count,
-        threshold,
-        sensitivity,
-        output / "chips.jsonl",
-        console.progress(as_json),
-    )
+    scores = output / "chips.jsonl"
+    try:
+        result = measure_yield(
+            trial,
+            chip.conditions(cells_of, size),
+            count,
+            threshold,
+            sensitivity,
+            scores,
+            console.progress(as_json),
+        )
+    except KeyboardInterrupt:
+        if not scores.exists():
+            raise
+        raise InterruptedWorkError(
+            f"interrupted; what was tried is kept in {scores}: the same command goes on from there"
+        ) from None
     for name, content in render_yield(result).items():
         atomic_write(output / name, content)
     if as_json:

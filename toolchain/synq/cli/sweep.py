@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from synq.cli import console, options
 from synq.cli.interrupt import Interrupts
-from synq.errors import SynqError, UsageError, nearest_names
+from synq.errors import InterruptedWorkError, SynqError, UsageError, nearest_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,12 +24,6 @@ if TYPE_CHECKING:
 _SWEPT = "What is swept: lists, crossed with one another"
 _Value = TypeVar("_Value")
 _Name = TypeVar("_Name", bound="StrEnum")
-
-
-class InterruptedSweepError(SynqError):
-    """Ctrl-C in a sweep: unlike elsewhere, what is done is kept."""
-
-    exit_code = 130
 
 
 @options.spread
@@ -178,7 +172,7 @@ def _saying_what_is_kept(results: "Results", points: "Sequence[Point]") -> "Iter
         done = sum(point.key in results.known for point in points)
         if not done:
             raise
-        raise InterruptedSweepError(
+        raise InterruptedWorkError(
             f"interrupted; {done} of {len(points)} points are kept in {results.path}: "
             "the same command goes on from there"
         ) from None
