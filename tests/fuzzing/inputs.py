@@ -92,7 +92,10 @@ def read_network(path: Path) -> None:
 
 
 def read_device(path: Path) -> None:
-    assert (np.diff(load_device(str(path)).reference_values(Branch.LTP)) > 0).all()
+    device = load_device(str(path))
+    for branch in Branch:
+        assert (np.diff(device.reference_values(branch)) > 0).all()
+        assert device.window(branch).width > 0
 
 
 @cache
@@ -154,9 +157,23 @@ def _change_pickle(rng: random.Random, content: bytes) -> bytes:
     return written.getvalue()
 
 
+_MEASURED = b"""name = "mine"
+description = "of measured points, and with a window of its own"
+g_max_S = 4e-8
+g_min_S = 1e-8
+states_ltp = 7
+nonlinearity_ltp = 2.5
+curve_ltd_S = [1e-8, 1.4e-8, 1.3e-8, 2.1e-8, 2.4e-8]
+
+[variation]
+device_to_device = 0.1
+stuck_at_min = 0.01
+"""
+
+
 def _devices() -> tuple[bytes, ...]:
     shipped = sorted(folder("devices").iterdir(), key=lambda file: file.name)
-    return tuple(file.read_bytes() for file in shipped)
+    return (*(file.read_bytes() for file in shipped), _MEASURED)
 
 
 def _saved(*names: str) -> list[bytes]:
