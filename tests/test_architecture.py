@@ -104,7 +104,9 @@ def test_nothing_imports_upwards(file: Path) -> None:
 
 def options() -> set[str]:
     """Every option of every command, without its dashes."""
-    commands = typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]
+    commands = [*typer.main.get_command(app).commands.values()]  # type: ignore[attr-defined]
+    for group in [each for each in commands if hasattr(each, "commands")]:
+        commands += group.commands.values()
     opts = {opt for command in commands for parameter in command.params for opt in parameter.opts}
     return {opt.removeprefix("--") for opt in opts if opt.startswith("--")}
 

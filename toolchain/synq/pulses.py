@@ -32,6 +32,7 @@ _HEADS = {
     "cycle": ("cycle",),
     "branch": ("branch", "direction"),
 }
+_SETTINGS = {what: f"{what}_column" for what in _HEADS}
 _BRANCHES = {
     **dict.fromkeys(("ltp", "up", "set", "potentiation", "1", "+"), Branch.LTP),
     **dict.fromkeys(("ltd", "down", "reset", "depression", "-1", "-"), Branch.LTD),
@@ -183,7 +184,7 @@ def _places(path: Path, head: list[str], columns: Columns) -> dict[str, int]:
                 raise UsageError(
                     f"{path}: has {head.count(name)} columns {name!r}; its columns are "
                     f"{', '.join(head)[:200] or 'without names'}",
-                    settings=(f"{what}_column",),
+                    settings=(_SETTINGS[what],),
                 )
             places[what] = head.index(name)
             continue
