@@ -1,6 +1,6 @@
 @% set arriving, stored, sums = layer.arriving, layer.stored, layer.sums %@
 @% set rows, memory, synapses = layer.rows, layer.memory, layer.synapses %@
-@% set requantization = layer.requantization %@
+@% set requantization, parts, converters = layer.requantization, layer.parts, layer.converters %@
 // Array @{layer.index}@: @{layer.title}@.
 `default_nettype none
 (* keep_hierarchy = 1 *)
@@ -55,6 +55,11 @@ module synq_layer_@{layer.index}@ (
         .ROTATE(@{rows.rotate}@), .WORDS(@{rows.words}@), .FIRST_WORDS(@{rows.first_words}@), .SKIP(@{rows.skip}@),
         .BLOCK(@{rows.block}@),
 @% endif %@
+@% if converters and rows.module == "synq_rows_dense" %@
+        .TILES(@{converters.tiles}@), .TILE_WORDS(@{rows.tile_words}@), .FIRST_TILE_WORDS(@{rows.first_tile_words}@),
+@% elif converters %@
+        .TILES(@{converters.tiles}@), .TILE_BEATS(@{rows.tile_beats}@), .LAST_EMPTY(@{rows.last_empty}@),
+@% endif %@
         .FETCH(@{pipeline.FETCH}@), .GROUP(@{rows.group}@), .ADDRESS(@{memory.address}@), .BIAS(@{rows.bias}@), .BIAS_BANK(@{rows.bias_bank}@),
         .BIAS_WORD(@{rows.bias_word}@), .BIAS_INPUT(@{rows.bias_input}@)
     ) rows (
@@ -77,9 +82,22 @@ module synq_layer_@{layer.index}@ (
 
     wire sums_valid, sums_taken, sums_last, sums_tag;
     wire [@{sums.beat_bits - 1}@:0] some_sums;
+@% set handed = "parts" if converters else "sums" %@
+@% if converters %@
+    wire parts_valid, parts_taken, parts_last, parts_tag;
+    wire [@{parts.beat_bits - 1}@:0] some_parts;
+    synq_converters #(
+        .PART_BITS(@{parts.bits}@), .LANES(@{sums.lanes}@), .BEATS(@{sums.beats}@), .INDEX(@{sums.index_bits}@),
+        .TILES(@{converters.tiles}@), .SHIFT(@{converters.shift}@), .BITS(@{converters.bits}@), .SUM_BITS(@{sums.bits}@)
+    ) converters (
+        .clk(clk), .reset(reset), .parts_valid(parts_valid), .parts_taken(parts_taken), .parts_last(parts_last),
+        .parts_tag(parts_tag), .parts(some_parts), .sums_valid(sums_valid), .sums_taken(sums_taken),
+        .sums_last(sums_last), .sums_tag(sums_tag), .sums(some_sums)
+    );
+@% endif %@
 @% if synapses.decoded_rows %@
     wire free, done, done_tag;
-    wire [@{sums.values * sums.bits - 1}@:0] sums;
+    wire [@{parts.values * parts.bits - 1}@:0] sums;
 @% endif %@
     @{synapses.module}@ #(
         .N_OUT(@{sums.values}@), .X_BITS(@{arriving.bits}@), .X_SIGNED(@{layer.x_signed}@), .BANKS(@{synapses.bucket_rows}@),
@@ -90,7 +108,7 @@ module synq_layer_@{layer.index}@ (
         .VALUE_BITS(@{synapses.value_bits}@), .VALUES(@{synapses.values}@), .GROUPS(@{sums.lanes}@),
 @% endif %@
         .LEVELS(@{synapses.levels}@), .WORDS(@{rows.words}@), .ADDRESS(@{memory.address}@), .TOTAL_BITS(@{synapses.total_bits}@),
-        .CODE_BITS(@{synapses.code_bits}@), .INDEX_BITS(@{synapses.index_bits}@), .ACC_BITS(@{sums.bits}@),
+        .CODE_BITS(@{synapses.code_bits}@), .INDEX_BITS(@{synapses.index_bits}@), .ACC_BITS(@{parts.bits}@),
         .FETCH(@{pipeline.FETCH}@), .READ(@{pipeline.READ}@)
     ) array (
         .clk(clk), .reset(reset), .ready(ready), .start(start), .advance(advance), .hold(hold),
@@ -100,14 +118,14 @@ module synq_layer_@{layer.index}@ (
     );
 
     synq_unload #(
-        .N_OUT(@{sums.values}@), .ACC_BITS(@{sums.bits}@), .LANES(@{sums.lanes}@), .BEATS(@{sums.beats}@),
+        .N_OUT(@{sums.values}@), .ACC_BITS(@{parts.bits}@), .LANES(@{sums.lanes}@), .BEATS(@{sums.beats}@),
         .INDEX(@{sums.index_bits}@), .BUFFER(@{synapses.images - 1}@)
     ) unload (
         .clk(clk), .reset(reset), .done(done), .done_tag(done_tag), .sums(sums), .free(free),
-        .valid(sums_valid), .taken(sums_taken), .last(sums_last), .tag(sums_tag), .beat(some_sums)
+        .valid(@{handed}@_valid), .taken(@{handed}@_taken), .last(@{handed}@_last), .tag(@{handed}@_tag), .beat(some_@{handed}@)
     );
 @% else %@
-        .valid(sums_valid), .taken(sums_taken), .last(sums_last), .sums_tag(sums_tag), .sums(some_sums)
+        .valid(@{handed}@_valid), .taken(@{handed}@_taken), .last(@{handed}@_last), .sums_tag(@{handed}@_tag), .sums(some_@{handed}@)
     );
 @% endif %@
 @% if not requantization %@

@@ -7,6 +7,9 @@
 //   ROTATE 0: lane i of beat b is word b * GROUP + i / BANKS of bank BANKS - 1 - i % BANKS, or in
 //       bank 0 word b * (its number of lanes) + i / BANKS.
 // Bank 0 waits while `hold`, and has fewer rows to make up for it.
+//
+// An image is handed out in TILES tiles, each begun and ended as an image is; the last one has all
+// words that are left.
 `default_nettype none
 module synq_rows_dense #(
     parameter X_BITS = 8,
@@ -19,6 +22,9 @@ module synq_rows_dense #(
     parameter WORDS = 88,       // rows of a bank
     parameter FIRST_WORDS = 80, // rows of bank 0
     parameter SKIP = 90,        // of beats; beyond the last one, bank 0 is always in turn
+    parameter TILES = 1,        // tiles an image
+    parameter TILE_WORDS = 88,  // rows of a bank in a tile, but the last
+    parameter FIRST_TILE_WORDS = 80,  // rows of bank 0
     parameter ADDRESS = 7,
     parameter FETCH = 2,        // cycles from `advance` to x and its address
     parameter BLOCK = 1,        // block RAM rather than logic
@@ -36,11 +42,11 @@ module synq_rows_dense #(
     input wire put_tag,
     input wire [INDEX-1:0] put_index,
     input wire [LANES*X_BITS-1:0] put_beat,
-    output wire ready,                       // an image waits
+    output wire ready,                       // an image, or a tile of this one, waits
     input wire start,                        // begin with it
     input wire advance,                      // take a row of every bank
     input wire hold,                         // but not of bank 0
-    output wire empty,                       // no row is left
+    output wire empty,                       // no row is left in the tile
     output reg tag,                          // of the image begun last
     output wire [BANKS*X_BITS-1:0] x,        // FETCH cycles after `advance`; zero without a row
     output wire [BANKS*ADDRESS-1:0] address  // its word
@@ -70,6 +76,12 @@ module synq_rows_dense #(
         if (BIAS != 0 && BIAS_INPUT >= (1 << (X_BITS - X_SIGNED))) begin : g_rule_8
             error_X_BITS_hold_BIAS_INPUT error ();
         end
+        if (TILES > 1 && TILE_WORDS * (TILES - 1) >= WORDS) begin : g_rule_9
+            error_TILE_WORDS_leave_some_for_the_last_tile error ();
+        end
+        if (TILES > 1 && FIRST_TILE_WORDS * (TILES - 1) > FIRST_WORDS) begin : g_rule_10
+            error_FIRST_TILE_WORDS_are_in_FIRST_WORDS error ();
+        end
     endgenerate
     localparam DEPTH_BITS = ROTATE != 0 ? ADDRESS : INDEX;
     localparam GROUP_BITS = GROUP > 1 ? $clog2(GROUP) : 1;
@@ -79,10 +91,12 @@ module synq_rows_dense #(
     reg write_set, read_set, reading;
     reg [1:0] tags;
     wire finish;  // the image being read is no longer needed
+    wire tiles_left;  // of the image being read, beyond the present one
+    wire begins = start & ~tiles_left;  // another image
     assign room = ~occupied[1];
-    assign ready = written != 2'd0;
+    assign ready = tiles_left | written != 2'd0;
     always @(posedge clk) begin
-        if (start) begin
+        if (begins) begin
             read_set <= ~read_set;
             tag <= tags[~read_set];
         end
@@ -98,8 +112,8 @@ module synq_rows_dense #(
             reading <= 1'b0;
         end else begin
             occupied <= occupied + {1'b0, closing} - {1'b0, finish};
-            written <= written + {1'b0, put & put_last} - {1'b0, start};
-            reading <= start | (reading & ~finish);
+            written <= written + {1'b0, put & put_last} - {1'b0, begins};
+            reading <= begins | (reading & ~finish);
         end
     end
 
@@ -173,25 +187,53 @@ module synq_rows_dense #(
     assign takes = {advance, advance & ~hold} & ~ended;
     wire unused_walks = &{1'b0, word, place, lane, takes};  // of the others, with one bank
     assign empty = &ended;
-    assign finish = reading & empty;
+    assign finish = reading & empty & ~tiles_left;
+    wire last_next;  // the tile that `start` begins is the image's last one
     genvar w;
     generate
+        if (TILES > 1) begin : g_tiles
+            localparam TILE = $clog2(TILES);
+            localparam FINAL = TILES - 1;
+            reg [TILE-1:0] left;
+            assign tiles_left = left != {TILE{1'b0}};
+            assign last_next = left == {{TILE - 1{1'b0}}, 1'b1};
+            always @(posedge clk)
+                if (reset) left <= {TILE{1'b0}};
+                else if (start) left <= tiles_left ? left - 1'b1 : FINAL[TILE-1:0];
+        end else begin : g_no_tiles
+            assign tiles_left = 1'b0;
+            assign last_next = 1'b1;
+        end
         for (w = 0; w < 2; w = w + 1) begin : g_walk
             localparam COUNT = w == 0 ? FIRST_WORDS : WORDS;
             localparam SHARE = w == 0 && ROTATE == 0 ? LANES / BANKS : GROUP;
             localparam [ADDRESS-1:0] LAST_WORD = COUNT[ADDRESS-1:0] - 1'b1;
             localparam [GROUP_BITS-1:0] LAST_LANE = SHARE[GROUP_BITS-1:0] - 1'b1;
+            // With a last tile of the bias alone, bank 0 may have no row in it.
+            localparam TILED = (TILES - 1) * (w == 0 ? FIRST_TILE_WORDS : TILE_WORDS);
+            localparam NONE_LAST = TILES > 1 && TILED == COUNT;
             reg done;
             reg [ADDRESS-1:0] at;
-            wire last_word = at == LAST_WORD;
+            wire last_word;
             always @(posedge clk) begin
                 if (reset | start) begin
-                    done <= reset;
-                    at <= {ADDRESS{1'b0}};
+                    done <= reset | (NONE_LAST & last_next);
+                    if (reset | begins) at <= {ADDRESS{1'b0}};
                 end else if (takes[w]) begin
                     done <= last_word;
                     at <= at + 1'b1;
                 end
+            end
+            if (TILES > 1) begin : g_tile
+                localparam SIZE = w == 0 ? FIRST_TILE_WORDS : TILE_WORDS;
+                localparam [ADDRESS-1:0] STEP = SIZE[ADDRESS-1:0];
+                reg [ADDRESS-1:0] stop;  // the tile's last word
+                assign last_word = at == stop;
+                always @(posedge clk)
+                    if (begins) stop <= STEP - 1'b1;
+                    else if (start) stop <= last_next ? LAST_WORD : stop + STEP;
+            end else begin : g_whole
+                assign last_word = at == LAST_WORD;
             end
             assign ended[w] = done;
             assign word[w*ADDRESS+:ADDRESS] = at;
@@ -202,7 +244,7 @@ module synq_rows_dense #(
                 reg [DEPTH_BITS-1:0] beat;
                 reg [GROUP_BITS-1:0] slot;
                 always @(posedge clk) begin
-                    if (reset | start) begin
+                    if (reset | begins) begin
                         beat <= {DEPTH_BITS{1'b0}};
                         slot <= {GROUP_BITS{1'b0}};
                     end else if (takes[w]) begin

@@ -6,6 +6,9 @@
 // or in bank 0 b * (its number of lanes) + i / BANKS. A bank hands out one input a cycle, from the
 // first of its lanes that has any left, the last one first. An image can be written while the one
 // before is read.
+//
+// An image is handed out in TILES tiles of TILE_BEATS beats, each begun and ended as an image is; as
+// lists are read from their ends, the last tile comes first. LAST_EMPTY says that it has only the bias.
 `default_nettype none
 module synq_rows_events #(
     parameter X_BITS = 8,
@@ -15,6 +18,9 @@ module synq_rows_events #(
     parameter BANKS = 8,
     parameter GROUP = 1,
     parameter ADDRESS = 7,
+    parameter TILES = 1,        // tiles an image
+    parameter TILE_BEATS = 1,   // beats a tile, but the last
+    parameter LAST_EMPTY = 0,   // whether the last tile has no beat
     parameter FETCH = 2,        // cycles from `advance` to x and its address
     parameter BIAS = 0,         // whether a row is driven by a constant
     parameter BIAS_BANK = 0,
@@ -30,11 +36,11 @@ module synq_rows_events #(
     input wire put_tag,
     input wire [INDEX-1:0] put_index,
     input wire [LANES*X_BITS-1:0] put_beat,
-    output wire ready,                       // an image waits
+    output wire ready,                       // an image, or a tile of this one, waits
     input wire start,                        // begin with it
     input wire advance,                      // take an input of every bank
     input wire hold,                         // but not of bank 0
-    output wire empty,                       // none is left
+    output wire empty,                       // none is left in the tile
     output reg tag,                          // of the image begun last
     output wire [BANKS*X_BITS-1:0] x,        // FETCH cycles after `advance`; zero without an input
     output wire [BANKS*ADDRESS-1:0] address  // its row
@@ -57,18 +63,60 @@ module synq_rows_events #(
         end
     endgenerate
     localparam COUNT = INDEX + 1;
+    localparam TILE = TILES > 1 ? $clog2(TILES) : 1;
+    localparam FINAL = TILES - 1;
     reg complete, waiting, waiting_tag, write_set;
     wire completed = put & put_last;
-    assign room = ~complete | start;
-    assign ready = waiting | completed;
+    wire whole = waiting | completed;  // an image waits
+    wire tiles_left;                   // of the image begun last, beyond the present one
+    wire begins = start & ~tiles_left;  // another image
+    assign room = ~complete | begins;
+    assign ready = tiles_left | whole;
     always @(posedge clk) begin
-        if (start) tag <= completed ? put_tag : waiting_tag;
+        if (begins) tag <= completed ? put_tag : waiting_tag;
         if (completed) waiting_tag <= put_tag;
-        complete <= ~reset & (closing | (complete & ~start));
-        waiting <= ~reset & ready & ~start;
+        complete <= ~reset & (closing | (complete & ~begins));
+        waiting <= ~reset & whole & ~begins;
         if (reset) write_set <= 1'b0;
-        else if (start) write_set <= ~write_set;
+        else if (begins) write_set <= ~write_set;
     end
+
+    // ---- Tiles: of the beat that comes, and the place where the end of the one before the tile that
+    // `start` begins is marked.
+    wire [TILE-1:0] put_tile;
+    wire [TILE:0] mark;
+    wire bottom;  // there is none before
+    generate
+        if (TILES > 1) begin : g_tiles
+            localparam BEAT = TILE_BEATS > 1 ? $clog2(TILE_BEATS) : 1;
+            localparam FINAL_BEAT = TILE_BEATS - 1;
+            reg [TILE-1:0] left, tile;
+            reg [BEAT-1:0] beat;
+            localparam NEXT_TO_FINAL = TILES - 2;
+            wire [TILE-1:0] lower = left - 1'b1;
+            assign tiles_left = left != {TILE{1'b0}};
+            assign put_tile = tile;
+            assign bottom = left == {{TILE - 1{1'b0}}, 1'b1};
+            assign mark = tiles_left ? {~write_set, lower - 1'b1} : {write_set, NEXT_TO_FINAL[TILE-1:0]};
+            always @(posedge clk) begin
+                if (reset) left <= {TILE{1'b0}};
+                else if (start) left <= tiles_left ? lower : FINAL[TILE-1:0];
+                if (reset | completed) begin
+                    beat <= {BEAT{1'b0}};
+                    tile <= {TILE{1'b0}};
+                end else if (put) begin
+                    beat <= beat == FINAL_BEAT[BEAT-1:0] ? {BEAT{1'b0}} : beat + 1'b1;
+                    if (beat == FINAL_BEAT[BEAT-1:0]) tile <= tile + 1'b1;
+                end
+            end
+        end else begin : g_no_tiles
+            assign tiles_left = 1'b0;
+            assign put_tile = 1'b0;
+            assign bottom = 1'b1;
+            assign mark = {TILE + 1{1'b0}};
+        end
+    endgenerate
+    wire unused_tiles = &{1'b0, put_tile, bottom, mark};
 
     wire [BANKS-1:0] finished;
     assign empty = &finished;
@@ -95,18 +143,36 @@ module synq_rows_events #(
                     wire store = put & offered != {X_BITS{1'b0}};
                     wire [COUNT-1:0] counted = count + {{COUNT - 1{1'b0}}, store};
                     wire [COUNT-1:0] next = left - 1'b1;
-                    wire some = left != {COUNT{1'b0}};
+                    wire [COUNT-1:0] least;  // left of the lanes' tiles before
+                    wire some = left != least;
                     wire mine = take & some & ~earlier[l];
                     wire [X_BITS+INDEX-1:0] entry = list[{~write_set, next[INDEX-1:0]}];
                     always @(posedge clk) begin
                         if (store) list[{write_set, count[INDEX-1:0]}] <= {offered, put_index};
-                        if (reset | start) count <= {COUNT{1'b0}};
+                        if (reset | begins) count <= {COUNT{1'b0}};
                         else count <= counted;
                         if (reset) left <= {COUNT{1'b0}};
-                        else if (start) left <= counted;
+                        else if (begins) left <= counted;
                         else if (mine) left <= next;
                         if (mine) {pixel, beat} <= entry;
                         else {pixel, beat} <= {X_BITS + INDEX{1'b0}};
+                    end
+                    if (TILES > 1) begin : g_marks
+                        reg [COUNT-1:0] marks[0:2*(1<<TILE)-1], low;
+                        integer k;
+                        initial for (k = 0; k < 2 * (1 << TILE); k = k + 1) marks[k] = {COUNT{1'b0}};
+                        always @(posedge clk) begin
+                            if (put) marks[{write_set, put_tile}] <= counted;
+                            if (reset) low <= {COUNT{1'b0}};
+                            else if (start) begin
+                                if (tiles_left & bottom) low <= {COUNT{1'b0}};
+                                else if (LAST_EMPTY != 0 && !tiles_left) low <= counted;
+                                else low <= marks[mark];
+                            end
+                        end
+                        assign least = low;
+                    end else begin : g_no_marks
+                        assign least = {COUNT{1'b0}};
                     end
                     assign earlier[l+1] = earlier[l] | some;
                     assign pixels[l*X_BITS+:X_BITS] = pixel;
@@ -124,7 +190,7 @@ module synq_rows_events #(
                 reg due, given;
                 always @(posedge clk) begin
                     given <= take & due & ~earlier[GROUP];
-                    due <= ~reset & (start | (due & ~(take & ~earlier[GROUP])));
+                    due <= ~reset & (begins | (due & ~(take & ~earlier[GROUP])));
                 end
                 assign finished[b] = ~earlier[GROUP] & ~due;
                 assign biased = given;

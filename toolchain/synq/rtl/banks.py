@@ -22,6 +22,11 @@ class Banks:
         lanes: inputs stored in a cycle.
         skips_zeros: whether only the inputs that are not zero are handed out.
         waits: cycles an image that bank 0 is held up.
+        tile_rows: rows of each tile but the last, which are handed out apart from one another;
+            without, an image is one tile.
+
+    Raises:
+        ValueError: a tile would end within a word; says which counts of banks it does not with.
     """
 
     n_in: int
@@ -30,6 +35,54 @@ class Banks:
     lanes: int
     skips_zeros: bool
     waits: int
+    tile_rows: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.tiles > 1 and self._part_of_tile:
+            raise ValueError(
+                f"tiles of {self.tile_rows} rows end within a cycle of {self.count} rows, of which "
+                f"{self.lanes} arrive in one"
+            )
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of an image."""
+        n_rows = self.n_in + self.biased
+        return 1 if self.tile_rows is None else -(-n_rows // self.tile_rows)
+
+    @property
+    def _part_of_tile(self) -> int:
+        """Rows of a tile beyond those that end with a word of every bank."""
+        assert self.tile_rows is not None
+        by_beats = self.skips_zeros or (not self.in_turn and self.lanes % self.count)
+        return self.tile_rows % (self.lanes if by_beats else self.count)
+
+    @property
+    def tile_words(self) -> int:
+        """Words of a bank in each tile but the last."""
+        return self._tile_words(self.group)
+
+    @property
+    def first_tile_words(self) -> int:
+        """Words of bank 0, likewise."""
+        return self._tile_words(self.lanes // self.count)
+
+    def _tile_words(self, share: int) -> int:
+        if self.tile_rows is None:
+            return 0
+        if self.in_turn or self.lanes % self.count == 0:
+            return self.tile_rows // self.count
+        return self.tile_rows // self.lanes * share
+
+    @property
+    def tile_beats(self) -> int:
+        """Beats of each tile but the last, where tiles end with beats."""
+        return self.beats if self.tile_rows is None else max(1, self.tile_rows // self.lanes)
+
+    @property
+    def last_empty(self) -> bool:
+        """Whether the last tile has no input, but the row that a constant drives."""
+        return self.tile_rows is not None and self.n_in == (self.tiles - 1) * self.tile_rows
 
     @property
     def in_turn(self) -> bool:
@@ -95,8 +148,11 @@ class Banks:
 
     @cached_property
     def skip(self) -> int:
-        """The beat from which on bank 0 is left out, which makes up for its waiting."""
-        if not (self.in_turn and self.waits):
+        """The beat from which on bank 0 is left out, which makes up for its waiting.
+
+        It waits in every tile: then it is never left out.
+        """
+        if not (self.in_turn and self.waits) or self.tile_rows is not None:
             return self.beats
         n_rows = self.n_in + self.biased
         # With every bank busy to the end, bank 0 has `waits` fewer words than the others.

@@ -42,7 +42,7 @@ class Cycles:
 
 def worst_case(placed: list[PlacedArray]) -> tuple[int, int]:
     """Latency and interval in cycles, every input of every array nonzero."""
-    counts = [_full(each)[None].repeat(_STEADY, axis=0) for each in placed]
+    counts = [np.stack([_full(each)] * _STEADY) for each in placed]
     ends = _ends(placed, counts)
     return int(ends[0]), int(np.diff(ends)[_STEADY // 2 :].max())
 
@@ -71,37 +71,43 @@ def count_cycles(
 
 
 def _full(placed: PlacedArray) -> NDArray[np.int64]:
-    """(banks,) rows that each bank hands out if no input is zero."""
+    """(tiles, banks) rows that each bank hands out if no input is zero."""
     if not isinstance(placed, BankedArray):
-        return np.ones(1, dtype=np.int64)
+        return np.ones((1, 1), dtype=np.int64)
     banks = placed.banks
-    if not banks.skips_zeros:  # banks walk over words without a row, too
-        words = np.full(banks.count, banks.words, dtype=np.int64)
-        words[0] = banks.first_words
-        return words
-    full: NDArray[np.int64] = (banks.rows >= 0).sum(axis=1)
-    return full
+    if banks.skips_zeros:
+        return _rows(placed, np.ones((1, placed.array.n_in), dtype=np.int64))[0]
+    # Banks walk over words without a row, too.
+    words = np.full((banks.tiles, banks.count), banks.tile_words, dtype=np.int64)
+    words[:, 0] = banks.first_tile_words
+    words[-1] = banks.words - words[:-1, -1:].sum()
+    words[-1, 0] = banks.first_words - words[:-1, 0].sum()
+    return words
 
 
 def _rows(placed: PlacedArray, inputs: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """(n_samples, banks) rows that each bank hands out."""
+    """(n_samples, tiles, banks) rows that each bank hands out, the tiles as they come."""
     if not (isinstance(placed, BankedArray) and placed.banks.skips_zeros):
         full = _full(placed)
-        return np.broadcast_to(full, (len(inputs), len(full)))
-    counts = []
-    for rows in placed.banks.rows:
-        pixels = rows[(rows >= 0) & (rows < placed.array.n_in)]
-        biased = placed.array.n_in in rows
-        counts.append(np.count_nonzero(inputs[:, pixels], axis=1) + biased)
-    return np.stack(counts, axis=1)
+        return np.broadcast_to(full, (len(inputs), *full.shape))
+    tiles = placed.array.tiles[::-1]
+    counts = np.zeros((len(inputs), len(tiles), placed.banks.count), dtype=np.int64)
+    for bank, rows in enumerate(placed.banks.rows):
+        for number, tile in enumerate(tiles):
+            within = rows[(rows >= tile.start) & (rows < tile.stop)]
+            pixels = within[within < placed.array.n_in]
+            biased = len(within) - len(pixels)
+            counts[:, number, bank] = np.count_nonzero(inputs[:, pixels], axis=1) + biased
+    return counts
 
 
 def _ends(placed: list[PlacedArray], counts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     core = _Core(placed)
-    first = [each[:, 0].tolist() for each in counts]
-    others = [each[:, 1:].max(axis=1, initial=0).tolist() for each in counts]
-    ends = [core.image(now) for now in zip(*map(zip, first, others), strict=True)]
-    return np.array(ends, dtype=np.int64)
+    pairs = [
+        np.stack([each[..., 0], each[..., 1:].max(axis=-1, initial=0)], axis=-1).tolist()
+        for each in counts
+    ]
+    return np.array([core.image(now) for now in zip(*pairs, strict=True)], dtype=np.int64)
 
 
 class _Core:
@@ -111,29 +117,64 @@ class _Core:
         self.stages = [_stage(each) for each in placed]
         self.answer = _LONG_AGO  # when the last beat of sums was taken
 
-    def image(self, counts: tuple[tuple[int, int], ...]) -> int:
+    def image(self, counts: tuple[list[list[int]], ...]) -> int:
         """When the image's class is taken.
 
         Args:
-            counts: rows of bank 0, and the most of another bank, for each array.
+            counts: of each array and tile, the rows of bank 0, and the most of another bank.
         """
         self.stages[0].accept_stream()
         followers = [*self.stages[1:], None]
-        for stage, following, rows in zip(self.stages, followers, counts, strict=True):
-            offered = stage.compute(*rows)
-            taken: list[int] = []
-            for beat in range(stage.out_beats):
-                at = offered if beat == 0 else max(taken[-1], offered + beat - 1) + 1
-                if following is None:
-                    at = max(at, self.answer + (pipeline.CLASS if beat == 0 else 1))
-                    self.answer = at
-                else:
-                    # The activation holds a beat; the next one enters as it leaves.
-                    at = max(at, stage.left)
-                    stage.left = following.accept(at + 1, beat)
-                taken.append(at)
-            stage.release(taken)
+        for stage, following, tiles in zip(self.stages, followers, counts, strict=True):
+            for number, (first, other) in enumerate(tiles):
+                final = number == len(tiles) - 1
+                offered = stage.compute(first, other, begins=number == 0, ends=final)
+                taken: list[int] = []
+                for beat in range(stage.out_beats):
+                    at = offered if beat == 0 else max(taken[-1], offered + beat - 1) + 1
+                    if stage.converters is not None:
+                        at = stage.converters.accept(at)
+                    if stage.converters is None:
+                        at = self._hand_out(stage, following, beat, at)
+                    elif final:
+                        shown = stage.converters.shown(at)
+                        left = self._hand_out(stage, following, beat, shown)
+                        stage.converters.wait(shown, left)
+                    taken.append(at)
+                stage.release(taken)
         return self.answer + pipeline.CLASS
+
+    def _hand_out(self, stage: "_Stage", following: "_Stage | None", beat: int, at: int) -> int:
+        """When a beat of an image's sums, offered from cycle `at` on, is taken."""
+        if following is None:
+            self.answer = max(at, self.answer + (pipeline.CLASS if beat == 0 else 1))
+            return self.answer
+        # The activation holds a beat; the next one enters as it leaves.
+        at = max(at, stage.left)
+        stage.left = following.accept(at + 1, beat)
+        return at
+
+
+class _Converters:
+    """`synq_converters`: its two steps stand still while a total is shown and not taken."""
+
+    def __init__(self) -> None:
+        self.waits = [(_LONG_AGO, _LONG_AGO)] * 2  # of the latest totals: shown, taken
+
+    def accept(self, at: int) -> int:
+        """The first cycle from `at` on in which it moves."""
+        for shown, taken in self.waits:
+            if shown <= at < taken:
+                at = taken
+        return at
+
+    def shown(self, at: int) -> int:
+        """From when on the total is shown of a beat taken at `at`."""
+        return self.accept(at + 1) + 1
+
+    def wait(self, shown: int, taken: int) -> None:
+        """A total was shown, and taken."""
+        self.waits = [self.waits[1], (shown, taken)]
 
 
 class _Stage:
@@ -142,6 +183,7 @@ class _Stage:
     def __init__(self, placed: PlacedArray) -> None:
         self.arriving, self.stored = placed.arriving, placed.stored
         self.out_beats = placed.sums.beats
+        self.converters = None if placed.array.converter is None else _Converters()
         self.accepted = _LONG_AGO  # the latest beat was taken
         self.closed = _LONG_AGO  # the last beat of the latest image was taken
         self.left = _LONG_AGO  # the activation's register is empty again
@@ -150,12 +192,14 @@ class _Stage:
         """The first cycle in which a beat of the next image can be taken."""
         raise NotImplementedError
 
-    def compute(self, first: int, other: int) -> int:
-        """An image's rows and drain.
+    def compute(self, first: int, other: int, begins: bool, ends: bool) -> int:
+        """A tile's rows and drain.
 
         Args:
             first: rows of bank 0.
             other: the most rows of another bank.
+            begins: whether it is its image's first tile.
+            ends: whether it is its image's last one.
 
         Returns:
             The first cycle in which the first beat of sums is offered; the next ones follow.
@@ -198,7 +242,7 @@ class _Unrolled(_Stage):
     def room(self) -> int:
         return self.accepted + 1
 
-    def compute(self, first: int, other: int) -> int:
+    def compute(self, first: int, other: int, begins: bool, ends: bool) -> int:
         return self.closed + self.depth
 
 
@@ -210,7 +254,7 @@ class _Banked(_Stage):
         self.skips_zeros = placed.plan.event_driven
         self.bucket_rows, self.levels = placed.plan.bucket_rows, placed.codes.levels
         self.choice = pipeline.choice(self.out_beats)
-        self.started = _LONG_AGO
+        self.begun = _LONG_AGO  # the latest image
         self.finishes = (_LONG_AGO, _LONG_AGO)  # the rows of the latest two images
         self.ready_at = 0  # the steps of a reset are over
         self.drains: list[int] = []  # of the latest image
@@ -218,13 +262,22 @@ class _Banked(_Stage):
 
     def room(self) -> int:
         if self.skips_zeros:
-            return max(self.closed + 1, self.started)
+            return max(self.closed + 1, self.begun)
         return max(self.closed, self.finishes[0]) + 1
 
-    def _ready(self) -> int:
-        """When the latest image may begin."""
+    def _ready(self, begins: bool) -> int:
+        """When the latest image, or its next tile, may begin."""
+        if not begins:
+            return self.ready_at
         stored = self.closed + pipeline.STORE
         return max(stored if self.skips_zeros else stored + pipeline.NOTICE, self.ready_at)
+
+    def _note(self, started: int, ended: int, begins: bool, ends: bool) -> None:
+        """A tile has been begun and its rows have been handed out."""
+        if begins:
+            self.begun = started
+        if ends:
+            self.finishes = (self.finishes[1], ended)
 
 
 class _Multiplied(_Banked):
@@ -239,9 +292,9 @@ class _Multiplied(_Banked):
         self.drains = [1 + level for level in range(self.levels)]
         self.ready_at = self.levels
 
-    def compute(self, first: int, other: int) -> int:
-        self.started = max(self._ready(), self.drains[-1])
-        begin = self.started + 1
+    def compute(self, first: int, other: int, begins: bool, ends: bool) -> int:
+        started = max(self._ready(begins), self.drains[-1])
+        begin = started + 1
         cleared = (self.drains[0] + self.clearing, self.drains[-1] + self.clearing)
         ended_first = begin + first
         if self.bucket_rows and cleared[1] >= begin and first > max(0, cleared[0] - begin):
@@ -250,7 +303,7 @@ class _Multiplied(_Banked):
         drain = max(ended, self.frees[0 if self.skips_zeros else 1] + 1)
         if self.bucket_rows:
             drain = max(drain, cleared[1] + 1)
-        self.finishes = (self.finishes[1], ended)
+        self._note(started, ended, begins, ends)
         self.drains = [drain + level for level in range(self.levels)]
         self.loaded = self.drains[-1] + self.summed
         if self.skips_zeros:  # a second image's sums wait
@@ -277,9 +330,9 @@ class _Serial(_Banked):
         self.drains = resets[self.levels :]
         self.ready_at = resets[self.levels - 1] + 1
 
-    def compute(self, first: int, other: int) -> int:
-        self.started = self._ready()
-        begin = self.started + 1
+    def compute(self, first: int, other: int, begins: bool, ends: bool) -> int:
+        started = self._ready(begins)
+        begin = started + 1
         drains = {at for at in self.drains if at >= begin}  # take a cycle from every bank
         clears = {at + self.bucket_rows for at in self.drains}
         ended = begin + other
@@ -289,7 +342,7 @@ class _Serial(_Banked):
         for at in sorted(at for at in drains | clears if at >= begin):  # bank 0 waits
             ended_first += at < ended_first
         ended = max(ended, ended_first)
-        self.finishes = (self.finishes[1], ended)
+        self._note(started, ended, begins, ends)
         self.ready_at = max(ended, self.drains[-1] + 1)
         drain = max(self.ready_at, self.engaged)
         self.drains = [drain + level * self.level_cycles for level in range(self.levels)]

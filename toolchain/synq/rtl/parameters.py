@@ -41,6 +41,21 @@ class Requantization:
 
 
 @dataclass(frozen=True)
+class Converters:
+    """From the sums of tiles to the sums of images: `synq_converters`.
+
+    Attributes:
+        tiles: of an image.
+        shift: bits of a tile's sum below a converter's step.
+        bits: of a converter.
+    """
+
+    tiles: int
+    shift: int
+    bits: int
+
+
+@dataclass(frozen=True)
 class Rows:
     """The inputs of an array, row by row: `synq_rows_dense` or `synq_rows_events`.
 
@@ -57,6 +72,10 @@ class Rows:
         first_words: words of bank 0 that do.
         skip: the beat from which on rounds leave bank 0 out.
         block: 1 for inputs in block RAM.
+        tile_words: words of a bank in a tile, but the last.
+        first_tile_words: words of bank 0.
+        tile_beats: beats of a tile, but the last.
+        last_empty: 1 if the last tile has no beat.
     """
 
     module: str
@@ -71,6 +90,10 @@ class Rows:
     first_words: int
     skip: int
     block: int
+    tile_words: int
+    first_tile_words: int
+    tile_beats: int
+    last_empty: int
 
 
 @dataclass(frozen=True)
@@ -134,6 +157,8 @@ class BankedLayer:
         rows: its inputs.
         memory: its codes.
         synapses: its datapath.
+        parts: the sums of a tile as they are handed out.
+        converters: of these; None where the whole array is one exact sum.
         sums: its sums as they are handed out.
         requantization: of its sums; None for the network's own outputs.
         out_bits: of an output beat.
@@ -147,6 +172,8 @@ class BankedLayer:
     rows: Rows
     memory: Memory
     synapses: Synapses
+    parts: Packing
+    converters: Converters | None
     sums: Packing
     requantization: Requantization | None
     out_bits: int
@@ -160,10 +187,13 @@ class BankedLayer:
             "in multipliers": self.synapses.decoded_rows,
         }
         parts = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
-        return (
+        title = (
             f"{self.arriving.values} inputs, {self.sums.values} outputs, "
             f"{self.rows.banks} rows ({parts}) a cycle"
         )
+        if self.converters is None:
+            return title
+        return f"{title}, {self.converters.tiles} tiles read through {self.converters.bits} bits"
 
 
 @dataclass(frozen=True)
@@ -306,6 +336,10 @@ def banked_parameters(placed: BankedArray) -> BankedLayer:
             first_words=banks.first_words,
             skip=banks.skip,
             block=int(placed.inputs_in_block),
+            tile_words=banks.tile_words,
+            first_tile_words=banks.first_tile_words,
+            tile_beats=banks.tile_beats,
+            last_empty=int(banks.last_empty),
         ),
         memory=Memory(
             width=placed.word_bits,
@@ -329,6 +363,8 @@ def banked_parameters(placed: BankedArray) -> BankedLayer:
             ),
             images=2 if plan.event_driven else 1,
         ),
+        parts=placed.parts,
+        converters=_converters(placed),
         sums=placed.sums,
         requantization=_requantization(placed),
         out_bits=_out_bits(placed, BEAT_BITS),
@@ -407,6 +443,14 @@ def _requantization(placed: PlacedArray) -> Requantization | None:
         rounding=_ROUNDING[activation.rounding],
         saturate=int(activation.overflow is Overflow.SAT),
     )
+
+
+def _converters(placed: PlacedArray) -> Converters | None:
+    array = placed.array
+    if array.converter is None:
+        return None
+    form = array.converter.format
+    return Converters(placed.tiles, array.partial.fraction - form.fraction, form.width)
 
 
 def _out_bits(placed: PlacedArray, result_bits: int) -> int:

@@ -33,6 +33,9 @@ OFFER = 1
 CLASS = 3
 """From an image's last sums to the class, and to the next image's first sums (`synq_result`)."""
 
+CONVERT = 2
+"""From a tile's sums taken to the image's total: converter, sum (`synq_converters`)."""
+
 # ---- Buckets whose totals are weighed one after another (`synq_array_serial`).
 PRODUCT = 2
 """From a chosen total to the sum of its lane: product, sum."""

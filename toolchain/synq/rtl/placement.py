@@ -59,10 +59,32 @@ class PlacedArray:
         """An image's sums as they are handed out."""
         return Packing(self.array.n_out, self.array.accumulator.width, self.out_lanes)
 
+    @property
+    def parts(self) -> Packing:
+        """A tile's sums as they go to converters; without these, as `sums`."""
+        return Packing(self.array.n_out, self.array.partial.width, self.out_lanes)
+
+    @property
+    def tiles(self) -> int:
+        """Tiles whose sums are converted one after another."""
+        return len(self.array.tiles)
+
 
 @dataclass(frozen=True, eq=False)
 class UnrolledArray(PlacedArray):
-    """An array whose synapses are logic."""
+    """An array whose synapses are logic.
+
+    Raises:
+        SynqError: it is read through converters.
+    """
+
+    def __post_init__(self) -> None:
+        if self.array.converter is not None:
+            raise SynqError(
+                f"array {self.index}: an unrolled array has no converters, which would be as large "
+                "as all of its sums: use datapath decode or buckets",
+                settings=("datapath", "adc_bits"),
+            )
 
     @cached_property
     def neurons(self) -> list[Neuron]:
@@ -95,6 +117,13 @@ class BankedArray(PlacedArray):
                 f"array {self.index}: level buckets hold at most {MOST_BUCKETS} values, the "
                 f"codebook has {values}: use decoded rows only"
             )
+        try:
+            _ = self.banks
+        except ValueError as error:
+            raise SynqError(
+                f"array {self.index}: {error}: use as many rows a cycle as divide the tile's",
+                settings=("rows", "tile"),
+            ) from None
 
     @property
     def stored(self) -> Packing:
@@ -118,6 +147,7 @@ class BankedArray(PlacedArray):
             lanes=self.stored.lanes,
             skips_zeros=self.plan.event_driven,
             waits=self.codes.levels if self.plan.bucket_rows else 0,
+            tile_rows=None if self.array.converter is None else self.array.converter.tile_rows,
         )
 
     @cached_property
@@ -126,7 +156,10 @@ class BankedArray(PlacedArray):
         low, high = 0, 0
         if self.plan.bucket_rows:
             rows = self.banks.rows[: self.plan.bucket_rows]
-            low, high = self.codes.totals(rows[rows >= 0])
+            for tile in self.array.tiles:
+                within = rows[(rows >= tile.start) & (rows < tile.stop)]
+                ends = self.codes.totals(within)
+                low, high = min(low, ends[0]), max(high, ends[1])
         return max(signed_width(low, high), self.array.input_format.width + 2)
 
     @property
