@@ -86,26 +86,24 @@ def plan_rtl(network: QuantizedNetwork, board: Board, request: Request) -> PlanO
     """Choose a design of the Verilog core.
 
     Raises:
-        UsageError: the Verilog has no such datapath, or converters are asked for.
+        UsageError: the Verilog has no such datapath.
         SynqError: nothing fits the board, or not at the asked rate; says what would.
     """
-    check_sums(network)
     found = rtl_designs(network, board.resources, request)
     candidates = (Candidate(core, for_family(estimate, board.family)) for core, estimate in found)
     return _plan(candidates, network, board, request)
 
 
 def check_sums(network: QuantizedNetwork) -> None:
-    """Refuse what no back end builds yet.
+    """Refuse what the HLS back end does not build yet.
 
     Raises:
         UsageError: an array is read through converters.
     """
     if any(array.converter is not None for array in network.arrays):
         raise UsageError(
-            "converters are computed by the integer reference alone (synq quantize, program, "
-            "chips): no back end builds them yet; leave out the ADC's bits",
-            settings=("adc_bits",),
+            "the HLS core has no converters yet: use flow rtl, or leave out the ADC's bits",
+            settings=("flow", "adc_bits"),
         )
 
 

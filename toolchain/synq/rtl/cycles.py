@@ -285,6 +285,7 @@ class _Multiplied(_Banked):
 
     def __init__(self, placed: BankedArray) -> None:
         super().__init__(placed)
+        self.held_twice = placed.held_twice
         self.clearing = pipeline.clearing(self.bucket_rows, self.levels)
         self.summed = pipeline.SUMMED + pipeline.skew(self.bucket_rows)
         self.frees = (_LONG_AGO, _LONG_AGO)  # the sums of the latest two images
@@ -300,13 +301,13 @@ class _Multiplied(_Banked):
         if self.bucket_rows and cleared[1] >= begin and first > max(0, cleared[0] - begin):
             ended_first += cleared[1] - max(begin, cleared[0]) + 1  # bank 0 waits
         ended = max(begin + other, ended_first)
-        drain = max(ended, self.frees[0 if self.skips_zeros else 1] + 1)
+        drain = max(ended, self.frees[0 if self.held_twice else 1] + 1)
         if self.bucket_rows:
             drain = max(drain, cleared[1] + 1)
         self._note(started, ended, begins, ends)
         self.drains = [drain + level for level in range(self.levels)]
         self.loaded = self.drains[-1] + self.summed
-        if self.skips_zeros:  # a second image's sums wait
+        if self.held_twice:  # a second image's sums wait
             self.loaded = max(self.loaded + 1, self.frees[1])
         return self.loaded + pipeline.OFFER + self.choice
 

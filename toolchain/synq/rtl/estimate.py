@@ -13,6 +13,8 @@ input, stored: block RAM or RAM32M a bank; choosing its lane, a LUT for four; ro
     banks, two inputs a LUT. Event lists: two counters, a comparison and a memory a lane.
 delays: three cycles or more are one SRL a bit, below flip-flops.
 sums, handed out: held once (twice with events), chosen by a LUT for four words.
+converters: a lane rounds, a LUT a bit of the sum, compares, clips and adds its levels, and keeps a
+    total a beat; the rows' counters stop at tiles, event lists mark the tiles' ends.
 unrolled array: the look-up tables and flip-flops it is designed from, an image of inputs, rounding,
     and a queue of 32 answers; not compared with Yosys here.
 """
@@ -75,6 +77,8 @@ def estimate_array(placed: PlacedArray) -> Resources:
         parts += [_multipliers(placed), _unload(placed)]
     else:
         parts.append(_weigher(placed))
+    if placed.array.converter is not None:
+        parts.append(_converters(placed))
     parts.append(_result(placed) if placed.activation is None else _activation(placed))
     return sum(parts, Resources())
 
@@ -218,7 +222,7 @@ def _multipliers(placed: BankedArray) -> Resources:
         usage += Resources(lut=n_out * both + address * decoded)
     # Three sums are added at once: measured, one and a half LUTs a bit.
     adders = 1.5 if decoded == 3 else decoded - 1
-    return usage + Resources(lut=round(n_out * placed.array.accumulator.width * adders))
+    return usage + Resources(lut=round(n_out * placed.parts.bits * adders))
 
 
 def _value_luts(placed: BankedArray) -> int:
@@ -234,10 +238,10 @@ def _value_luts(placed: BankedArray) -> int:
 
 
 def _unload(placed: BankedArray) -> Resources:
-    sums = placed.sums
+    sums = placed.parts
     held, index = sums.values * sums.bits, sums.index_bits
     usage = _select(sums.beat_bits, sums.beats) + Resources(lut=index + 10, ff=held + index + 8)
-    if placed.plan.event_driven:
+    if placed.held_twice:
         usage += Resources(lut=2, ff=held + 2)
     return usage
 
@@ -252,12 +256,34 @@ def _select(width: int, count: int) -> Resources:
 
 
 def _weigher(placed: BankedArray) -> Resources:
-    sums, lanes = placed.sums, placed.sums.lanes
+    sums, lanes = placed.parts, placed.parts.lanes
     usage = _select(lanes * placed.total_bits, sums.beats)
     usage += Resources(ff=sums.beats * lanes * placed.total_bits)
     group = Resources(lut=sums.bits, ff=sums.bits, dsp=1)
     group += _memory(1 << sums.index_bits, sums.bits)
     return usage + group * lanes + Resources(lut=20, ff=20)
+
+
+def _converters(placed: BankedArray) -> Resources:
+    converter, parts, sums = placed.array.converter, placed.parts, placed.sums
+    assert converter is not None
+    bits = converter.format.width
+    above = max(0, parts.bits - (placed.array.partial.fraction - converter.format.fraction) - bits)
+    lane = Resources(lut=parts.bits + above // 5 + 1 + bits + sums.bits, ff=bits + sums.bits)
+    usage = Resources(lut=sums.index_bits + 6, ff=sums.index_bits + 6)
+    if placed.tiles > 1:
+        lane += _memory(1 << sums.index_bits, sums.bits)
+        tile = index_bits(placed.tiles)
+        usage += Resources(lut=2 * tile, ff=tile)
+        if placed.plan.event_driven:
+            count = placed.stored.index_bits + 1
+            mark = _memory(2 << tile, count) + Resources(lut=count // 2 + count, ff=count)
+            usage += mark * placed.stored.lanes + Resources(lut=12, ff=2 * tile + 6)
+        else:
+            walks = 1 + (placed.plan.rows > 1)
+            stop = Resources(lut=placed.address_bits + 2, ff=placed.address_bits)
+            usage += stop * walks + Resources(lut=tile + 3, ff=tile)
+    return usage + lane * sums.lanes
 
 
 def _activation(placed: BankedArray) -> Resources:

@@ -361,7 +361,7 @@ def banked_parameters(placed: BankedArray) -> BankedLayer:
                 codes.values if plan.decoded_rows else codes.level_values[: codes.levels],
                 array.table_format.width,
             ),
-            images=2 if plan.event_driven else 1,
+            images=1 + placed.held_twice,
         ),
         parts=placed.parts,
         converters=_converters(placed),

@@ -163,6 +163,12 @@ class BankedArray(PlacedArray):
         return max(signed_width(low, high), self.array.input_format.width + 2)
 
     @property
+    def held_twice(self) -> bool:
+        """Whether the sums of an image, or a tile, wait while those of the one before are handed
+        out: where rows may take less time than that."""
+        return self.plan.event_driven or self.tiles > 1
+
+    @property
     def address_bits(self) -> int:
         """Bits of a word's number in a bank: its rows, then, with buckets, each level twice."""
         most = self.banks.words + 2 * self.codes.levels + 1

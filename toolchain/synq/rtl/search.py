@@ -42,8 +42,9 @@ def rtl_designs(
             "datapath bank needs flow hls; flow rtl has decode, buckets and unrolled",
             settings=("datapath", "flow"),
         )
+    converts = any(array.converter is not None for array in network.arrays)
     if request.datapath is Datapath.UNROLLED or (
-        not (request.fixes_rows or request.datapath or request.event_driven)
+        not (request.fixes_rows or request.datapath or request.event_driven or converts)
         and _synapse_bits(network) <= BUDGET * available.lut
     ):
         arrays = (RtlArray(0, 0, unrolled=True),) * len(network.arrays)
@@ -59,14 +60,16 @@ def rtl_designs(
         for index, array in enumerate(network.arrays[1:], start=1)
     ]
     found = False
+    lanes = request.beat_bits // network.input_format.width
     for first in _first_arrays(network, available, request):
-        lanes = request.beat_bits // network.input_format.width
-        placed = BankedArray(0, network.arrays[0], first, lanes)
+        placed = _tried(0, network.arrays[0], first, lanes)
+        if placed is None:
+            continue
         interval, busy = _interval(placed), _busy(placed)
         if request.event_driven:
             interval = -(-interval // TYPICAL_EVENTS)
         rest = [
-            each.balanced(array.n_out, interval, 0 if index else busy)
+            each.balanced(array, interval, 0 if index else busy)
             for index, (each, array) in enumerate(zip(later, network.arrays[:-1], strict=True))
         ]
         if None in rest:
@@ -79,9 +82,18 @@ def rtl_designs(
         raise SynqError(
             "no Verilog design can be built as asked: an event-driven array takes at most as many "
             "rows a cycle as inputs arrive in one, level buckets hold at most "
-            f"{MOST_BUCKETS} values; use fewer rows or levels, or wider beats",
-            settings=("rows", "levels", "beat_bits"),
+            f"{MOST_BUCKETS} values, and the rows of a cycle lie in one tile; use fewer rows or "
+            "levels, other tiles, or wider beats",
+            settings=("rows", "levels", "tile", "beat_bits"),
         )
+
+
+def _tried(index: int, array: SynapseArray, plan: RtlArray, lanes: int) -> BankedArray | None:
+    """The array, if it can be built so."""
+    try:
+        return BankedArray(index, array, plan, lanes)
+    except SynqError:
+        return None
 
 
 def _synapse_bits(network: QuantizedNetwork) -> int:
@@ -101,8 +113,7 @@ def _first_arrays(
         counts = [min(rows_asked, array.n_rows)]
     else:  # the fewest rows of each number of cycles
         most = min(_MOST_ROWS, array.n_rows)
-        cycles = {-(-array.n_rows // rows) for rows in range(1, most + 1)}
-        counts = sorted({-(-array.n_rows // count) for count in cycles})
+        counts = _row_counts(array, most)
     wider = _narrowing_buckets(array)
     # Later arrays take about two rows of multipliers.
     left = int(BUDGET * available.dsp) - 2 * sum(each.n_out for each in network.arrays[1:])
@@ -124,6 +135,14 @@ def _first_arrays(
             yield small
             if buckets and wider is not None:
                 yield replace(small, buckets=wider)
+
+
+def _row_counts(array: SynapseArray, most: int) -> list[int]:
+    """The fewest rows a cycle of each number of cycles; with converters, those that fill tiles."""
+    if array.converter is not None and len(array.tiles) > 1:
+        return [rows for rows in range(1, most + 1) if array.converter.tile_rows % rows == 0]
+    cycles = {-(-array.n_rows // rows) for rows in range(1, most + 1)}
+    return sorted({-(-array.n_rows // count) for count in cycles})
 
 
 def _has(datapath: Datapath | None, buckets: int, decoded: int) -> bool:
@@ -170,21 +189,23 @@ class _Later:
                         continue
                     if _has(request.datapath, rows - decoded, decoded):
                         plan = RtlArray(rows - decoded, decoded, request.event_driven, lanes)
-                        options.append(_Option(BankedArray(index, array, plan, lanes), available))
+                        placed = _tried(index, array, plan, lanes)
+                        if placed is not None:
+                            options.append(_Option(placed, available))
             self.options[lanes] = options
 
-    def balanced(self, n_in: int, interval: int, busy: int) -> RtlArray | None:
+    def balanced(self, earlier: SynapseArray, interval: int, busy: int) -> RtlArray | None:
         """The smallest array that takes its inputs, and an image, in `interval` cycles, or else
         the fastest; None if there is none.
 
         Args:
-            n_in: of its inputs.
-            busy: cycles of the array before, beside handing out its sums, before the next image's.
+            earlier: the array before, which hands out all sums of each of its tiles.
+            busy: cycles of that array, beside handing out its sums, before the next tile's.
         """
         fast: list[_Option] = []
         every: list[tuple[int, _Option]] = []
         for lanes, options in self.options.items():
-            arrival = -(-n_in // lanes) + max(1, busy)
+            arrival = len(earlier.tiles) * (-(-earlier.n_out // lanes) + max(1, busy))
             if fast and arrival > interval:
                 continue
             kinds: set[int] = set()
@@ -227,19 +248,25 @@ class _Option:
 
 
 def _busy(placed: BankedArray) -> int:
-    """Cycles from an image's drain to its sums, where they are held once."""
-    plan = placed.plan
-    if plan.event_driven or not plan.decoded_rows:
+    """Cycles from a tile's drain to its sums, where they are held once."""
+    if placed.held_twice or not placed.plan.decoded_rows:
         return 0
-    return placed.codes.levels + pipeline.SUMMED + pipeline.skew(plan.bucket_rows)
+    return placed.codes.levels + pipeline.SUMMED + pipeline.skew(placed.plan.bucket_rows)
 
 
 def _interval(placed: BankedArray) -> int:
     """Cycles an image of an array alone, every input nonzero."""
     plan, banks, levels = placed.plan, placed.banks, placed.codes.levels
-    rows = max(banks.words, banks.first_words + banks.waits) + levels
-    if plan.decoded_rows:
-        return max(rows, banks.beats)
     turns = placed.sums.beats
-    weighing = levels * pipeline.level_cycles(plan.bucket_rows, turns) + turns
-    return max(rows, weighing, banks.beats)
+    last = banks.tiles - 1
+    tiles = [(banks.tile_words, banks.first_tile_words)] * last
+    tiles.append(
+        (banks.words - last * banks.tile_words, banks.first_words - last * banks.first_tile_words)
+    )
+    cycles = 0
+    for words, first_words in tiles:
+        rows = max(words, first_words + banks.waits) + levels
+        if not plan.decoded_rows:
+            rows = max(rows, levels * pipeline.level_cycles(plan.bucket_rows, turns) + turns)
+        cycles += rows
+    return max(cycles, banks.beats)
