@@ -242,6 +242,23 @@ def quantized_network(layers: int) -> tuple[QuantizedNetwork, NDArray[np.int8]]:
     return network, inputs
 
 
+def tiled(
+    random: np.random.Generator, network: QuantizedNetwork, design: RtlDesign
+) -> QuantizedNetwork:
+    """The network with converters at tiles that the design can end at; some arrays are left."""
+    arrays = []
+    for index, (array, plan) in enumerate(zip(network.arrays, design.arrays, strict=True)):
+        if not (plan.unrolled or random.integers(5) == 0):
+            lanes = plan.lanes if index else design.beat_bits // array.input_format.width
+            lanes = 1 if plan.rows == 1 and not plan.event_driven else lanes
+            by_beats = plan.event_driven or (lanes >= plan.rows and lanes % plan.rows > 0)
+            step = lanes if by_beats else plan.rows
+            rows = step * int(random.integers(1, array.n_rows // step + 2))
+            array = with_converters(random, array, rows)
+        arrays.append(array)
+    return dataclasses.replace(network, arrays=tuple(arrays))
+
+
 def random_design(random: np.random.Generator, network: QuantizedNetwork) -> RtlDesign:
     """All datapaths of the Verilog mixed, both widths of its streams; a third has unrolled arrays,
     too."""

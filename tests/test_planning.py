@@ -162,9 +162,13 @@ def test_event_lists_fit_an_ap_uint() -> None:
     assert plan.chosen.core.arrays[0].parallel_rows == 4  # 1000 rows a bank
 
 
-@pytest.mark.parametrize("flow", Flow)
-def test_converters_are_refused(flow: Flow) -> None:
+def test_converters_are_refused_where_they_cannot_be_built() -> None:
     rng = np.random.default_rng(1)
-    array = with_converters(rng, synapse_array(rng, 30, 5))
-    with pytest.raises(UsageError, match="no back end builds them yet"):
-        make_plan(QuantizedNetwork((array,), ()), PYNQ, Request(), flow)
+    network = QuantizedNetwork((with_converters(rng, synapse_array(rng, 30, 5), 7),), ())
+    with pytest.raises(UsageError, match="no converters yet: use flow rtl"):
+        make_plan(network, PYNQ, Request(), Flow.HLS)
+    with pytest.raises(SynqError, match="an unrolled array has no converters"):
+        make_plan(network, PYNQ, Request(datapath=Datapath.UNROLLED), Flow.RTL)
+    with pytest.raises(SynqError, match="the rows of a cycle lie in one tile"):
+        make_plan(network, PYNQ, Request(rows=2), Flow.RTL)
+    assert make_plan(network, PYNQ, Request(), Flow.RTL).chosen.estimate.resources.lut

@@ -1,5 +1,6 @@
 """Random cores in Verilator: every integer, and the cycle of every answer."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from strategies import (
     random_design,
     random_network,
     seeds,
+    tiled,
+    with_converters,
 )
 from synq.network import QuantizedNetwork
 from synq.rtl import simulate
@@ -59,6 +62,37 @@ def test_random_networks_and_designs(build_core: CoreBuilder, seed: int) -> None
     random = np.random.default_rng(seed)
     network = random_network(random, max_size=16)
     check(build_core, network, random_design(random, network), seed)
+
+
+@settings(ANEW, max_examples=3)
+@given(seed=seeds)
+def test_random_tiles_and_converters(build_core: CoreBuilder, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    network = random_network(random, max_size=16)
+    design = random_design(random, network)
+    check(build_core, tiled(random, network, design), design, seed)
+
+
+@pytest.mark.parametrize(
+    ("design", "bias"),
+    [
+        (RtlDesign((RtlArray(0, 4), RtlArray(1, 1, event_driven=True, lanes=2))), True),
+        (RtlDesign((RtlArray(4, 0, event_driven=True), RtlArray(0, 16))), True),
+        (RtlDesign((RtlArray(12, 4), RtlArray(1, 0, lanes=3))), False),
+        (RtlDesign((RtlArray(2, 1), RtlArray(0, 1, lanes=8))), True),
+    ],
+    ids=["decoded", "events", "in turn", "by beats"],
+)
+def test_three_tiles(build_core: CoreBuilder, design: RtlDesign, bias: bool) -> None:
+    """Each datapath and each way of rows to banks. With a bias, it alone is a fourth tile."""
+    random = np.random.default_rng(3)
+    network = paired_network(random, (48, 8, 3), bias)
+    first, second = network.arrays
+    first = with_converters(random, first, 16)
+    if design.arrays[1].rows == 1:  # which ends with tiles of any size
+        second = with_converters(random, second, 3)
+    assert len(first.tiles) == 3 + bias
+    check(build_core, dataclasses.replace(network, arrays=(first, second)), design, 3)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 
 from cores import Core, CoreBuilder
 from strategies import images, synapse_array
-from synq.fixedpoint import FixedPoint, Overflow
-from synq.network import QuantizedNetwork
+from synq.fixedpoint import FixedPoint, Overflow, Rounding
+from synq.network import Converter, QuantizedNetwork
 from synq.rtl.design import RtlArray, RtlDesign
 from synq.rtl.parameters import memory_name
 from synq.rtl.placement import BankedArray, place_arrays
@@ -120,6 +120,28 @@ def test_a_bit_of_the_verilog(
 ) -> None:
     spoilt = build_core(small_network(), design, spoil(name, pattern, change))
     assert where in str(found(spoilt, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        (LAYER, r"SHIFT\((\d+)\), \.BITS"),
+        (LAYER, r"SHIFT\(\d+\), \.BITS\((\d+)\)"),
+        (LAYER, r"\.TILE_WORDS\((\d+)\)"),
+    ],
+    ids=["step", "bits", "tile"],
+)
+def test_a_bit_of_the_converters(
+    build_core: CoreBuilder, tmp_path: Path, name: str, pattern: str
+) -> None:
+    network = small_network()
+    form = FixedPoint(5, 1, True, Rounding.RND, Overflow.SAT)  # some sums saturate
+    first = dataclasses.replace(network.arrays[0], converter=Converter(4, form))
+    network = dataclasses.replace(network, arrays=(first, network.arrays[1]))
+    core = build_core(network, DECODED)
+    assert found(core, tmp_path / "right") is None
+    flip = spoil(name, pattern, lambda number: f"{int(number) ^ 1}")
+    assert "array_0" in str(found(build_core(network, DECODED, flip), tmp_path / "wrong"))
 
 
 @pytest.mark.parametrize("name", ["synq_mac_bank.v", "synq_bucket_bank.v"])

@@ -38,6 +38,7 @@ BROKEN = {
         "X_SIGNED_is_0_or_1": "X_SIGNED=2",
     },
     "synq_bucket_lane": {"CODE_BITS_hold_an_index_and_a_sign": "INDEX_BITS=4"},
+    "synq_converters": {"BITS_are_at_least_2": "BITS=1", "INDEX_numbers_the_beats": "BEATS=3"},
     "synq_gearbox": {"COUNT_numbers_the_pixels": "COUNT=9"},
     "synq_intake": {"INDEX_numbers_the_beats": "BEATS=129", "LAST_LANES_is_1_to_LANES": "LANES=7"},
     "synq_largest": {"LEVELS_compare_all_sums": "LEVELS=3", "INDEX_numbers_the_sums": "INDEX=3"},
@@ -57,6 +58,8 @@ BROKEN = {
         "INDEX_numbers_the_beats": "INDEX=6",
         "BIAS_has_a_place": "BIAS=1 BIAS_BANK=9",
         "X_BITS_hold_BIAS_INPUT": "BIAS=1 BIAS_INPUT=128 X_SIGNED=1",
+        "TILE_WORDS_leave_some_for_the_last_tile": "TILES=2 FIRST_TILE_WORDS=40",
+        "FIRST_TILE_WORDS_are_in_FIRST_WORDS": "TILES=3 TILE_WORDS=40 FIRST_TILE_WORDS=41",
     },
     "synq_rows_events": {
         "FETCH_is_2": "FETCH=1",

@@ -19,7 +19,7 @@ from synq.rtl import pipeline
 from synq.rtl.design import RtlDesign
 from synq.rtl.placement import BankedArray, PlacedArray, UnrolledArray, place_arrays
 
-_STEADY = 5  # images after which dense arrays repeat themselves
+_STEADY = 8  # images after which dense arrays repeat themselves; half of them fill what is empty
 _LONG_AGO = -1000
 
 
@@ -76,7 +76,8 @@ def _full(placed: PlacedArray) -> NDArray[np.int64]:
         return np.ones((1, 1), dtype=np.int64)
     banks = placed.banks
     if banks.skips_zeros:
-        return _rows(placed, np.ones((1, placed.array.n_in), dtype=np.int64))[0]
+        full: NDArray[np.int64] = _rows(placed, np.ones((1, placed.array.n_in), dtype=np.int64))[0]
+        return full
     # Banks walk over words without a row, too.
     words = np.full((banks.tiles, banks.count), banks.tile_words, dtype=np.int64)
     words[:, 0] = banks.first_tile_words
