@@ -13,8 +13,13 @@
 // With `bank` the first `decoded_rows` of each cycle are decoded, so that DSPs carry their share.
 // An event-driven array reads only rows whose input is not zero; its latency depends on the data.
 //
-// All arithmetic is on raw integers. `accum_width` and `bucket_width` are proven from the codes: no
-// sum that any input can produce, in any order of addition, overflows them.
+// An array may be tiles of rows with a converter at each column: at a tile's end every sum is rounded
+// to the nearest step, ties upwards, clipped to `converter_bits`, and added to the tiles before. A
+// cycle's rows lie in one tile. Without converters the array is one tile and its sums are exact.
+//
+// All arithmetic is on raw integers. `partial_width` (of a tile's sum), `accum_width` (of a result)
+// and `bucket_width` are proven from the codes: no sum that any input can produce, in any order of
+// addition, overflows them.
 #ifndef NNET_SYNAPSE_ARRAY_H_
 #define NNET_SYNAPSE_ARRAY_H_
 
@@ -47,10 +52,17 @@ struct synapse_array_config {
     static const bool signed_input = false; // raw inputs are two's complement
     static const unsigned table_width = 8;
     static const unsigned accum_width = 16;
+    static const unsigned partial_width = 16;
     static const unsigned bucket_width = 16;
     static const int bias_input = 0;      // raw input that drives the bias row
     static const long long accum_min = 0; // the least and greatest reachable sums,
-    static const long long accum_max = 0; // checked in C simulation
+    static const long long accum_max = 0; // checked in C simulation,
+    static const long long partial_min = 0; // and those of a tile
+    static const long long partial_max = 0;
+    static const unsigned n_tiles = 1;
+    static const unsigned tile_blocks = 1; // n_blocks of a tile but the last
+    static const unsigned converter_bits = 0; // 0 without converters
+    static const unsigned converter_shift = 0; // bits of a tile's sum below a converter's step
 };
 
 // A raw input.
@@ -98,7 +110,8 @@ template <class data_T, typename CONFIG_T> struct synapse_blocks {
     Banks:
         for (unsigned row = 0; row < CONFIG_T::parallel_rows; row++) {
             #pragma HLS UNROLL
-            block[row] = cycle;
+            // The last tile may have fewer blocks; beyond them the inputs are zero.
+            block[row] = CONFIG_T::n_tiles == 1 || cycle < CONFIG_T::n_blocks ? cycle : 0;
             input[row] = synapse_input<data_T, CONFIG_T>(data, cycle * CONFIG_T::parallel_rows + row);
         }
     }
@@ -108,7 +121,7 @@ template <class data_T, typename CONFIG_T> struct synapse_blocks {
 template <class data_T, typename CONFIG_T> struct synapse_events {
     typedef ap_uint<CONFIG_T::n_blocks> pending_T; // a bit for each row of a bank
 
-    static void start(data_T data[CONFIG_T::n_in], pending_T pending[CONFIG_T::parallel_rows]) {
+    static void start(data_T data[CONFIG_T::n_in], unsigned tile, pending_T pending[CONFIG_T::parallel_rows]) {
         // Part of the function that calls it.
         #pragma HLS INLINE
     Banks:
@@ -118,7 +131,8 @@ template <class data_T, typename CONFIG_T> struct synapse_events {
         Blocks:
             for (unsigned block = 0; block < CONFIG_T::n_blocks; block++) {
                 #pragma HLS UNROLL
-                pending[row][block] = synapse_input<data_T, CONFIG_T>(data, block * CONFIG_T::parallel_rows + row) != 0;
+                pending[row][block] = block / CONFIG_T::tile_blocks == tile &&
+                                      synapse_input<data_T, CONFIG_T>(data, block * CONFIG_T::parallel_rows + row) != 0;
             }
         }
     }
@@ -176,7 +190,7 @@ template <class data_T, typename CONFIG_T> struct synapse_events {
 template <typename input_T, typename CONFIG_T>
 void synapse_accumulate(const input_T input[CONFIG_T::parallel_rows], const unsigned block[CONFIG_T::parallel_rows],
                         const unsigned codes[CONFIG_T::parallel_rows][CONFIG_T::n_blocks][CONFIG_T::n_words],
-                        const int values[CONFIG_T::n_values], ap_int<CONFIG_T::accum_width> accumulator[CONFIG_T::n_out]) {
+                        const int values[CONFIG_T::n_values], ap_int<CONFIG_T::partial_width> accumulator[CONFIG_T::n_out]) {
     // Part of the pipelined loop that calls it, which unrolls the loops below.
     #pragma HLS INLINE
 Rows:
@@ -219,19 +233,63 @@ Rows:
     }
 }
 
+// A tile's sum and half a converter's step.
+template <typename CONFIG_T> struct synapse_raised {
+    static const unsigned widest =
+        CONFIG_T::partial_width > CONFIG_T::converter_shift ? CONFIG_T::partial_width : CONFIG_T::converter_shift;
+    typedef ap_int<widest + 1> type;
+};
+
+// What a converter makes of a tile's sum; without one, the sum.
+template <typename CONFIG_T>
+typename synapse_raised<CONFIG_T>::type synapse_converted(const ap_int<CONFIG_T::partial_width> sum) {
+    // Part of the loop that calls it.
+    #pragma HLS INLINE
+    if (CONFIG_T::converter_bits == 0)
+        return sum;
+    const long long half = (1LL << CONFIG_T::converter_shift) / 2;
+    const long long most = (1LL << CONFIG_T::converter_bits) / 2 - 1;
+    typename synapse_raised<CONFIG_T>::type level = sum + half;
+    level >>= CONFIG_T::converter_shift;
+    if (level > most)
+        level = most;
+    if (level < -most - 1)
+        level = -most - 1;
+    return level;
+}
+
+// At a tile's end its sums are converted and added to those of the tiles before.
+template <typename CONFIG_T>
+void synapse_convert(const ap_int<CONFIG_T::partial_width> accumulator[CONFIG_T::n_out], bool first,
+                     ap_int<CONFIG_T::accum_width> total[CONFIG_T::n_out]) {
+    // Part of the loop or function that calls it.
+    #pragma HLS INLINE
+Converters:
+    for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
+        #pragma HLS UNROLL
+#ifndef __SYNTHESIS__
+        assert(accumulator[lane].to_int64() >= CONFIG_T::partial_min);
+        assert(accumulator[lane].to_int64() <= CONFIG_T::partial_max);
+#endif
+        if (first)
+            total[lane] = 0;
+        total[lane] += synapse_converted<CONFIG_T>(accumulator[lane]);
+    }
+}
+
 // The sums leave as raw integers; C simulation checks the proven range.
 template <class res_T, typename CONFIG_T>
-void synapse_results(const ap_int<CONFIG_T::accum_width> accumulator[CONFIG_T::n_out], res_T res[CONFIG_T::n_out]) {
+void synapse_results(const ap_int<CONFIG_T::accum_width> total[CONFIG_T::n_out], res_T res[CONFIG_T::n_out]) {
     // Part of the loop or function that calls it.
     #pragma HLS INLINE
 Results:
     for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
         #pragma HLS UNROLL
 #ifndef __SYNTHESIS__
-        assert(accumulator[lane].to_int64() >= CONFIG_T::accum_min);
-        assert(accumulator[lane].to_int64() <= CONFIG_T::accum_max);
+        assert(total[lane].to_int64() >= CONFIG_T::accum_min);
+        assert(total[lane].to_int64() <= CONFIG_T::accum_max);
 #endif
-        res[lane].range(CONFIG_T::accum_width - 1, 0) = accumulator[lane];
+        res[lane].range(CONFIG_T::accum_width - 1, 0) = total[lane];
     }
 }
 
@@ -244,9 +302,12 @@ template <class data_T, class res_T, typename CONFIG_T> struct synapse_engine<da
                     const int values[CONFIG_T::n_values]) {
         // The kernel's one body: the pragmas on the memories reach it.
         #pragma HLS INLINE
-        ap_int<CONFIG_T::accum_width> accumulator[CONFIG_T::n_out];
+        ap_int<CONFIG_T::partial_width> accumulator[CONFIG_T::n_out];
+        ap_int<CONFIG_T::accum_width> total[CONFIG_T::n_out];
         // Registers: every lane adds in every cycle.
         #pragma HLS ARRAY_PARTITION variable=accumulator complete
+        #pragma HLS ARRAY_PARTITION variable=total complete
+        unsigned tile_cycle = 0;
     Cycles:
         for (unsigned cycle = 0; cycle < CONFIG_T::n_blocks; cycle++) {
             // One block a cycle; the loop starts over without draining.
@@ -257,7 +318,9 @@ template <class data_T, class res_T, typename CONFIG_T> struct synapse_engine<da
             #pragma HLS ARRAY_PARTITION variable=block complete
             #pragma HLS ARRAY_PARTITION variable=input complete
             synapse_blocks<data_T, CONFIG_T>::next(data, cycle, block, input);
-            if (cycle == 0) {
+            if (CONFIG_T::n_tiles == 1 || cycle == 0 || tile_cycle == CONFIG_T::tile_blocks)
+                tile_cycle = CONFIG_T::n_tiles == 1 ? cycle : 0;
+            if (tile_cycle == 0) {
             Reset:
                 for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
                     #pragma HLS UNROLL
@@ -265,8 +328,11 @@ template <class data_T, class res_T, typename CONFIG_T> struct synapse_engine<da
                 }
             }
             synapse_accumulate<typename synapse_raw<data_T, CONFIG_T>::type, CONFIG_T>(input, block, codes, values, accumulator);
+            tile_cycle++;
+            if (tile_cycle == CONFIG_T::tile_blocks || cycle == CONFIG_T::n_blocks - 1)
+                synapse_convert<CONFIG_T>(accumulator, cycle < CONFIG_T::tile_blocks, total);
             if (cycle == CONFIG_T::n_blocks - 1)
-                synapse_results<res_T, CONFIG_T>(accumulator, res);
+                synapse_results<res_T, CONFIG_T>(total, res);
         }
     }
 };
@@ -279,35 +345,41 @@ template <class data_T, class res_T, typename CONFIG_T> struct synapse_engine<da
         // The kernel's one body: the pragmas on the memories reach it.
         #pragma HLS INLINE
         typedef synapse_events<data_T, CONFIG_T> events;
-        ap_int<CONFIG_T::accum_width> accumulator[CONFIG_T::n_out];
+        ap_int<CONFIG_T::partial_width> accumulator[CONFIG_T::n_out];
+        ap_int<CONFIG_T::accum_width> total[CONFIG_T::n_out];
         // Registers: every lane adds in every cycle.
         #pragma HLS ARRAY_PARTITION variable=accumulator complete
+        #pragma HLS ARRAY_PARTITION variable=total complete
         typename events::pending_T pending[CONFIG_T::parallel_rows];
         // Registers: every bank looks for its next row in every cycle.
         #pragma HLS ARRAY_PARTITION variable=pending complete
-    Reset:
-        for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
-            #pragma HLS UNROLL
-            accumulator[lane] = 0;
-        }
-        events::start(data, pending);
-        const unsigned most = CONFIG_T::n_blocks;
+        const unsigned most = CONFIG_T::tile_blocks;
         (void)most; // only a pragma uses it
-    Events:
-        while (events::any(pending)) {
-            // Data-dependent; bounded by the rows of a bank.
-            #pragma HLS LOOP_TRIPCOUNT min=0 max=most
-            // One row of each bank a cycle.
-            #pragma HLS PIPELINE II=1
-            unsigned block[CONFIG_T::parallel_rows];
-            typename synapse_raw<data_T, CONFIG_T>::type input[CONFIG_T::parallel_rows];
-            // Registers: all banks are used in the same cycle.
-            #pragma HLS ARRAY_PARTITION variable=block complete
-            #pragma HLS ARRAY_PARTITION variable=input complete
-            events::next(data, pending, block, input);
-            synapse_accumulate<typename synapse_raw<data_T, CONFIG_T>::type, CONFIG_T>(input, block, codes, values, accumulator);
+    Tiles:
+        for (unsigned tile = 0; tile < CONFIG_T::n_tiles; tile++) {
+        Reset:
+            for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
+                #pragma HLS UNROLL
+                accumulator[lane] = 0;
+            }
+            events::start(data, tile, pending);
+        Events:
+            while (events::any(pending)) {
+                // Data-dependent; bounded by the rows of a bank.
+                #pragma HLS LOOP_TRIPCOUNT min=0 max=most
+                // One row of each bank a cycle.
+                #pragma HLS PIPELINE II=1
+                unsigned block[CONFIG_T::parallel_rows];
+                typename synapse_raw<data_T, CONFIG_T>::type input[CONFIG_T::parallel_rows];
+                // Registers: all banks are used in the same cycle.
+                #pragma HLS ARRAY_PARTITION variable=block complete
+                #pragma HLS ARRAY_PARTITION variable=input complete
+                events::next(data, pending, block, input);
+                synapse_accumulate<typename synapse_raw<data_T, CONFIG_T>::type, CONFIG_T>(input, block, codes, values, accumulator);
+            }
+            synapse_convert<CONFIG_T>(accumulator, tile == 0, total);
         }
-        synapse_results<res_T, CONFIG_T>(accumulator, res);
+        synapse_results<res_T, CONFIG_T>(total, res);
     }
 };
 
@@ -377,64 +449,70 @@ struct synapse_engine<data_T, res_T, CONFIG_T, true, EVENT_DRIVEN> {
         #pragma HLS ARRAY_PARTITION variable=last_index complete dim=0
         #pragma HLS ARRAY_PARTITION variable=last complete dim=0
 
-    Clear:
-        for (unsigned value = 0; value < CONFIG_T::n_values; value++) {
-            // One bucket of every lane a cycle.
-            #pragma HLS PIPELINE II=1
-        ClearRows:
-            for (unsigned row = 0; row < CONFIG_T::parallel_rows; row++) {
-                #pragma HLS UNROLL
-            ClearLanes:
-                for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
-                    #pragma HLS UNROLL
-                    bucket[row][lane][value] = 0;
-                    last[row][lane] = 0;
-                    last_index[row][lane] = 0;
-                }
-            }
-        }
-        fill(data, codes, bucket, last_index, last, std::integral_constant<bool, EVENT_DRIVEN>());
-
-        ap_int<CONFIG_T::accum_width> accumulator[CONFIG_T::n_out];
+        ap_int<CONFIG_T::partial_width> accumulator[CONFIG_T::n_out];
+        ap_int<CONFIG_T::accum_width> total[CONFIG_T::n_out];
         // Registers: a group of lanes adds in every cycle.
         #pragma HLS ARRAY_PARTITION variable=accumulator complete
-    Reset:
-        for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
-            #pragma HLS UNROLL
-            accumulator[lane] = 0;
-        }
-    Groups:
-        for (unsigned first = 0; first < CONFIG_T::n_out; first += CONFIG_T::drain_lanes) {
-        Drain:
+        #pragma HLS ARRAY_PARTITION variable=total complete
+
+    Tiles:
+        for (unsigned tile = 0; tile < CONFIG_T::n_tiles; tile++) {
+        Clear:
             for (unsigned value = 0; value < CONFIG_T::n_values; value++) {
-                // One value of a group of lanes a cycle: the loops flatten into one.
+                // One bucket of every lane a cycle.
                 #pragma HLS PIPELINE II=1
-            DrainLanes:
-                for (unsigned i = 0; i < CONFIG_T::drain_lanes; i++) {
+            ClearRows:
+                for (unsigned row = 0; row < CONFIG_T::parallel_rows; row++) {
                     #pragma HLS UNROLL
-                    const unsigned lane = first + i;
-                    if (lane < CONFIG_T::n_out) {
-                        int total = 0;
-                    DrainRows:
-                        for (unsigned row = 0; row < CONFIG_T::parallel_rows; row++) {
-                            #pragma HLS UNROLL
-                            total += bucket[row][lane][value].to_int();
-                        }
-                        accumulator[lane] += total * values[value];
+                ClearLanes:
+                    for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
+                        #pragma HLS UNROLL
+                        bucket[row][lane][value] = 0;
+                        last[row][lane] = 0;
+                        last_index[row][lane] = 0;
                     }
                 }
             }
+            fill(data, tile, codes, bucket, last_index, last, std::integral_constant<bool, EVENT_DRIVEN>());
+        Reset:
+            for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
+                #pragma HLS UNROLL
+                accumulator[lane] = 0;
+            }
+        Groups:
+            for (unsigned first = 0; first < CONFIG_T::n_out; first += CONFIG_T::drain_lanes) {
+            Drain:
+                for (unsigned value = 0; value < CONFIG_T::n_values; value++) {
+                    // One value of a group of lanes a cycle: the loops flatten into one.
+                    #pragma HLS PIPELINE II=1
+                DrainLanes:
+                    for (unsigned i = 0; i < CONFIG_T::drain_lanes; i++) {
+                        #pragma HLS UNROLL
+                        const unsigned lane = first + i;
+                        if (lane < CONFIG_T::n_out) {
+                            int bucket_total = 0;
+                        DrainRows:
+                            for (unsigned row = 0; row < CONFIG_T::parallel_rows; row++) {
+                                #pragma HLS UNROLL
+                                bucket_total += bucket[row][lane][value].to_int();
+                            }
+                            accumulator[lane] += bucket_total * values[value];
+                        }
+                    }
+                }
+            }
+            synapse_convert<CONFIG_T>(accumulator, tile == 0, total);
         }
-        synapse_results<res_T, CONFIG_T>(accumulator, res);
+        synapse_results<res_T, CONFIG_T>(total, res);
     }
 
     template <typename codes_T, typename bucket_T, typename index_T, typename last_T>
-    static void fill(data_T data[CONFIG_T::n_in], codes_T codes, bucket_T bucket, index_T last_index, last_T last,
+    static void fill(data_T data[CONFIG_T::n_in], unsigned tile, codes_T codes, bucket_T bucket, index_T last_index, last_T last,
                      std::false_type) {
         // Part of the function that calls it.
         #pragma HLS INLINE
     Cycles:
-        for (unsigned cycle = 0; cycle < CONFIG_T::n_blocks; cycle++) {
+        for (unsigned cycle = 0; cycle < CONFIG_T::tile_blocks; cycle++) {
             // One block a cycle.
             #pragma HLS PIPELINE II=1
             unsigned block[CONFIG_T::parallel_rows];
@@ -442,13 +520,13 @@ struct synapse_engine<data_T, res_T, CONFIG_T, true, EVENT_DRIVEN> {
             // Registers: all rows of the block are used in the same cycle.
             #pragma HLS ARRAY_PARTITION variable=block complete
             #pragma HLS ARRAY_PARTITION variable=input complete
-            synapse_blocks<data_T, CONFIG_T>::next(data, cycle, block, input);
+            synapse_blocks<data_T, CONFIG_T>::next(data, tile * CONFIG_T::tile_blocks + cycle, block, input);
             synapse_buckets<data_T, CONFIG_T>::add(input, block, codes, bucket, last_index, last);
         }
     }
 
     template <typename codes_T, typename bucket_T, typename index_T, typename last_T>
-    static void fill(data_T data[CONFIG_T::n_in], codes_T codes, bucket_T bucket, index_T last_index, last_T last,
+    static void fill(data_T data[CONFIG_T::n_in], unsigned tile, codes_T codes, bucket_T bucket, index_T last_index, last_T last,
                      std::true_type) {
         // Part of the function that calls it.
         #pragma HLS INLINE
@@ -456,8 +534,8 @@ struct synapse_engine<data_T, res_T, CONFIG_T, true, EVENT_DRIVEN> {
         typename events::pending_T pending[CONFIG_T::parallel_rows];
         // Registers: every bank looks for its next row in every cycle.
         #pragma HLS ARRAY_PARTITION variable=pending complete
-        events::start(data, pending);
-        const unsigned most = CONFIG_T::n_blocks;
+        events::start(data, tile, pending);
+        const unsigned most = CONFIG_T::tile_blocks;
         (void)most; // only a pragma uses it
     Events:
         while (events::any(pending)) {

@@ -165,10 +165,11 @@ def test_event_lists_fit_an_ap_uint() -> None:
 def test_converters_are_refused_where_they_cannot_be_built() -> None:
     rng = np.random.default_rng(1)
     network = QuantizedNetwork((with_converters(rng, synapse_array(rng, 30, 5), 7),), ())
-    with pytest.raises(UsageError, match="no converters yet: use flow rtl"):
-        make_plan(network, PYNQ, Request(), Flow.HLS)
+    with pytest.raises(SynqError, match="2 rows a cycle do not fill the array's tiles"):
+        make_plan(network, PYNQ, Request(rows=2), Flow.HLS)
     with pytest.raises(SynqError, match="an unrolled array has no converters"):
         make_plan(network, PYNQ, Request(datapath=Datapath.UNROLLED), Flow.RTL)
     with pytest.raises(SynqError, match="the rows of a cycle lie in one tile"):
         make_plan(network, PYNQ, Request(rows=2), Flow.RTL)
-    assert make_plan(network, PYNQ, Request(), Flow.RTL).chosen.estimate.resources.lut
+    for flow in Flow:
+        assert make_plan(network, PYNQ, Request(), flow).chosen.estimate.resources.lut

@@ -104,6 +104,7 @@ import sys
 import numpy as np
 from synq.hls.keras import qkeras_model
 from synq.network import QuantizedNetwork
+from synq.tile import Tile
 folder = Path(sys.argv[1])
 network = QuantizedNetwork.from_npz(folder / "network.npz")
 model = qkeras_model.load_model(folder / "model.h5")
@@ -158,6 +159,20 @@ def test_the_qkeras_model_reloads(
             True,
             "io_parallel",
             ArrayPlan(Datapath.BUCKETS, 4, 0),
+        ),
+        (
+            (40, 16, 6),
+            Quantization(10, tile=Tile(8, 8), adc_bits=5),
+            True,
+            "io_stream",
+            ArrayPlan(Datapath.BANK, 4, 2),
+        ),
+        (
+            (45, 12, 6),
+            Quantization(10, tile=Tile(12, 12), adc_bits=4),
+            True,
+            "io_parallel",
+            ArrayPlan(Datapath.BUCKETS, 3, 0, event_driven=True),
         ),
     ],
 )
@@ -288,6 +303,20 @@ def test_wrong_rounding_is_caught(small: Built, tmp_path: Path) -> None:
     broken = corrupted(small, tmp_path / "hls", "defines.h", "AP_RND_CONV", "AP_TRN")
     found = difference(broken, tmp_path / "run")
     assert found is not None and "activation_0" in found
+
+
+@pytest.mark.parametrize("constant", ["converter_shift", "converter_bits"])
+def test_one_wrong_bit_of_a_converter_is_caught(constant: str, tmp_path: Path) -> None:
+    choice = Quantization(10, tile=Tile(8, 8), adc_bits=3)
+    network, inputs = random_network((20, 8, 3), choice, bias=False, seed=1)
+    right = emit(network, inputs, tmp_path / "right")
+    array = network.arrays[0]
+    assert array.converter is not None
+    form = array.converter.format
+    number = {"converter_shift": array.partial.fraction - form.fraction, "converter_bits": 3}
+    old, new = (f"{constant} = {number[constant] ^ bit};" for bit in (0, 1))
+    broken = corrupted(right, tmp_path / "wrong", "parameters.h", old, new)
+    assert "array_0" in str(difference(broken, tmp_path / "run"))
 
 
 def test_sum_outside_the_proven_range_stops_the_simulation(small: Built, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import hls4ml
 import numpy as np
 import pytest
 
-from strategies import synapse_array
+from strategies import synapse_array, with_converters
 from synq.fixedpoint import FixedPoint
 from synq.hls.design import ArrayPlan
 from synq.hls.kernel import CONFIG_CPP, kernel_constants
@@ -28,9 +28,12 @@ UTILITIES = Path(hls4ml.__file__).parent / "templates" / "vivado"
 _IMAGES = 6
 
 
-def random_plan(random: np.random.Generator) -> ArrayPlan:
+def random_plan(random: np.random.Generator, array: SynapseArray) -> ArrayPlan:
+    """Any; with converters, one whose rows fill the tiles."""
     datapath = Datapath(random.choice(["decode", "bank", "buckets"]))
     rows = int(random.integers(1, 10))
+    if array.converter is not None and len(array.tiles) > 1:
+        rows = int(np.gcd(rows * int(random.integers(1, 4)), array.converter.tile_rows))
     decoded = {
         Datapath.DECODE: rows,
         Datapath.BANK: int(random.integers(0, rows)),
@@ -113,7 +116,9 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.mark.parametrize("seed", range(3))
 def test_every_datapath_is_exact_on_random_arrays(build: Path, seed: int) -> None:
     random = np.random.default_rng(seed)
-    cases = [(random_array(random), random_plan(random)) for _ in range(16)]
+    arrays = [random_array(random) for _ in range(20)]
+    arrays[::2] = [with_converters(random, array) for array in arrays[::2]]
+    cases = [(array, random_plan(random, array)) for array in arrays]
     inputs = []
     for array, _ in cases:
         bottom, top = array.input_format.min_raw, array.input_format.max_raw

@@ -71,11 +71,10 @@ def plan_hls(network: QuantizedNetwork, board: Board, request: Request) -> PlanO
     """Choose a design of the HLS core.
 
     Raises:
-        UsageError: HLS has no such datapath, does not know the board, or converters are asked for.
+        UsageError: HLS has no such datapath, or does not know the board.
         SynqError: nothing fits the board, or not at the asked rate; says what would.
     """
     check_hls(board)
-    check_sums(network)
     if request.datapath is Datapath.UNROLLED:
         raise UsageError("datapath unrolled needs flow rtl", settings=("datapath", "flow"))
     found = hls_designs(network, board.resources, request)
@@ -92,19 +91,6 @@ def plan_rtl(network: QuantizedNetwork, board: Board, request: Request) -> PlanO
     found = rtl_designs(network, board.resources, request)
     candidates = (Candidate(core, for_family(estimate, board.family)) for core, estimate in found)
     return _plan(candidates, network, board, request)
-
-
-def check_sums(network: QuantizedNetwork) -> None:
-    """Refuse what the HLS back end does not build yet.
-
-    Raises:
-        UsageError: an array is read through converters.
-    """
-    if any(array.converter is not None for array in network.arrays):
-        raise UsageError(
-            "the HLS core has no converters yet: use flow rtl, or leave out the ADC's bits",
-            settings=("flow", "adc_bits"),
-        )
 
 
 def check_hls(board: Board) -> None:

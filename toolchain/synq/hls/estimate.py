@@ -14,6 +14,7 @@ LUT:
     lane of the buckets' drain: selecting 1 of 16 lanes in each bank, adding the banks.
     input: selecting 1 of n_blocks for each bit of each row, 16 in 4 LUTs (UG474, "Multiplexers")
         and 16 of those; events: comparing each input with zero, finding the lowest pending row.
+    converter: of every output, all in one cycle: rounding, comparing, adding.
     control: 250 an array.
 FF: a sum and its pipeline a lane (one sum an output), every input bit, 250 an array.
 BRAM: one memory a bank, in the best aspect ratio of an 18K block (512x36 ... 16Kx1; UG473 table
@@ -21,7 +22,8 @@ BRAM: one memory a bank, in the best aspect ratio of an 18K block (512x36 ... 16
 DSP: a decoded lane, and a lane of the drain.
 Cycles: an array starts a new image every n_blocks cycles and needs _PIPELINE more for the first;
     with buckets, or events, the loops do not overlap, so these count in the interval too. An array
-    driven by events takes as many cycles as its fullest bank has nonzero inputs.
+    driven by events takes as many cycles as its fullest bank has nonzero inputs. Where loops do not
+    overlap, each tile that is converted is an image of its own.
 """
 
 from math import log2
@@ -58,15 +60,16 @@ def total(parts: tuple[Estimate, ...]) -> Estimate:
 def estimate_array(array: SynapseArray, plan: ArrayPlan) -> Estimate:
     """The estimate of one array."""
     layout = Layout(array, plan.parallel_rows)
-    cycles = layout.n_blocks
+    cycles, tiles = layout.n_blocks, len(array.tiles)
     drain = 0
     if plan.datapath is Datapath.BUCKETS:
         drain = len(layout.signed.values) * (1 + -(-array.n_out // drain_lanes(array)))
-    gaps = plan.event_driven or drain
+        cycles = tiles * layout.tile_blocks  # of the last one, too
+    gaps = tiles * _PIPELINE if plan.event_driven or drain else 0
     return Estimate(
         _array_resources(array, layout, plan),
-        latency=cycles + drain + _PIPELINE,
-        interval=cycles + drain + (_PIPELINE if gaps else 0),
+        latency=cycles + tiles * drain + max(_PIPELINE, gaps),
+        interval=cycles + tiles * drain + gaps,
     )
 
 
@@ -103,8 +106,13 @@ def _array_cycles(
     nonzero = np.zeros((len(inputs), layout.n_blocks * plan.parallel_rows), dtype=np.int64)
     nonzero[:, : array.n_in] = inputs != 0
     nonzero[:, array.n_in : array.n_rows] = 1  # the bias
-    by_bank = nonzero.reshape(len(inputs), layout.n_blocks, plan.parallel_rows).sum(axis=1)
-    cycles: NDArray[np.int64] = by_bank.max(axis=1) + (interval - layout.n_blocks)
+    by_block = nonzero.reshape(len(inputs), layout.n_blocks, plan.parallel_rows)
+    tiles = np.arange(0, layout.n_blocks, layout.tile_blocks)
+    by_bank = np.add.reduceat(by_block, tiles, axis=1)  # (n_samples, tiles, banks)
+    always = interval - layout.n_blocks
+    if plan.datapath is Datapath.BUCKETS:
+        always = interval - len(tiles) * layout.tile_blocks
+    cycles: NDArray[np.int64] = by_bank.max(axis=2).sum(axis=1) + always
     return cycles
 
 
@@ -117,7 +125,7 @@ def _array_resources(array: SynapseArray, layout: Layout, plan: ArrayPlan) -> Re
     n_out, rows = array.n_out, plan.parallel_rows
     table, wide, narrow = (
         array.table_format.width,
-        array.accumulator.width,
+        array.partial.width,
         array.input_format.width,
     )
     signed = array.input_format.signed
@@ -148,6 +156,10 @@ def _array_resources(array: SynapseArray, layout: Layout, plan: ArrayPlan) -> Re
     if plan.event_driven:
         lut += array.n_in * (narrow / 6 + 2)
     lanes_ff = rows * n_out * lane_ff + n_out * wide
+    if array.converter is not None:
+        bits, total = array.converter.format.width, array.accumulator.width
+        lut += n_out * (wide + (wide - bits) / 5 + bits + total)
+        lanes_ff += n_out * total
     return Resources(
         lut=round(lut),
         lutram=lutram,

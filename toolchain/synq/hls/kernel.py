@@ -23,10 +23,17 @@ CONFIG_CPP = """struct config{index} : nnet::synapse_array_config {{
     static const bool signed_input = {signed_input};
     static const unsigned table_width = {table_width};
     static const unsigned accum_width = {accum_width};
+    static const unsigned partial_width = {partial_width};
     static const unsigned bucket_width = {bucket_width};
     static const int bias_input = {bias_input};
     static const long long accum_min = {accum_min};
     static const long long accum_max = {accum_max};
+    static const long long partial_min = {partial_min};
+    static const long long partial_max = {partial_max};
+    static const unsigned n_tiles = {n_tiles};
+    static const unsigned tile_blocks = {tile_blocks};
+    static const unsigned converter_bits = {converter_bits};
+    static const unsigned converter_shift = {converter_shift};
 }};
 """
 
@@ -34,6 +41,7 @@ CONFIG_CPP = """struct config{index} : nnet::synapse_array_config {{
 def kernel_constants(array: SynapseArray, plan: ArrayPlan) -> dict[str, int | str]:
     """What the C++ config of an array says beyond what its Keras layer knows: how it is built."""
     layout = Layout(array, plan.parallel_rows)
+    converter, partial = array.converter, array.partial
     return {
         "n_values": len(layout.signed.values),
         "has_sign": str(layout.signed.has_sign).lower(),
@@ -48,4 +56,11 @@ def kernel_constants(array: SynapseArray, plan: ArrayPlan) -> dict[str, int | st
         "drain_lanes": drain_lanes(array),
         "signed_input": str(array.input_format.signed).lower(),
         "bucket_width": layout.bucket_width,
+        "partial_width": partial.width,
+        "partial_min": array.partial_range[0],
+        "partial_max": array.partial_range[1],
+        "n_tiles": len(array.tiles),
+        "tile_blocks": layout.tile_blocks,
+        "converter_bits": 0 if converter is None else converter.format.width,
+        "converter_shift": 0 if converter is None else partial.fraction - converter.format.fraction,
     }

@@ -24,11 +24,25 @@ class Layout:
 
     Attributes:
         array: whose codes they are.
-        parallel_rows: banks, and rows read in a cycle.
+        parallel_rows: banks, and rows read in a cycle; rows of a cycle lie in one tile.
+
+    Raises:
+        ValueError: a tile ends within a cycle.
     """
 
     array: SynapseArray
     parallel_rows: int
+
+    def __post_init__(self) -> None:
+        if not fills_tiles(self.array, self.parallel_rows):
+            raise ValueError(f"{self.parallel_rows} rows a cycle do not fill the array's tiles")
+
+    @property
+    def tile_blocks(self) -> int:
+        """Words of a bank in a tile, but the last: those whose sum is converted at a time."""
+        if self.array.converter is None or len(self.array.tiles) == 1:
+            return self.n_blocks
+        return self.array.converter.tile_rows // self.parallel_rows
 
     @property
     def n_blocks(self) -> int:
@@ -67,10 +81,12 @@ class Layout:
             if self.signed.has_sign
             else self.codes
         )
+        tiles = np.arange(0, self.n_blocks, self.tile_blocks)  # in each the buckets begin with zero
         for value in range(len(self.signed.values)):
             added, taken = (index == value) & (sign == 0), (index == value) & (sign == 1)
-            high = max(high, int(np.max(np.sum(most * added - least * taken, axis=1))))
-            low = min(low, int(np.min(np.sum(least * added - most * taken, axis=1))))
+            ends = most * added - least * taken, least * added - most * taken
+            high = max(high, int(np.max(np.add.reduceat(ends[0], tiles, axis=1))))
+            low = min(low, int(np.min(np.add.reduceat(ends[1], tiles, axis=1))))
         return signed_width(low, high)
 
     @property
@@ -121,6 +137,12 @@ static const unsigned {name}_codes[{self.parallel_rows}][{self.n_blocks}][{self.
         lanes = padded.reshape(*self.codes.shape[:2], n_words, per_word) << shifts
         packed: NDArray[np.uint32] = np.bitwise_or.reduce(lanes, axis=3)
         return packed
+
+
+def fills_tiles(array: SynapseArray, rows: int) -> bool:
+    """Whether so many rows a cycle end with every tile."""
+    converter = array.converter
+    return converter is None or len(array.tiles) == 1 or converter.tile_rows % rows == 0
 
 
 def _c_braces(rows: list[list[int]]) -> str:

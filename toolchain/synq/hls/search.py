@@ -6,6 +6,7 @@ from synq.cost import TYPICAL_EVENTS, Estimate, Resources
 from synq.errors import SynqError
 from synq.hls.design import ArrayPlan, HlsDesign
 from synq.hls.estimate import estimate_array, total
+from synq.hls.layout import fills_tiles
 from synq.network import QuantizedNetwork, SynapseArray
 from synq.request import BUDGET, MOST_ROWS, Datapath, Request
 
@@ -63,9 +64,18 @@ def _array_plans(array: SynapseArray, available: Resources, request: Request) ->
         counts = [min(asked, array.n_rows)]
     else:  # the fewest rows of each number of blocks
         counts = sorted({-(-array.n_rows // blocks) for blocks in range(1, array.n_rows + 1)})
+        if array.converter is not None and len(array.tiles) > 1:
+            most = array.converter.tile_rows
+            counts = [rows for rows in range(1, most + 1) if most % rows == 0]
     plans: list[ArrayPlan] = []
     for rows in counts:
         word_bits = 32 * -(-array.n_out // (32 // array.code_bits))
+        if not fills_tiles(array, rows):
+            raise SynqError(
+                f"{rows} rows a cycle do not fill the array's tiles: use as many as divide "
+                "the rows of a tile",
+                settings=("rows", "tile"),
+            )
         if rows > MOST_ROWS or rows * array.n_out > _MOST_LANES or word_bits > _MOST_WORD_BITS:
             continue
         if request.event_driven and -(-array.n_rows // rows) > _MOST_PENDING:

@@ -74,6 +74,7 @@ class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
         bias_value: the same as a value, or None.
         accum_width: bits of the accumulator.
         accum_range: least and greatest raw sum.
+        converter: at the columns of tiles: `tile_rows`, `step` (a value) and `bits`; None without.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
         bias_value: float | None,
         accum_width: int,
         accum_range: tuple[int, int],
+        converter: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -102,7 +104,9 @@ class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
             "bias_value": bias_value,
             "accum_width": accum_width,
             "accum_range": [int(bound) for bound in accum_range],
+            "converter": converter,
         }
+        self.converter = converter
         self.bias_value = bias_value
         step = 2.0**-table_fraction
         self.kernel_quantizer = CodebookQuantizer([value * step for value in codebook])
@@ -114,9 +118,26 @@ class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         kernel = self.kernel_quantizer(self.kernel)
+        if self.converter is not None:
+            return self._converted(inputs, kernel)
         if self.bias_value is None:
             return tf.matmul(inputs, kernel)
         return tf.matmul(inputs, kernel[:-1]) + self.bias_value * kernel[-1]
+
+    def _converted(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        assert self.converter is not None
+        rows, step = self.converter["tile_rows"], self.converter["step"]
+        half = 2 ** (self.converter["bits"] - 1)
+        n_rows, n_in = int(kernel.shape[0]), int(inputs.shape[-1])
+        total = 0.0
+        for first in range(0, n_rows, rows):
+            end = min(first + rows, n_rows)
+            # A last tile may have no row but the bias's: then the product is of no columns, and 0.
+            part = tf.matmul(inputs[:, first : min(end, n_in)], kernel[first : min(end, n_in)])
+            if self.bias_value is not None and end == n_rows:
+                part += self.bias_value * kernel[-1]
+            total += tf.clip_by_value(tf.floor(part / step + 0.5), -half, half - 1)
+        return total * step
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "units": self.units, **self.hardware}
@@ -140,10 +161,13 @@ def build_model(network: QuantizedNetwork) -> tf.keras.Model:
             quantizes activations.
     """
     for index, array in enumerate(network.arrays):
-        low, high = array.accumulator_range
-        if max(-low, high) > _FLOAT32_EXACT:
+        low, high = array.partial_range
+        converter, half = array.converter, 0
+        if converter is not None:  # half a step is added to round
+            half = (1 << (array.partial.fraction - converter.format.fraction)) >> 1
+        if max(-low, high) + half > _FLOAT32_EXACT:
             raise SynqError(
-                f"the sums of array {index} need {array.accumulator.width} bits, QKeras is exact "
+                f"the sums of array {index} need {array.partial.width} bits, QKeras is exact "
                 "only up to 25: use a smaller table width or fewer activation bits",
                 settings=("table_width", "activation_bits"),
             )
@@ -174,8 +198,16 @@ def _dense(array: SynapseArray, index: int) -> SynapseDense:
         bias_value=None if bias is None else bias * array.input_format.step,
         accum_width=array.accumulator.width,
         accum_range=array.accumulator_range,
+        converter=_converter(array),
         name=f"array_{index}",
     )
+
+
+def _converter(array: SynapseArray) -> dict[str, Any] | None:
+    if array.converter is None:
+        return None
+    form = array.converter.format
+    return {"tile_rows": array.converter.tile_rows, "step": form.step, "bits": form.width}
 
 
 def model_file(model: tf.keras.Model) -> bytes:
