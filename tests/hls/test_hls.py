@@ -28,6 +28,7 @@ from synq.network import QuantizedNetwork, first_difference
 from synq.planning import plan_hls
 from synq.quantizing import Mapping, Method, Quantization, quantize_network
 from synq.request import Datapath, Request
+from synq.tile import Tile
 
 BYTE = FixedPoint(8, 0, signed=False)
 COMBINATIONS = [
@@ -104,7 +105,6 @@ import sys
 import numpy as np
 from synq.hls.keras import qkeras_model
 from synq.network import QuantizedNetwork
-from synq.tile import Tile
 folder = Path(sys.argv[1])
 network = QuantizedNetwork.from_npz(folder / "network.npz")
 model = qkeras_model.load_model(folder / "model.h5")
