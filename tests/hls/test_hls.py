@@ -316,7 +316,12 @@ def test_one_wrong_bit_of_a_converter_is_caught(constant: str, tmp_path: Path) -
     number = {"converter_shift": array.partial.fraction - form.fraction, "converter_bits": 3}
     old, new = (f"{constant} = {number[constant] ^ bit};" for bit in (0, 1))
     broken = corrupted(right, tmp_path / "wrong", "parameters.h", old, new)
-    assert "array_0" in str(difference(broken, tmp_path / "run"))
+    try:
+        found = difference(broken, tmp_path / "run")
+    except SynqError as error:  # a sum beyond what is proven
+        found = str(error)
+    assert found is not None
+    assert "array_0" in found or "accum_m" in found
 
 
 def test_sum_outside_the_proven_range_stops_the_simulation(small: Built, tmp_path: Path) -> None:
