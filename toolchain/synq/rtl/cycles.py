@@ -171,7 +171,7 @@ class _Converters:
 
     def shown(self, at: int) -> int:
         """From when on the total is shown of a beat taken at `at`."""
-        return self.accept(at + 1) + 1
+        return self.accept(at + 1) + pipeline.CONVERT - 1
 
     def wait(self, shown: int, taken: int) -> None:
         """A total was shown, and taken."""
