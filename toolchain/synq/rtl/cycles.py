@@ -140,7 +140,7 @@ class _Core:
                     elif final:
                         shown = stage.converters.shown(at)
                         left = self._hand_out(stage, following, beat, shown)
-                        stage.converters.wait(shown, left)
+                        stage.converters.totals.add(shown, left)
                     taken.append(at)
                 stage.release(taken)
         return self.answer + pipeline.CLASS
@@ -160,22 +160,35 @@ class _Converters:
     """`synq_converters`: its two steps stand still while a total is shown and not taken."""
 
     def __init__(self) -> None:
-        self.waits = [(_LONG_AGO, _LONG_AGO)] * 2  # of the latest totals: shown, taken
+        self.totals = _Waits(pipeline.CONVERT)
+        self.accepted = _LONG_AGO
 
     def accept(self, at: int) -> int:
+        """When a beat, offered from cycle `at` on, is taken."""
+        self.accepted = self.totals.move(max(at, self.accepted + 1))
+        return self.accepted
+
+    def shown(self, at: int) -> int:
+        """From when on the total is shown of a beat taken at `at`."""
+        return self.totals.move(at + 1) + pipeline.CONVERT - 1
+
+
+class _Waits:
+    """A pipeline of some steps that stands still while its last one waits to be taken."""
+
+    def __init__(self, steps: int) -> None:
+        self.latest = [(_LONG_AGO, _LONG_AGO)] * steps  # shown, taken
+
+    def move(self, at: int) -> int:
         """The first cycle from `at` on in which it moves."""
-        for shown, taken in self.waits:
+        for shown, taken in self.latest:
             if shown <= at < taken:
                 at = taken
         return at
 
-    def shown(self, at: int) -> int:
-        """From when on the total is shown of a beat taken at `at`."""
-        return self.accept(at + 1) + pipeline.CONVERT - 1
-
-    def wait(self, shown: int, taken: int) -> None:
-        """A total was shown, and taken."""
-        self.waits = [self.waits[1], (shown, taken)]
+    def add(self, shown: int, taken: int) -> None:
+        """Something was shown, and taken."""
+        self.latest = [*self.latest[1:], (shown, taken)]
 
 
 class _Stage:
@@ -290,6 +303,8 @@ class _Multiplied(_Banked):
         self.clearing = pipeline.clearing(self.bucket_rows, self.levels)
         self.summed = pipeline.SUMMED + pipeline.skew(self.bucket_rows)
         self.frees = (_LONG_AGO, _LONG_AGO)  # the sums of the latest two images
+        self.beats = _Waits(self.choice)
+        self.entered: list[int] = []  # when the first beats entered their choice
         # A reset clears the buckets first.
         self.drains = [1 + level for level in range(self.levels)]
         self.ready_at = self.levels
@@ -310,14 +325,17 @@ class _Multiplied(_Banked):
         self.loaded = self.drains[-1] + self.summed
         if self.held_twice:  # a second image's sums wait
             self.loaded = max(self.loaded + 1, self.frees[1])
-        return self.loaded + pipeline.OFFER + self.choice
+        self.entered = [self.beats.move(self.loaded + pipeline.OFFER)]
+        for _ in range(1, self.choice):
+            self.entered.append(self.beats.move(self.entered[-1] + 1))
+        return self.entered[-1] + 1
 
     def release(self, taken: list[int]) -> None:
-        free = self.loaded + self.out_beats
-        behind = self.out_beats - 1 - self.choice
-        if behind >= 0:
-            free = max(free, taken[behind])
-        self.frees = (self.frees[1], free)
+        # The last beat enters the choice as another one leaves, if that is full.
+        moves = [*self.entered, *taken]
+        self.frees = (self.frees[1], moves[self.out_beats - 1])
+        for shown, at in zip([moves[self.choice - 1], *taken], taken, strict=False):
+            self.beats.add(shown + 1, at)
 
 
 class _Serial(_Banked):
