@@ -53,8 +53,8 @@ def load_csv(
 
     The first line may name the columns. The target is in the column named label, target, class or
     y, else in the last one: a class number from 0 (2.0 is 2), or a class's name or negative number
-    (then classes count by their order), or a real number for a regression. A column named split says `train` or
-    `test`; without one a fifth of the lines, of every class a fifth, is for testing, the same ones
+    (then classes count by their order), or a real number for a regression. A column named split
+    says `train` or `test`; without one a fifth of the lines, of every class a fifth, is for testing, the same ones
     every time. All other columns are features. If all are integers 0..255 they are bytes, as for
     MNIST. Else each is standardized: the columns of a table have scales of their own.
 
@@ -196,9 +196,7 @@ def _targets(path: Path, cells: list[str], task: Task) -> NDArray[Any]:
             "task is regression",
             settings=("task",),
         )
-    if numbers and all(
-        0 <= float(name) < 1e9 for name in names
-    ):  # 2.0 is the class 2, as in a column without points
+    if numbers and all(0 <= float(name) < 1e9 for name in names):  # 2.0 is 2
         return np.array([float(cell) for cell in cells]).astype(np.int64)
     if len(names) > _MOST_CLASSES:
         raise SynqError(f"{path}: has {len(names):,} classes; at most {_MOST_CLASSES:,} are read")

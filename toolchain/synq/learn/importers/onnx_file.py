@@ -370,11 +370,14 @@ class _Graph:
         """Pass over what undoes the quantization just before."""
         codes, self._codes = self._codes, None
         zero = values[2] if len(values) > 2 else None
+        origin = np.zeros(())
         if (
             codes is None
             or codes.after != len(self._steps)
             or not np.array_equal(codes.scale, values[1])
-            or not np.array_equal(*(np.zeros(()) if z is None else z for z in (codes.zero, zero)))
+            or not np.array_equal(
+                origin if codes.zero is None else codes.zero, origin if zero is None else zero
+            )
         ):
             raise unsupported(f"{node.label} that does not undo a QuantizeLinear before it")
 

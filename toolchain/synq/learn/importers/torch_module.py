@@ -83,7 +83,7 @@ def steps_of_module(module: nn.Module) -> list[Step]:
         for node in reversed(graph.nodes):
             if not node.users and node.op not in ("placeholder", "output"):
                 if _works_in_place(node, whole):
-                    raise unsupported(f"a change in place ({quoted(node.name)}), whose result")
+                    raise unsupported(f"a change in place ({quoted(node.name)}) without its result")
                 graph.erase_node(node)
         return _Reader(whole).read(graph)
 
@@ -383,7 +383,7 @@ def _array(name: str, tensor: Any) -> Array:
         raise SynqError(f"{quoted(name)} has no values (it is on the meta device)")
     if not tensor.is_floating_point() or tensor.is_sparse:
         raise SynqError(f"{quoted(name)} is {tensor.dtype}; weights must be dense floats")
-    tensor = tensor.detach().cpu()
+    tensor = tensor.detach().cpu().resolve_neg()
     if tensor.dtype not in (torch.float32, torch.float64):
         tensor = tensor.float()
     array: Array = tensor.numpy()
