@@ -54,9 +54,10 @@ def load_csv(
     The first line may name the columns. The target is in the column named label, target, class or
     y, else in the last one: a class number from 0 (2.0 is 2), or a class's name or negative number
     (then classes count by their order), or a real number for a regression. A column named split
-    says `train` or `test`; without one a fifth of the lines, of every class a fifth, is for testing, the same ones
-    every time. All other columns are features. If all are integers 0..255 they are bytes, as for
-    MNIST. Else each is standardized: the columns of a table have scales of their own.
+    says `train` or `test`; without one a fifth of the lines, of every class a fifth, is for
+    testing, the same ones every time. All other columns are features. If all are integers 0..255
+    they are bytes, as for MNIST. Else each is standardized: the columns of a table have scales of
+    their own.
 
     Raises:
         SynqError: the file cannot be read, is no such table (with the number of the line), or as
