@@ -137,6 +137,8 @@ OF_QUANTIZED = ("flow 'vhdl' is unknown", "backend 'quartus' is unknown", "pynq-
         (lambda net, data: synq.train(data, recipe="papers"), "did you mean paper"),
         (lambda net, data: synq.train(data, layers=[63, 10]), "64 features"),
         (lambda net, data: synq.quantize(net, data=data, levels=1), "levels must be"),
+        (lambda net, data: synq.quantize(None, data=data), "network must be a FloatNetwork"),
+        (lambda net, data: synq.quantize(net, data=None), "data must be a Dataset"),
         (lambda net, data: synq.quantize(net, data=data, method="best"), "method 'best' is"),
         (lambda net, data: synq.quantize(net, data=data, device="pcm0"), "did you mean pcmo"),
         (lambda net, data: synq.export(net, flows=["vhdl"]), "flow 'vhdl' is unknown"),

@@ -379,6 +379,10 @@ BAD_OBJECTS: dict[str, tuple[Any, str]] = {
     "a tensor": (torch.ones(2, 2), "holds a Tensor, not a state dict"),
     "a training run": ({"epoch": 3, "net": {}}, "entry 'epoch' is a int, .* 'state_dict'"),
     "numbered": ({1: torch.ones(2, 2)}, "entry 1 is a Tensor"),
+    "negated": (
+        {"a.weight": torch._neg_view(torch.eye(3))},  # type: ignore[attr-defined]
+        "a negated or conjugated view",
+    ),
     "sparse": ({"a.weight": torch.eye(3).to_sparse()}, "'a.weight' is sparse, quantized or"),
     "meta": ({"a.weight": torch.ones(3, 3, device="meta")}, "'a.weight' is .* without values"),
     "a tiny file that claims terabytes": (

@@ -75,6 +75,22 @@ REFUSED: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str]] = {
     "attention": ("sequential", kind(3, "MultiHeadAttention"), "a MultiHeadAttention layer"),
     "a class of one's own": ("sequential", kind(1, "os.system"), "a os.system layer"),
     "bounded ReLU": ("functional", layer(5, max_value=6.0), "a ReLU .* with a bound or slope"),
+    "ReLU with a threshold": (
+        "sequential",
+        layer(1, activation={"class_name": "ReLU", "config": {"threshold": 1.0}}),
+        "the activation ReLU",
+    ),
+    "a sigmoid by position": (
+        "sequential",
+        layer(1, activation="quantized_relu(4,0,1)"),
+        "the activation quantized_relu",
+    ),
+    "a slope by position": (
+        "sequential",
+        layer(1, activation="quantized_relu(4,0,0,0.25)"),
+        "the activation quantized_relu",
+    ),
+    "channels first": ("functional", layer(3, data_format="channels_first"), "channels first"),
     "another axis": ("sequential", layer(2, axis=0), "'batch_normalization' along axis 0"),
     "no bias": ("sequential", layer(1, use_bias=False), "'dense' has 2 arrays, not kernel"),
     "a bias": ("functional", layer(4, use_bias=True), "'first' has 1 arrays, not kernel, bias"),

@@ -40,6 +40,7 @@ QONNX = "qonnx.custom_op.general"
 FIRST = (node("MatMul", "x a", "1"), node("Add", "1 c", "2"), node("Relu", "2", "3"))
 LAST = (node("Gemm", "3 b d", "y"),)
 QUANTIZED = (node("MatMul", "x q", "1"), *FIRST[1:], *LAST)
+STEP = {"step": np.float32(0.5)}
 INT8 = np.clip(np.rint(A / 0.02), -128, 127).astype(np.int8)
 CHANNELS = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
 
@@ -195,6 +196,18 @@ GRAPHS: dict[str, tuple[bytes, Callable[[Array], Array]]] = {
             quant(0.25, 8),
         ),
         plain,  # the ReLU is in the quantization, which itself is left out
+    ),
+    "a ReLU in a zero point": (  # as quantizers of networks leave it out
+        model(
+            [
+                *FIRST[:2],
+                node("QuantizeLinear", "2 step low", "q"),
+                node("DequantizeLinear", "q step low", "3"),
+                *LAST,
+            ],
+            ARRAYS | STEP | {"low": np.int8(-128)},
+        ),
+        plain,
     ),
     "BipolarQuant": (
         model(
@@ -356,6 +369,26 @@ REFUSED: dict[str, tuple[bytes, str]] = {
             quant(1, 1),
         ),
         "BipolarQuant .* is not supported",
+    ),
+    "values to integers": (
+        model([*FIRST, node("Cast", "3", "4", to=6), node("Gemm", "4 b", "y")], ARRAYS),
+        "Cast .* of values to integers",
+    ),
+    "another scale back": (
+        model(
+            [
+                *FIRST,
+                node("QuantizeLinear", "3 step", "q"),
+                node("DequantizeLinear", "q other", "4"),
+                node("Gemm", "4 b", "y"),
+            ],
+            ARRAYS | STEP | {"other": np.float32(0.25)},
+        ),
+        "does not undo a QuantizeLinear before it",
+    ),
+    "a tensor twice": (
+        model([*FIRST, *LAST], ARRAYS, tensors=[tensor("a", A)]),
+        "defines 'a' more than once",
     ),
     "a bad permutation": (
         model([node("Transpose", "t", "a", perm=[5]), *FIRST, *LAST], BCD | {"t": A}),

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch import nn
 
+import synq
 from synq.device import load_device
 from synq.errors import SynqError, UsageError
 from synq.exporting import Destination, export
@@ -145,6 +147,13 @@ def test_sixteen_layers(tmp_path: Path) -> None:
 def test_layers_fit_the_data(tmp_path: Path, sizes: tuple[int, ...], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         load_source(source(tmp_path, Data("wine"), sizes=sizes), Stopwatch(), SILENT)
+
+
+def test_a_sigmoid_at_the_end_is_no_regression(tmp_path: Path) -> None:
+    data = synq.load_data(regression(tmp_path, 1), task="regression")
+    network = synq.load_network(nn.Sequential(nn.Linear(6, 1), nn.Sigmoid()))
+    with pytest.raises(SynqError, match="ends in a Sigmoid, which changes the values"):
+        synq.quantize(network, data=data)
 
 
 def test_a_checkpoint_has_as_many_outputs_as_there_are_targets(tmp_path: Path) -> None:

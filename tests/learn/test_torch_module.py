@@ -238,6 +238,24 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         lambda: Written(lambda m, x: functional.softmax(m.a(x), dim=0), **two()),
         "softmax .* over the samples",
     ),
+    "a ReLU in place": (
+        lambda: Written(lambda m, x: m.b([y := m.a(x), y.relu_()][0]), **two()),
+        "a change in place",
+    ),
+    "a ReLU in place, a function": (
+        lambda: Written(
+            lambda m, x: m.b([y := m.a(x), functional.relu(y, inplace=True)][0]), **two()
+        ),
+        "a change in place",
+    ),
+    "a ReLU in place, a module": (
+        lambda: Written(lambda m, x: m.b([y := m.a(x), m.r(y)][0]), **two(), r=nn.ReLU(True)),
+        "a change in place",
+    ),
+    "to integers": (
+        lambda: Written(lambda m, x: m.b(m.a(x).to(torch.int32).float()), **two()),
+        "to .* of values to integers",
+    ),
     "script": (lambda: torch.jit.script(plain()), "a TorchScript module"),
 }
 

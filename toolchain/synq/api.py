@@ -155,6 +155,15 @@ def quantize(
         UsageError: a value is out of range.
         SynqError: network and data do not fit each other.
     """
+    if not isinstance(network, FloatNetwork):
+        raise UsageError(
+            f"network must be a FloatNetwork, got {type(network).__name__}: take what load_network "
+            "or train returns"
+        )
+    if not isinstance(data, Dataset):
+        raise UsageError(
+            f"data must be a Dataset, got {type(data).__name__}: take what load_data returns"
+        )
     choice = Quantization(
         levels=levels,
         method=_one_of(Method, "method", method),

@@ -26,6 +26,8 @@ class FloatNetwork:
     Attributes:
         weights: one a layer, float32, shape `(n_in, n_out)`.
         biases: one a layer, float32, shape `(n_out,)`, or None for a layer without.
+        ending: the function after the last layer that an importer has passed over, "softmax"; it
+            leaves the classes, not the values. Of no part in the digest, nor of a saved network.
 
     Raises:
         SynqError: no layer, shapes that do not chain, a value that is NaN or infinite, or a layer
@@ -34,6 +36,7 @@ class FloatNetwork:
 
     weights: tuple[NDArray[np.float32], ...]
     biases: tuple[NDArray[np.float32] | None, ...]
+    ending: str = ""
 
     def __post_init__(self) -> None:
         layers = range(1, len(self.weights) + 1)

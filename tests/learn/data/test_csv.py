@@ -65,8 +65,21 @@ def test_names_of_classes_count_in_their_order(tmp_path: Path) -> None:
     assert sorted([*ours.train_labels, *ours.test_labels]) == [0, 0, 1, 1]
     plain = load_csv(table(tmp_path / "b.csv", text.partition("\n")[2]))  # without a header
     assert plain.digest == ours.digest
-    signs = load_csv(table(tmp_path / "c.csv", "1,2,-1\n3,4,1\n5,6,1.0\n7,8,-1\n"))
-    assert max(signs.train_labels.max(), signs.test_labels.max()) == 2  # 1 and 1.0 differ as names
+
+
+@pytest.mark.parametrize(
+    ("cells", "classes"),
+    [
+        (("-1", "1", "1.0", "-1"), [0, 0, 1, 1]),  # 1 and 1.0 are one class
+        (("0", "2.0", "2", "0.0"), [0, 0, 2, 2]),  # the numbers that a trained network gives
+        (("1.0", "2.0", "1.0", "2.0"), [1, 1, 2, 2]),
+    ],
+)
+def test_numbers_are_classes_however_written(
+    tmp_path: Path, cells: tuple[str, ...], classes: list[int]
+) -> None:
+    ours = load_csv(table(tmp_path / "a.csv", "".join(f"1,2,{cell}\n" for cell in cells)))
+    assert sorted([*ours.train_labels, *ours.test_labels]) == classes
 
 
 def test_a_column_may_split(tmp_path: Path) -> None:

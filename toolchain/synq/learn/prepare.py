@@ -198,6 +198,11 @@ def fitted(
             settings=("data",),
         )
     check_outputs(network.sizes[-1], dataset)
+    if network.ending and dataset.task is Task.REGRESSION:
+        raise SynqError(
+            f"the network ends in a {network.ending}, which changes the values that a regression "
+            "is for: save it without",
+        )
     taking = dataset.for_hardware(network)
     return Loaded(dataset, taking, network, from_cache, recipe, finetuning)
 

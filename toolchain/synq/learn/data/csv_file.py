@@ -52,11 +52,12 @@ def load_csv(
     """A table of numbers: a line a sample, separated by commas, semicolons or tabs.
 
     The first line may name the columns. The target is in the column named label, target, class or
-    y, else in the last one: a class number from 0, or a class's name (then classes count by the
-    order of the names), or a real number for a regression. A column named split says `train` or
-    `test`; without one a fifth of the lines, of every class a fifth, is for testing, the same ones
-    every time. All other columns are features. If all are integers 0..255 they are bytes, as for
-    MNIST. Else each is standardized: the columns of a table have scales of their own.
+    y, else in the last one: a class number from 0 (2.0 is 2), or a class's name or negative number
+    (then classes count by their order), or a real number for a regression. A column named split
+    says `train` or `test`; without one a fifth of the lines, of every class a fifth, is for
+    testing, the same ones every time. All other columns are features. If all are integers 0..255
+    they are bytes, as for MNIST. Else each is standardized: the columns of a table have scales of
+    their own.
 
     Raises:
         SynqError: the file cannot be read, is no such table (with the number of the line), or as
@@ -196,10 +197,14 @@ def _targets(path: Path, cells: list[str], task: Task) -> NDArray[Any]:
             "task is regression",
             settings=("task",),
         )
+    if numbers and all(0 <= float(name) < 1e9 for name in names):  # 2.0 is 2
+        return np.array([float(cell) for cell in cells]).astype(np.int64)
     if len(names) > _MOST_CLASSES:
         raise SynqError(f"{path}: has {len(names):,} classes; at most {_MOST_CLASSES:,} are read")
-    if numbers:
-        names.sort(key=float)
+    if numbers:  # 1 and 1.0 are one class
+        distinct = sorted(set(map(float, names)))
+        _log.info("%s: classes %s", path, ", ".join(f"{value:g}" for value in distinct[:20]))
+        return np.searchsorted(distinct, [float(cell) for cell in cells]).astype(np.int64)
     _log.info("%s: classes %s", path, ", ".join(names[:20]))
     number_of = {name: number for number, name in enumerate(names)}
     return np.array([number_of[cell] for cell in cells], dtype=np.int64)

@@ -318,6 +318,9 @@ class _Reader:
                 pass
             case "Flatten":
                 if self.shape is not None:
+                    first = layer.config.get("data_format") == "channels_first"
+                    if first and len(self.shape) > 1 and self.shape[0] != 1:
+                        raise unsupported(f"a Flatten ({quoted(layer.name)}) of channels first")
                     self.shape = (math.prod(self.shape),)
             case "Reshape":
                 self._reshape(layer)
@@ -448,8 +451,13 @@ class _Reader:
             return
         name = _text(activation)
         quantizer, _, arguments = name.partition("(")
-        odd = any(settings.get(key) for key in ("negative_slope", "use_sigmoid", "max_value"))
+        odd = any(settings.get(key) for key in _RELU_SETTINGS)
         odd = odd or re.search(r"slope|sigmoid", arguments) is not None
+        # by position, the third of quantized_relu is use_sigmoid, the fourth negative_slope
+        rest = arguments.rstrip(") ").split(",")[2:4] if quantizer == "quantized_relu" else []
+        odd = odd or any(
+            "=" not in each and each.strip() not in ("0", "0.0", "False") for each in rest
+        )
         if quantizer in ("quantized_relu", "quantized_bits", "quantized_linear") and not odd:
             _log.info("%s: taken without the quantizer %s", layer.name, name)
             if quantizer == "quantized_relu":
@@ -462,6 +470,7 @@ class _Reader:
             raise unsupported(f"the activation {one_name(name)} of {quoted(layer.name)}")
 
 
+_RELU_SETTINGS = ("negative_slope", "use_sigmoid", "max_value", "threshold")
 _RESCALING = (("scale", None), ("offset", 0.0))
 
 

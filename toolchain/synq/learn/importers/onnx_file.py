@@ -8,7 +8,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,9 @@ _TYPES = {
     **{10: "<f2", 11: "<f8", 12: "<u4", 13: "<u8", 16: "bfloat16"},
 }
 _FLOAT_TYPES = (1, 10, 11, 16)
+_UNSIGNED_TYPES = (0, 2, 4)  # the first: not given
 _ENDINGS = ("Softmax", "LogSoftmax", "Sigmoid", "ArgMax")
-_PASSED = ("Identity", "Dropout", "Cast")
+_PASSED = ("Identity", "Dropout")
 
 Constant = NDArray[Any]
 
@@ -51,6 +52,20 @@ class _Sizes:
     """What is known of a shape that the inputs decide; None for the number of samples."""
 
     values: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class _Codes:
+    """What values have been quantized with.
+
+    Attributes:
+        zero: the zero point, or None for 0.
+        after: how many steps came before.
+    """
+
+    scale: Any
+    zero: Any
+    after: int
 
 
 class _Stream:
@@ -127,10 +142,16 @@ class _Graph:
         self._folder = folder
         self._values: dict[str, Any] = {}
         self._steps: list[Step] = []
+        self._codes: _Codes | None = None
         tensors = graph.messages(5)
         check_total(sum(math.prod(_sides(tensor)) for tensor in tensors))
         self._tensors = {tensor.text(8): tensor for tensor in tensors}
         self._nodes = [_node(node) for node in nodes]
+        made = [name for node in self._nodes for name in node.outputs if name]
+        made += [tensor.text(8) for tensor in tensors]
+        twice = next((name for name, times in Counter(made).items() if times > 1), None)
+        if twice is not None:
+            raise SynqError(f"defines {quoted(twice)} more than once: the graph is damaged")
         inputs = [each for each in graph.messages(11) if each.text(1) not in self._tensors]
         outputs = [each.text(1) for each in graph.messages(12)]
         if len(inputs) != 1 or len(outputs) != 1:
@@ -232,8 +253,13 @@ class _Graph:
             case "Squeeze":
                 if self._shape is not None and len(self._shape) > 1:
                     raise unsupported(node.label)
-            case "Quant" | "QuantizeLinear" | "DequantizeLinear":
+            case "Cast":
+                if node.integer("to", 1) not in _FLOAT_TYPES:
+                    raise unsupported(f"{node.label} of values to integers")
+            case "Quant" | "QuantizeLinear":
                 self._quantize(node, values)
+            case "DequantizeLinear":
+                self._dequantize(node, values)
             case kind if kind in _ENDINGS:
                 last = (-1, 1) if self._shape is None else (-1, len(self._shape))
                 default = {"ArgMax": 0}.get(kind, -1)
@@ -316,13 +342,44 @@ class _Graph:
 
     def _quantize(self, node: _Node, values: list[Any]) -> None:
         """Pass over a quantization of activations, but for the ReLU in an unsigned one."""
-        unsigned = node.kind == "Quant" and not node.integer("signed", 1)
+        if node.kind == "Quant":
+            unsigned = not node.integer("signed", 1)
+        else:
+            # codes that start at the zero point hold nothing below 0: quantizers leave out the ReLU
+            zero = values[2] if len(values) > 2 else None
+            if zero is None:
+                unsigned = node.integer("output_dtype", 2) in _UNSIGNED_TYPES
+            else:
+                if not isinstance(zero, np.ndarray) or zero.dtype.kind not in "iu":
+                    raise unsupported(f"{node.label} with a zero point that is no integer")
+                lowest = zero == np.iinfo(zero.dtype).min
+                if lowest.any() and not lowest.all():
+                    raise unsupported(f"{node.label} with a ReLU for some features")
+                unsigned = bool(lowest.all())
+            self._codes = _Codes(values[1], zero, len(self._steps))
         bits = _number(values[3]) if node.kind == "Quant" and len(values) > 3 else 8
         if bits is None or bits < 2:
             raise unsupported(f"{node.label} to {bits} bits")
         if unsigned and self._steps and not isinstance(self._steps[-1], Relu):
             self._steps.append(Relu(node.name))
+            if self._codes is not None:
+                self._codes = replace(self._codes, after=len(self._steps))
         _log.info("%s: taken without its quantization", node.name)
+
+    def _dequantize(self, node: _Node, values: list[Any]) -> None:
+        """Pass over what undoes the quantization just before."""
+        codes, self._codes = self._codes, None
+        zero = values[2] if len(values) > 2 else None
+        origin = np.zeros(())
+        if (
+            codes is None
+            or codes.after != len(self._steps)
+            or not np.array_equal(codes.scale, values[1])
+            or not np.array_equal(
+                origin if codes.zero is None else codes.zero, origin if zero is None else zero
+            )
+        ):
+            raise unsupported(f"{node.label} that does not undo a QuantizeLinear before it")
 
 
 def _node(message: Message) -> _Node:

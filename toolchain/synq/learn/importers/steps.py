@@ -125,7 +125,7 @@ def network_of(steps: Sequence[Step]) -> FloatNetwork:
                     layers.rectify(step)
                 case Ending():
                     ending = step
-        network = layers.network()
+        network = layers.network("" if ending is None else ending.function)
     if ending is not None:
         _log.info(
             "%s at the end passed over: classes stay, outputs are those before", ending.function
@@ -188,7 +188,7 @@ class _Layers:
             )
         self.open = False
 
-    def network(self) -> FloatNetwork:
+    def network(self, ending: str) -> FloatNetwork:
         if not self.dense:
             raise SynqError(f"holds no dense layer; {SUPPORTED}")
         if not self.open:
@@ -206,7 +206,7 @@ class _Layers:
             [f"the weight of {name}" for name in names],
             [f"the bias of {name}" for name in names],
         )
-        return FloatNetwork(weights, biases)
+        return FloatNetwork(weights, biases, ending)
 
 
 def _after(ahead: Affine, dense: Dense) -> Dense:

@@ -329,6 +329,10 @@ class _Machine:
                 steps = tuple(map(_count, _of(tuple, strides)))
                 if len(sides) != len(steps) or len(sides) > 32:
                     raise SynqError(_DAMAGED)
+                if len(arguments) > 6 and arguments[6]:  # values are stored with the other sign
+                    raise SynqError(
+                        "holds a negated or conjugated view; save tensors after resolve_neg()"
+                    )
                 return TorchTensor(
                     _of(_Storage, storage), _count(offset), sides, steps, self.contents
                 )

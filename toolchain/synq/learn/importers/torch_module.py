@@ -82,6 +82,8 @@ def steps_of_module(module: nn.Module) -> list[Step]:
             ) from error
         for node in reversed(graph.nodes):
             if not node.users and node.op not in ("placeholder", "output"):
+                if _works_in_place(node, whole):
+                    raise unsupported(f"a change in place ({quoted(node.name)}) without its result")
                 graph.erase_node(node)
         return _Reader(whole).read(graph)
 
@@ -257,6 +259,11 @@ class _Reader:
                 if [*args[1:], kwargs.get("dim")][0] not in _LAST:
                     raise unsupported(f"{name} ({quoted(where)}) over the samples")
                 self._steps.append(Ending(where, _ENDINGS[name]))
+            case "to" | "type" if any(
+                isinstance(each, torch.dtype) and not each.is_floating_point
+                for each in (*args[1:], *kwargs.values())
+            ):
+                raise unsupported(f"{name} ({quoted(where)}) of values to integers")
             case _ if name not in _PASSED_CALLS:
                 raise unsupported(f"{name} ({quoted(where)})")
 
@@ -305,6 +312,20 @@ def _name(node: fx.Node) -> str:
     if node.op == "call_function":
         return str(getattr(node.target, "__name__", node.target))
     return str(node.target)
+
+
+def _works_in_place(node: fx.Node, root: nn.Module) -> bool:
+    """Whether a call changes its argument, which counts even where its result is not used."""
+    if node.op == "call_module":
+        layer = root.get_submodule(str(node.target))
+        return bool(getattr(layer, "inplace", False)) and not isinstance(layer, _PASSED)
+    name = _name(node)
+    if name.rstrip("_") in _PASSED_CALLS or name in _PASSED_CALLS:
+        return False
+    if name.endswith("_") and not name.endswith("__"):
+        return True
+    by_position = name == "relu" and True in node.args[1:]
+    return by_position or node.kwargs.get("inplace") is True or "out" in node.kwargs
 
 
 def _asks_shape(node: fx.Node) -> bool:
@@ -362,7 +383,7 @@ def _array(name: str, tensor: Any) -> Array:
         raise SynqError(f"{quoted(name)} has no values (it is on the meta device)")
     if not tensor.is_floating_point() or tensor.is_sparse:
         raise SynqError(f"{quoted(name)} is {tensor.dtype}; weights must be dense floats")
-    tensor = tensor.detach().cpu()
+    tensor = tensor.detach().cpu().resolve_neg()
     if tensor.dtype not in (torch.float32, torch.float64):
         tensor = tensor.float()
     array: Array = tensor.numpy()
