@@ -17,11 +17,11 @@ from sweeps import BIN, Here, Hook, points_of, until, without_seconds
 from synq.errors import SynqError
 from synq.progress import SILENT
 from synq.quantizing import Method
-from synq.sweeping.cluster import dask_cluster
+from synq.results import open_results
 from synq.sweeping.evaluation import Materials
 from synq.sweeping.points import Axes
-from synq.sweeping.results import open_results
-from synq.sweeping.run import run_sweep
+from synq.sweeping.run import SWEEP, run_sweep
+from synq.workers.cluster import dask_cluster
 
 
 def test_dask_is_optional(small: Materials, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,9 +101,9 @@ def end_at(process: "subprocess.Popen[bytes]", count: int) -> Hook:
 def test_a_cluster_that_loses_a_worker_gives_the_same(small: Materials, tmp_path: Path) -> None:
     axes = Axes(tuple(range(2, 42)), (Method.PROPOSED,))
     points = points_of(small, axes)
-    with open_results(tmp_path / "local.jsonl") as results:
+    with open_results(tmp_path / "local.jsonl", SWEEP) as results:
         local = run_sweep(points, Here(small), results, SILENT)
-    with cluster(tmp_path) as running, open_results(tmp_path / "cluster.jsonl") as results:
+    with cluster(tmp_path) as running, open_results(tmp_path / "cluster.jsonl", SWEEP) as results:
         with dask_cluster(running.address, small) as evaluate:
             outcomes = run_sweep(points, evaluate, results, end_at(running.workers[0], 10))
         assert running.workers[0].returncode == -signal.SIGKILL
@@ -114,18 +114,18 @@ def test_a_cluster_that_loses_a_worker_gives_the_same(small: Materials, tmp_path
 def test_a_lost_scheduler_leaves_what_is_finished(small: Materials, tmp_path: Path) -> None:
     axes = Axes(tuple(range(2, 202)), (Method.PROPOSED,))
     points = points_of(small, axes)
-    with cluster(tmp_path) as running, open_results(tmp_path / "cluster.jsonl") as results:
+    with cluster(tmp_path) as running, open_results(tmp_path / "cluster.jsonl", SWEEP) as results:
         with dask_cluster(running.address, small) as evaluate:
             outcomes = run_sweep(points, evaluate, results, end_at(running.scheduler, 10))
         assert 10 <= len(results.known) < len(points)
     errors = {outcome.error for outcome in outcomes if outcome.result is None}
-    assert errors == {"the scheduler has dropped it; run the sweep again"}
+    assert errors == {"the scheduler has dropped it; run it again"}
 
 
 def test_a_lost_cluster_is_no_dead_end(small: Materials, tmp_path: Path) -> None:
     """Data and networks are lost with the last worker that has them."""
     points = points_of(small, Axes(tuple(range(2, 202)), (Method.PROPOSED,)))
-    with cluster(tmp_path) as running, open_results(tmp_path / "cluster.jsonl") as results:
+    with cluster(tmp_path) as running, open_results(tmp_path / "cluster.jsonl", SWEEP) as results:
 
         def replace_workers(done: float) -> None:
             if done == 10:

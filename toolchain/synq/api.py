@@ -31,11 +31,9 @@ from synq.progress import SILENT, Progress
 from synq.quantizing import Count, Mapping, Method, Quantization
 from synq.request import Flow, Request
 from synq.score import Task
-from synq.sweeping.evaluation import Materials
-from synq.sweeping.points import Axes, Trained, make_points
-from synq.sweeping.processes import local_processes
-from synq.sweeping.results import RESULTS, open_results
-from synq.sweeping.run import run_sweep
+from synq.sweeping import run as sweeping
+from synq.sweeping.points import Axes, Trained
+from synq.sweeping.run import Swept
 from synq.sweeping.summary import Sweep
 from synq.tile import Tile
 from synq.variation import Variation
@@ -388,16 +386,18 @@ def sweep(
     device: str | Path | Device = "pcmo",
     board: str | Path = "pynq-z2",
     finetuning: bool = False,
+    scheduler: str | None = None,
     progress: Progress = SILENT,
 ) -> Sweep:
-    """Accuracy against levels and methods, in processes of this machine.
+    """Accuracy against levels and methods.
 
     Args:
         output: a folder for the results, from which an interrupted sweep goes on.
+        scheduler: of a Dask cluster; in processes of this machine without.
 
     Raises:
-        UsageError: a value is out of range.
-        SynqError: network and data do not fit each other, or the folder is another's.
+        UsageError: a value is out of range, or the folder holds other files.
+        SynqError: network and data do not fit each other, or another sweep writes there.
     """
     tuning = adapted_tuning(FINETUNING, data) if finetuning else None
     loaded, chosen = fitted(network, data, finetuning=tuning), _device(device)
@@ -405,14 +405,18 @@ def sweep(
         levels=tuple(levels), methods=tuple(_one_of(Method, "method", each) for each in methods)
     )
     trained = (Trained(None, loaded.network, loaded.software),)
-    base, on = Quantization(axes.levels[0]), load_board(str(board))
-    points = make_points(axes, base, tuning, data, trained, chosen, on)
-    with (
-        open_results(Path(output) / RESULTS) as results,
-        local_processes(Materials(data, trained)) as evaluate,
-    ):
-        outcomes = run_sweep(points, evaluate, results, progress)
-    return Sweep(data, chosen, trained, axes, tuple(outcomes))
+    with sweeping.sweep(
+        lambda: Swept(data, trained, tuning),
+        axes,
+        Quantization(axes.levels[0]),
+        chosen,
+        load_board(str(board)),
+        Path(output).resolve(),
+        scheduler,
+        Stopwatch(),
+        progress,
+    ) as finished:
+        return finished
 
 
 def _one_of(kind: type[_Choice], name: str, value: Any) -> _Choice:

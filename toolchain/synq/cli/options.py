@@ -88,6 +88,9 @@ SeedOption = Annotated[
         rich_help_panel=_NETWORK,
     ),
 ]
+SchedulerOption = Annotated[
+    str | None, typer.Option(help="Run on the Dask cluster of this scheduler's address.")
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object and nothing else.", metavar="")
 ]
