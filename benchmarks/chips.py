@@ -86,7 +86,8 @@ def row(prepared: Prepared, variation: Variation, chips: int) -> Row:
         data.test_labels,
         data.task,
     )
-    scores = list(trial.scores(Conditions(variation), range(chips)))
+    tried = trial.specimens(Conditions(variation), chips, "all")
+    scores = [trial.evaluate(specimen).score for specimen in tried.values()]
     return Row(trial.score(prepared.network), statistics.fmean(scores), min(scores))
 
 

@@ -13,15 +13,18 @@ from pathlib import Path
 import pytest
 from interrupted import COMMAND, listening, small_network
 
-from sweeps import BIN, Here, Hook, points_of, until, without_seconds
+from sweeps import BIN, DEVICE, Here, Hook, points_of, until, without_seconds
+from synq.chip import Conditions, Programming
 from synq.errors import SynqError
 from synq.progress import SILENT
-from synq.quantizing import Method
+from synq.quantizing import Method, Quantization, quantize_network
 from synq.results import open_results
 from synq.sweeping.evaluation import Materials
 from synq.sweeping.points import Axes
 from synq.sweeping.run import SWEEP, run_sweep
+from synq.variation import Variation
 from synq.workers.cluster import dask_cluster
+from synq.yields import CHIPS, Trial, Yield, try_chips
 
 
 def test_dask_is_optional(small: Materials, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,6 +112,24 @@ def test_a_cluster_that_loses_a_worker_gives_the_same(small: Materials, tmp_path
         assert running.workers[0].returncode == -signal.SIGKILL
         assert len(results.known) == len(points)
     assert without_seconds(outcomes) == without_seconds(local)
+
+
+def test_chips_on_a_cluster_are_those_of_here(small: Materials, tmp_path: Path) -> None:
+    data, network, ten = small.dataset, small.trained[0].network, Quantization(10)
+    design = quantize_network(network, ten, DEVICE, data.input_format, data.train_inputs)
+    trial = Trial(design, DEVICE, ten, data.test_inputs, data.test_labels, data.task)
+    spread = Conditions(Variation(0.1, 0.01), Programming.OPEN_LOOP)
+
+    def tried(folder: Path, scheduler: str | None) -> Yield:
+        with try_chips(trial, spread, 40, 90.0, 5, folder, scheduler, SILENT) as found:
+            return found
+
+    here = tried(tmp_path / "here", None)
+    with cluster(tmp_path) as running:
+        there = tried(tmp_path / "there", running.address)
+    assert there == here
+    lines = [(tmp_path / name / CHIPS.file).read_text().splitlines() for name in ("here", "there")]
+    assert sorted(lines[0]) == sorted(lines[1]) and len(lines[0]) == 40 + 2 * 3 * 5
 
 
 def test_a_lost_scheduler_leaves_what_is_finished(small: Materials, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from synq import exporting, verifying
 from synq.board import load_board
 from synq.cache import default_cache_dir
-from synq.chip import Chip, Conditions, Programming, varied
+from synq.chip import Chip, Conditions, Programming, conditions_of, varied
 from synq.chip import program as fabricated
 from synq.device import Branch, Device, load_device
 from synq.errors import UsageError, nearest_names
@@ -38,7 +38,7 @@ from synq.sweeping.summary import Sweep
 from synq.tile import Tile
 from synq.variation import Variation
 from synq.verifying import Verification
-from synq.yields import Trial, Yield, measure_yield
+from synq.yields import Trial, Yield, try_chips
 
 __all__ = [
     "chips",
@@ -256,8 +256,13 @@ def program(
     """
     if network.chip is not None:
         raise UsageError("the network is a chip already: program that of its design")
-    variation = varied(
-        network.device.variation,
+    conditions = conditions_of(
+        network.device,
+        network.quantization.tile,
+        _one_of(Programming, "programming", programming),
+        tolerance,
+        max_pulses,
+        time,
         device_to_device=device_to_device,
         cycle_to_cycle=cycle_to_cycle,
         stuck_at_min=stuck_at_min,
@@ -266,9 +271,6 @@ def program(
         drift_exponent_sigma=drift_exponent_sigma,
         wire_resistance_ohm=wire_resistance,
     )
-    how = _one_of(Programming, "programming", programming)
-    tile = network.quantization.tile
-    conditions = Conditions(variation, how, tolerance, max_pulses, time, tile)
     return network.on_chip(
         fabricated(network.network, network.device, network.quantization, conditions, seed)
     )
@@ -282,6 +284,7 @@ def chips(
     sensitivity: int = 0,
     conditions: Conditions | None = None,
     output: str | Path | None = None,
+    scheduler: str | None = None,
     progress: Progress = SILENT,
 ) -> Yield:
     """The yield of a network: the scores of many chips, with the seeds 0 to count - 1.
@@ -290,11 +293,14 @@ def chips(
         threshold: what a good chip reaches.
         sensitivity: chips for each effect alone and strength; 0 for none.
         conditions: what chips go through; the device's own effects without.
-        output: a file of scores, from which an interrupted run goes on.
+        output: a folder for the results, from which an interrupted run goes on.
+        scheduler: of a Dask cluster; in processes of this machine without.
 
     Raises:
-        UsageError: a value is out of range, or the network is a chip itself.
-        SynqError: the file cannot be written or is another run's.
+        UsageError: a value is out of range, the network is a chip itself, or the folder holds other
+            files.
+        SynqError: a chip cannot be tried, the folder holds another network's chips, or another run
+            writes there.
     """
     if network.chip is not None:
         raise UsageError("the network is a chip already: ask for the yield of its design")
@@ -304,8 +310,11 @@ def chips(
     if conditions is None:
         tile = network.quantization.tile
         conditions = Conditions(network.device.variation, Programming.OPEN_LOOP, tile=tile)
-    results = None if output is None else Path(output)
-    return measure_yield(trial, conditions, count, threshold, sensitivity, results, progress)
+    folder = None if output is None else Path(output).resolve()
+    with try_chips(
+        trial, conditions, count, threshold, sensitivity, folder, scheduler, progress
+    ) as found:
+        return found
 
 
 def plan(

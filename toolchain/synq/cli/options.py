@@ -654,10 +654,15 @@ class Chip:
         Raises:
             UsageError: a value is out of range.
         """
-        from synq.chip import Conditions, Programming, varied
+        from synq.chip import Programming, conditions_of
 
-        variation = varied(
-            device.variation,
+        return conditions_of(
+            device,
+            tile,
+            Programming(self.programming),
+            self.tolerance,
+            self.max_pulses,
+            self.time,
             device_to_device=self.device_to_device,
             cycle_to_cycle=self.cycle_to_cycle,
             stuck_at_min=self.stuck_at_min,
@@ -666,8 +671,6 @@ class Chip:
             drift_exponent_sigma=self.drift_exponent_sigma,
             wire_resistance_ohm=self.wire_resistance,
         )
-        programming = Programming(self.programming)
-        return Conditions(variation, programming, self.tolerance, self.max_pulses, self.time, tile)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,6 @@ def program(
     atomic_write(output, chip_file.chip_npz(made))
     atomic_write(output.with_suffix(".csv"), chip_file.chip_csv(made))
     cells = sum(each.state.size for each in made.cells)
-    pulses = sum(int(each.pulses.sum()) for each in made.cells)
     counts = {state.name.lower(): made.count(state) for state in State}
     if as_json:
         console.print_json(
@@ -76,7 +75,8 @@ def program(
                 "seed": made.seed,
                 "cells": cells,
                 "states": counts,
-                "pulses": pulses,
+                "pulses": made.pulses,
+                "energy_J": made.energy_j,
                 "deviation": made.deviation,
                 source.task.metric: {"design": scores[0], "chip": scores[1]},
                 "conditions": chip_file.described_conditions(conditions),
@@ -91,8 +91,9 @@ def program(
         f"[bold]{what}:[/] {cells:,} cells of {cells_of.name}, {stuck:,} stuck, "
         f"{100 * made.deviation:.2f} % of the window off their targets (root mean square)"
     )
-    if pulses:
-        console.say(f"programmed with {pulses:,} pulses, {pulses / cells:.1f} a cell")
+    if made.pulses:
+        told = console.pulses(made.pulses, made.energy_j)
+        console.say(f"programmed with {told}, {made.pulses / cells:.1f} pulses a cell")
     if missing:
         console.say(
             f"[bold yellow]{counts['missing']:,} cells are missing[/] and taken at their targets: "
