@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @options.spread
 def chips(
-    project: Annotated[Path, typer.Argument(help="A folder that synq-export made.")],
+    given: options.Made,
     chip: options.Chip,
     count: Annotated[int, typer.Option(help="Chips to try.", metavar="<int>")] = 1000,
     threshold: Annotated[
@@ -29,13 +29,6 @@ def chips(
             metavar="<int>",
         ),
     ] = 20,
-    device: Annotated[
-        str | None, typer.Option(help="The project's device, where it was your own .toml.")
-    ] = None,
-    tile: Annotated[
-        str | None,
-        typer.Option(help="Rows x columns of a crossbar; the project's without.", metavar="<size>"),
-    ] = None,
     output: Annotated[
         Path,
         typer.Option(help="Folder of scores and figures; a run that was interrupted goes on."),
@@ -46,29 +39,25 @@ def chips(
 ) -> None:
     """Try many chips of a project: how many do their task, and which effect costs most."""
     console.start_logging(verbose)
-    from synq.device import load_device
-    from synq.exported import read_project
     from synq.files import atomic_write
     from synq.report.yield_figures import render_yield
-    from synq.tile import Tile
     from synq.yields import Trial, try_chips
 
-    source = read_project(project.resolve())
-    cells_of = load_device(device or source.device)
-    size = source.choice.tile if tile is None else Tile.parsed(tile)
+    shown = console.progress(as_json)
+    source = given.read(shown)
     trial = Trial(
-        source.network, cells_of, source.choice, source.inputs, source.labels, source.task
+        source.network, source.device, source.choice, source.inputs, source.labels, source.task
     )
     folder = output.resolve()
     with try_chips(
         trial,
-        chip.conditions(cells_of, size),
+        given.conditions(chip, source),
         count,
         threshold,
         sensitivity,
         folder,
         scheduler,
-        console.progress(as_json),
+        shown,
         saying_what_is_kept,
     ) as result:
         for name, content in render_yield(result).items():

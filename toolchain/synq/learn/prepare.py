@@ -132,14 +132,27 @@ class Prepared:
             raise SynqError("a regression has no accuracy: its errors are in scores")
         if data is None or data is self.loaded.dataset:
             return self.scores.stages["reference"]
-        narrow = with_input_bits(data, self.network.input_format.width)
-        if (narrow.input_format, narrow.n_features) != (
-            self.network.input_format,
-            self.network.sizes[0],
-        ):
-            raise SynqError(f"{data.name} has other values or features than {self.dataset.name}")
+        narrow = samples_for(self.network, data, self.dataset.name)
         trace = self.network.run(narrow.test_inputs)
         return integer_score(data.task, self.network, trace, narrow.test_labels)
+
+
+def samples_for(network: QuantizedNetwork, data: Dataset, taken: str) -> Dataset:
+    """The data with inputs of the bits that a network takes.
+
+    Args:
+        taken: what the network is known to take, for the error.
+
+    Raises:
+        SynqError: the network takes other values or features, or answers for other labels.
+    """
+    narrow = with_input_bits(data, network.input_format.width)
+    if (narrow.input_format, narrow.n_features) != (network.input_format, network.sizes[0]):
+        raise SynqError(
+            f"{data.name} has other values or features than {taken}", settings=("data",)
+        )
+    check_outputs(network.sizes[-1], narrow)
+    return narrow
 
 
 @dataclass
