@@ -23,7 +23,7 @@ from synq.learn.data.arrays import InputScale
 from synq.learn.data.dataset import Dataset
 from synq.learn.data.load import Data
 from synq.learn.data.load import load_data as load
-from synq.learn.prepare import Prepared, Stopwatch, fitted, quantized, recipe_for
+from synq.learn.prepare import Quantized, Stopwatch, fitted, quantized, recipe_for
 from synq.learn.train import FINETUNING, RECIPES, adapted_tuning, trained_network
 from synq.network import QuantizedNetwork
 from synq.planning import Plan, make_plan
@@ -131,7 +131,7 @@ def quantize(
     tile: Tile | str | None = None,
     adc_bits: int | None = None,
     progress: Progress = SILENT,
-) -> Prepared:
+) -> Quantized:
     """The network as the device holds it, with the integer reference of all test samples.
 
     Args:
@@ -177,7 +177,7 @@ def quantize(
 
 
 def finetune(
-    start: Prepared,
+    start: Quantized,
     *,
     sparsity: float = 0.0,
     device_to_device: float = 0.0,
@@ -186,7 +186,7 @@ def finetune(
     around: Chip | None = None,
     seed: int = 0,
     progress: Progress = SILENT,
-) -> Prepared:
+) -> Quantized:
     """The same quantization, fine-tuned for the device, inputs and activations as in hardware.
 
     Args:
@@ -220,7 +220,7 @@ def finetune(
 
 
 def program(
-    network: Prepared,
+    network: Quantized,
     *,
     seed: int = 0,
     programming: Programming | str = Programming.EXACT,
@@ -234,7 +234,7 @@ def program(
     drift_exponent: float | None = None,
     drift_exponent_sigma: float | None = None,
     wire_resistance: float | None = None,
-) -> Prepared:
+) -> Quantized:
     """A virtual chip of the network: again a network, with its cells in `chip`.
 
     Sizes of effects that are not given are those of the device.
@@ -277,7 +277,7 @@ def program(
 
 
 def chips(
-    network: Prepared,
+    network: Quantized,
     *,
     count: int = 1000,
     threshold: float | None = None,
@@ -318,7 +318,7 @@ def chips(
 
 
 def plan(
-    network: Prepared | QuantizedNetwork,
+    network: Quantized | QuantizedNetwork,
     *,
     board: str | Path = "pynq-z2",
     flow: Flow | str = Flow.HLS,
@@ -330,12 +330,12 @@ def plan(
         UsageError: the board is unknown, or the back end cannot do what is asked.
         SynqError: nothing fits the board, or not at the asked rate.
     """
-    integers = network.network if isinstance(network, Prepared) else network
+    integers = network.network if isinstance(network, Quantized) else network
     return make_plan(integers, load_board(str(board)), request, _one_of(Flow, "flow", flow))
 
 
 def export(
-    network: Prepared,
+    network: Quantized,
     *,
     board: str | Path = "pynq-z2",
     output: str | Path | None = None,

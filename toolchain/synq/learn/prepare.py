@@ -84,7 +84,7 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class Quantized:
     """A quantized network with everything it was made from.
 
     Attributes:
@@ -103,7 +103,7 @@ class Prepared:
     scores: Scores
     chip: Chip | None = None
 
-    def on_chip(self, chip: Chip) -> "Prepared":
+    def on_chip(self, chip: Chip) -> "Quantized":
         """The same on one chip: its network in place of the design's.
 
         Raises:
@@ -255,7 +255,7 @@ def prepare(
     choice: Quantization,
     watch: Stopwatch,
     progress: Progress,
-) -> Prepared:
+) -> Quantized:
     """Train or load, quantize, and run the integer reference on the test set.
 
     Raises:
@@ -274,7 +274,7 @@ def quantized(
     cache_dir: Path,
     watch: Stopwatch,
     progress: Progress,
-) -> Prepared:
+) -> Quantized:
     """Fine-tune if asked for, quantize, and run the integer reference on the test set.
 
     Raises:
@@ -300,7 +300,7 @@ def quantized(
         scores = scores.with_stage("quantized", software_score(dequantize(network), dataset))
         reference = integer_score(dataset.task, network, expected, dataset.test_labels)
         scores = scores.with_stage("reference", reference)
-    return Prepared(dataset, device, choice, loaded, network, expected, scores)
+    return Quantized(dataset, device, choice, loaded, network, expected, scores)
 
 
 def software_score(network: FloatNetwork, dataset: Dataset) -> float:
