@@ -126,6 +126,30 @@ def test_a_sweep_goes_on_from_its_folder(digits: synq.Dataset, tmp_path: Path) -
     assert both.outcomes[0].result == first.outcomes[0].result
 
 
+def test_chips_go_on_from_their_folder(small: synq.Quantized, tmp_path: Path) -> None:
+    conditions = synq.Conditions(synq.Variation(0.2), synq.Programming.OPEN_LOOP)
+    first = synq.chips(small, count=2, conditions=conditions, output=tmp_path / "chips")
+    size = (tmp_path / "chips" / "chips.jsonl").stat().st_size
+    more = synq.chips(small, count=4, conditions=conditions, output=tmp_path / "chips")
+    assert more.scores[:2] == first.scores and len(more.scores) == 4
+    assert (tmp_path / "chips" / "chips.jsonl").stat().st_size > size
+    assert first.pulses > 0 and first.energy_j is not None and first.energy_j > 0
+    chip = synq.program(small, seed=1, programming="open-loop", device_to_device=0.2).chip
+    assert chip is not None and chip.energy_j is not None and chip.pulses > 0
+
+
+def test_folders_of_other_files_are_refused(
+    digits: synq.Dataset, small: synq.Quantized, tmp_path: Path
+) -> None:
+    (tmp_path / "thesis.tex").touch()
+    network = synq.train(digits, layers=[64, 12, 10])
+    with pytest.raises(synq.UsageError, match="holds no sweep but other files"):
+        synq.sweep(network, data=digits, levels=[5], output=tmp_path)
+    with pytest.raises(synq.UsageError, match="holds no run of chips but other files"):
+        synq.chips(small, count=1, output=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
 OF_QUANTIZED = ("flow 'vhdl' is unknown", "backend 'quartus' is unknown", "pynq-z")
 
 

@@ -151,3 +151,13 @@ def test_a_folder_of_something_else_is_refused(folder: Path) -> None:
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "holds no run of chips but other files: choose another folder" in refused.stderr
     assert [path.name for path in (folder / "thesis").iterdir()] == ["thesis.tex"]
+
+
+def test_no_scheduler_is_one_line(folder: Path) -> None:
+    pytest.importorskip("distributed")
+    where = ["--scheduler", "tcp://127.0.0.1:9", "--output", "nowhere"]
+    refused = run("chips", "told.npz", *OF_DATA, *where, cwd=folder)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.count("\n") == 1
+    assert "no Dask scheduler answers at tcp://127.0.0.1:9" in refused.stderr
+    assert not (folder / "nowhere").exists()
