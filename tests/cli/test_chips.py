@@ -76,6 +76,16 @@ def test_energy_is_told_where_the_device_tells_of_pulses(folder: Path) -> None:
     assert "pulses, an estimated" in shown.stdout and "J into its cells a chip" in shown.stdout
 
 
+def test_the_method_nearest_has_no_levels(folder: Path) -> None:
+    how = ["--method", "nearest", "--output", "near.npz"]
+    assert run("quantize", "--checkpoint", "net", *OF_DATA, *how, cwd=folder).returncode == 0
+    bare = QuantizedNetwork.from_npz(folder / "near.npz").to_npz()
+    (folder / "bare-near.npz").write_bytes(bare)
+    said = ["--device", "pcmo", "--method", "nearest"]
+    found = run("program", "bare-near.npz", *OF_DATA, *said, cwd=folder)
+    assert (found.returncode, found.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -5,6 +5,7 @@ import fcntl
 import io
 import json
 import logging
+import math
 import os
 import resource
 import subprocess
@@ -129,12 +130,16 @@ def test_a_torn_line_is_cut_off_and_a_damaged_one_reported(
     assert caplog.messages == []
     assert len(path.read_bytes().splitlines()) == len(points)  # the torn one is gone
 
+    result = json.loads(lines[0])
+    for odd in (math.nan, math.inf):
+        result["result"]["reference"] = odd
+        lines.append(json.dumps(result).encode() + b"\n")
     damaged = [b"\xff\n", b"[" * 5000 + b"\n", b'{"key": 1}\n', b"\n", b"3\n"]
     path.write_bytes(b"".join([*lines[:3], *damaged, *lines[3:]]))
     with caplog.at_level(logging.WARNING, "synq"):
         assert len(known(path)) == len(points)
     (message,) = caplog.messages
-    assert "5 damaged" in message
+    assert "7 damaged" in message
 
 
 @pytest.mark.parametrize("length", [1, 5, 9, 10, 100, -1])

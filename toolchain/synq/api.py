@@ -292,7 +292,7 @@ def chips(
     Args:
         threshold: what a good chip reaches.
         sensitivity: chips for each effect alone and strength; 0 for none.
-        conditions: what chips go through; the device's own effects without.
+        conditions: what chips go through; exact programming and the device's own effects without.
         output: a folder for the results, from which an interrupted run goes on.
         scheduler: of a Dask cluster; in processes of this machine without.
 
@@ -308,8 +308,7 @@ def chips(
     given = (network.network, network.device, network.quantization)
     trial = Trial(*given, data.test_inputs, data.test_labels, data.task)
     if conditions is None:
-        tile = network.quantization.tile
-        conditions = Conditions(network.device.variation, Programming.OPEN_LOOP, tile=tile)
+        conditions = conditions_of(network.device, network.quantization.tile)
     folder = None if output is None else Path(output).resolve()
     with try_chips(
         trial, conditions, count, threshold, sensitivity, folder, scheduler, progress

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import logging
+import math
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -114,7 +115,7 @@ class Results(Generic[Result]):
             try:
                 fields = json.loads(line)
                 results[str(fields["key"])] = self.kind.read(fields["result"])
-            except (ValueError, KeyError, TypeError, RecursionError):
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 damaged += 1
         start = torn[: len(_START)].rstrip(b"\0")  # a power cut may leave zeros
         if (damaged and not results) or not _START.startswith(start):
@@ -124,6 +125,18 @@ class Results(Generic[Result]):
         if torn:
             os.ftruncate(self._descriptor, size - len(torn))
         return results, damaged
+
+
+def finite(value: Any) -> float:
+    """A number of a result as it was read from JSON, which knows Infinity and NaN, too.
+
+    Raises:
+        TypeError, ValueError: it is none, or not finite.
+    """
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is no result")
+    return number
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from synq.errors import SynqError, UsageError
 from synq.network import QuantizedNetwork
 from synq.progress import Progress
 from synq.quantizing import Quantization
-from synq.results import Kept, Kind, Results, check_folder, open_results
+from synq.results import Kept, Kind, Results, check_folder, finite, open_results
 from synq.score import Task, integer_score
 from synq.variation import Variation
 from synq.workers.start import start_workers
@@ -70,7 +70,9 @@ class Tried:
         """
         energy = fields["energy_j"]
         return Tried(
-            float(fields["score"]), int(fields["pulses"]), None if energy is None else float(energy)
+            finite(fields["score"]),
+            int(fields["pulses"]),
+            None if energy is None else finite(energy),
         )
 
 

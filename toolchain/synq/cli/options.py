@@ -767,12 +767,12 @@ class Made:
 
     def _choice(self) -> "Quantization | None":
         how = (self.method, self.mapping, self.magnitude, self.branch)
-        if self.levels is None:
+        if self.levels is None and self.method != "nearest":  # which has none
             if how != ("proposed", "differential", False, "ltp"):
                 raise UsageError("--method, --mapping, --magnitude and --branch are for --levels")
             return None
         return Quantizing(
-            levels=self.levels,
+            levels=self.levels or 2,
             method=self.method,
             mapping=self.mapping,
             count="magnitude" if self.magnitude else "signed",

@@ -21,6 +21,7 @@ from synq.planning import make_plan
 from synq.progress import SILENT
 from synq.quantizing import quantize_network
 from synq.request import Request
+from synq.results import finite
 from synq.score import integer_score
 from synq.sweeping.points import Point, Trained
 from synq.workers.work import Outcome
@@ -57,13 +58,13 @@ class PointResult:
             KeyError, TypeError, ValueError: the fields are not those of a result.
         """
         return PointResult(
-            software=float(fields["software"]),
-            reference=float(fields["reference"]),
+            software=finite(fields["software"]),
+            reference=finite(fields["reference"]),
             effective_levels=tuple(int(value) for value in fields["effective_levels"]),
             code_bits_total=int(fields["code_bits_total"]),
             interval_cycles=int(fields["interval_cycles"]),
-            zero_share=tuple(float(value) for value in fields["zero_share"]),
-            seconds=float(fields["seconds"]),
+            zero_share=tuple(finite(value) for value in fields["zero_share"]),
+            seconds=finite(fields["seconds"]),
         )
 
 
