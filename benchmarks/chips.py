@@ -17,7 +17,7 @@ from pathlib import Path
 from synq.cache import default_cache_dir
 from synq.chip import Conditions, Programmer
 from synq.learn.data.load import Data
-from synq.learn.prepare import Prepared, Source, Stopwatch, prepare
+from synq.learn.prepare import Quantized, Source, Stopwatch, prepare
 from synq.learn.train import FINETUNING, RECIPES, FineTuning
 from synq.progress import SILENT
 from synq.quantizing import Quantization
@@ -52,7 +52,7 @@ def measured(seed: int, chips: int, small: bool) -> dict[str, Row]:
         tuning = replace(tuning, recipe=replace(tuning.recipe, epochs=1))
     data = Data("digits" if small else "mnist")
 
-    def tuned(how: FineTuning) -> Prepared:
+    def tuned(how: FineTuning) -> Quantized:
         source = Source(recipe, None, data, how, default_cache_dir(), None)
         return prepare(source, "pcmo", CHOICE, Stopwatch(), SILENT)
 
@@ -75,7 +75,7 @@ def measured(seed: int, chips: int, small: bool) -> dict[str, Row]:
     return rows
 
 
-def row(prepared: Prepared, variation: Variation, chips: int) -> Row:
+def row(prepared: Quantized, variation: Variation, chips: int) -> Row:
     """A design and its chips on the test set."""
     data = prepared.dataset
     trial = Trial(
@@ -86,7 +86,8 @@ def row(prepared: Prepared, variation: Variation, chips: int) -> Row:
         data.test_labels,
         data.task,
     )
-    scores = list(trial.scores(Conditions(variation), range(chips)))
+    tried = trial.specimens(Conditions(variation), chips, "all")
+    scores = [trial.evaluate(specimen).score for specimen in tried.values()]
     return Row(trial.score(prepared.network), statistics.fmean(scores), min(scores))
 
 

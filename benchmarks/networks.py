@@ -28,7 +28,7 @@ import synq
 from rtl import measure
 from synq.errors import SynqError
 from synq.learn.data.dataset import Dataset
-from synq.learn.prepare import Prepared
+from synq.learn.prepare import Quantized
 from synq.network import QuantizedNetwork
 from synq.process import TimeUpError, stream
 from synq.request import Datapath, Request, Target
@@ -184,7 +184,7 @@ def compared(name: str, case: Case, python: str | None) -> list[Row]:
     return rows
 
 
-def ours(name: str, text: str, design: RtlDesign, prepared: Prepared) -> Row:
+def ours(name: str, text: str, design: RtlDesign, prepared: Quantized) -> Row:
     """A design of synq's Verilog: simulated, every integer compared, and synthesized."""
     with tempfile.TemporaryDirectory() as scratch:
         found = measure(text, design, prepared.network, prepared.dataset, IMAGES, Path(scratch))
@@ -202,7 +202,7 @@ def ours(name: str, text: str, design: RtlDesign, prepared: Prepared) -> Row:
     )
 
 
-def ours_hls(name: str, prepared: Prepared) -> Row:
+def ours_hls(name: str, prepared: Quantized) -> Row:
     """The HLS project that synq would write: estimates, and the reference that it must equal."""
     try:
         estimate = synq.plan(prepared, board=BOARD).chosen.estimate
@@ -222,7 +222,7 @@ def ours_hls(name: str, prepared: Prepared) -> Row:
     )
 
 
-def plain_hls4ml(name: str, data: Dataset, prepared: Prepared) -> Row:
+def plain_hls4ml(name: str, data: Dataset, prepared: Quantized) -> Row:
     """hls4ml's own project of the float network, its C++ run."""
     job: dict[str, Any] = {
         f"weights_{index}": weight for index, weight in enumerate(prepared.loaded.network.weights)
@@ -243,7 +243,7 @@ def plain_hls4ml(name: str, data: Dataset, prepared: Prepared) -> Row:
     )
 
 
-def alkaid(name: str, prepared: Prepared, python: str | None) -> Row:
+def alkaid(name: str, prepared: Quantized, python: str | None) -> Row:
     """alkaid's Verilog of the same integers, all of it unrolled."""
     if python is None:
         return Row(name, "alkaid", note="not installed (--peers)")

@@ -10,9 +10,10 @@ from pathlib import Path
 from synq.board import load_board
 from synq.device import load_device
 from synq.quantizing import Method, Quantization
-from synq.sweeping.evaluation import Materials, Outcome, attempt
+from synq.sweeping.evaluation import Materials, PointOutcome
 from synq.sweeping.points import Axes, Point, make_points
 from synq.sweeping.summary import Sweep
+from synq.workers.work import attempt
 
 BIN = Path(sys.executable).parent
 DEVICE = load_device("pcmo")
@@ -33,11 +34,11 @@ class Here:
         self.materials, self.broken = materials, broken
         self.evaluated: list[Point] = []
 
-    def __call__(self, points: Sequence[Point]) -> Iterator[Outcome]:
+    def __call__(self, points: Sequence[Point]) -> Iterator[PointOutcome]:
         for point in points:
             self.evaluated.append(point)
             if self.broken(point):
-                yield Outcome(point, None, "a cosmic ray")
+                yield PointOutcome(point, None, "a cosmic ray")
             else:
                 yield attempt(point, self.materials)
 
@@ -56,11 +57,11 @@ class Hook:
         self.callback(done)
 
 
-def finished(materials: Materials, outcomes: Sequence[Outcome], axes: Axes = AXES) -> Sweep:
+def finished(materials: Materials, outcomes: Sequence[PointOutcome], axes: Axes = AXES) -> Sweep:
     return Sweep(materials.dataset, DEVICE, materials.trained, axes, tuple(outcomes))
 
 
-def without_seconds(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def without_seconds(outcomes: Sequence[PointOutcome]) -> list[PointOutcome]:
     return [
         replace(outcome, result=outcome.result and replace(outcome.result, seconds=0))
         for outcome in outcomes

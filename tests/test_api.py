@@ -16,7 +16,7 @@ import synq
 
 data = synq.load_data("digits")
 float_network: synq.FloatNetwork = synq.train(data, layers=[64, 8, 10], seed=1)
-net: synq.Prepared = synq.quantize(float_network, data=data, device="pcmo", levels=5)
+net: synq.Quantized = synq.quantize(float_network, data=data, device="pcmo", levels=5)
 tuned = synq.finetune(net, sparsity=0.1)
 plan: synq.Plan = synq.plan(tuned, board="kv260", flow="rtl")
 print(plan.chosen.estimate.interval, net.accuracy(data), net.scores.stages["software"])
@@ -36,7 +36,7 @@ def digits() -> synq.Dataset:
 
 
 @pytest.fixture(scope="module")
-def small(digits: synq.Dataset) -> synq.Prepared:
+def small(digits: synq.Dataset) -> synq.Quantized:
     network = synq.train(digits, layers=[64, 12, 10])
     return synq.quantize(network, data=digits, levels=5, input_bits=4)
 
@@ -77,7 +77,7 @@ def test_a_users_script_is_typed(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_quantize_plan_export_verify(small: synq.Prepared, tmp_path: Path) -> None:
+def test_quantize_plan_export_verify(small: synq.Quantized, tmp_path: Path) -> None:
     assert small.network.sizes == (64, 12, 10) and small.quantization.levels == 5
     assert small.accuracy() == small.scores.stages["reference"] > 60
     designs = synq.plan(small, board="kv260", flow="rtl")
@@ -92,7 +92,7 @@ def test_quantize_plan_export_verify(small: synq.Prepared, tmp_path: Path) -> No
         synq.verify(tmp_path / "mine")
 
 
-def test_verilog_needs_no_tensorflow(small: synq.Prepared, tmp_path: Path) -> None:
+def test_verilog_needs_no_tensorflow(small: synq.Quantized, tmp_path: Path) -> None:
     from synq.hls import converter
 
     before = converter._converter
@@ -101,14 +101,14 @@ def test_verilog_needs_no_tensorflow(small: synq.Prepared, tmp_path: Path) -> No
     assert "tensorflow" not in sys.modules or before is not None
 
 
-def test_finetuning_helps_and_leaves_the_start_alone(small: synq.Prepared) -> None:
+def test_finetuning_helps_and_leaves_the_start_alone(small: synq.Quantized) -> None:
     tuned = synq.finetune(small)
     assert tuned.accuracy() >= small.accuracy()
     assert tuned.network.digest != small.network.digest
     assert small.loaded.finetuning is None and tuned.loaded.finetuning is not None
 
 
-def test_accuracy_on_other_data_is_that_of_its_samples(small: synq.Prepared) -> None:
+def test_accuracy_on_other_data_is_that_of_its_samples(small: synq.Quantized) -> None:
     again = synq.load_data("digits")
     assert small.accuracy(again) == small.accuracy()
     with pytest.raises(synq.SynqError, match="wine has other values or features than digits"):
@@ -124,6 +124,30 @@ def test_a_sweep_goes_on_from_its_folder(digits: synq.Dataset, tmp_path: Path) -
     assert len(first.outcomes) == 1 and len(both.outcomes) == 2
     assert (tmp_path / "results.jsonl").stat().st_size > size
     assert both.outcomes[0].result == first.outcomes[0].result
+
+
+def test_chips_go_on_from_their_folder(small: synq.Quantized, tmp_path: Path) -> None:
+    conditions = synq.Conditions(synq.Variation(0.2), synq.Programming.OPEN_LOOP)
+    first = synq.chips(small, count=2, conditions=conditions, output=tmp_path / "chips")
+    size = (tmp_path / "chips" / "chips.jsonl").stat().st_size
+    more = synq.chips(small, count=4, conditions=conditions, output=tmp_path / "chips")
+    assert more.scores[:2] == first.scores and len(more.scores) == 4
+    assert (tmp_path / "chips" / "chips.jsonl").stat().st_size > size
+    assert first.pulses > 0 and first.energy_j is not None and first.energy_j > 0
+    chip = synq.program(small, seed=1, programming="open-loop", device_to_device=0.2).chip
+    assert chip is not None and chip.energy_j is not None and chip.pulses > 0
+
+
+def test_folders_of_other_files_are_refused(
+    digits: synq.Dataset, small: synq.Quantized, tmp_path: Path
+) -> None:
+    (tmp_path / "thesis.tex").touch()
+    network = synq.train(digits, layers=[64, 12, 10])
+    with pytest.raises(synq.UsageError, match="holds no sweep but other files"):
+        synq.sweep(network, data=digits, levels=[5], output=tmp_path)
+    with pytest.raises(synq.UsageError, match="holds no run of chips but other files"):
+        synq.chips(small, count=1, output=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 OF_QUANTIZED = ("flow 'vhdl' is unknown", "backend 'quartus' is unknown", "pynq-z")
@@ -147,7 +171,7 @@ OF_QUANTIZED = ("flow 'vhdl' is unknown", "backend 'quartus' is unknown", "pynq-
     ],
 )
 def test_mistakes_are_one_clear_line(
-    call: object, said: str, digits: synq.Dataset, small: synq.Prepared
+    call: object, said: str, digits: synq.Dataset, small: synq.Quantized
 ) -> None:
     net = synq.FloatNetwork((np.eye(64)[:, :10],), (None,))
     with pytest.raises(synq.SynqError, match=said) as refused:

@@ -53,6 +53,8 @@ ROOMS = (
     "exporting",
     "verifying",
     "exported",
+    "results",
+    "workers",
     "yields",
     "sweeping",
     "report",

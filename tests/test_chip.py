@@ -18,7 +18,7 @@ from synq.chip import (
     weights_of,
     with_weights,
 )
-from synq.device import Branch, load_device
+from synq.device import Branch, Pulse, load_device
 from synq.errors import SynqError, UsageError
 from synq.float_network import FloatNetwork
 from synq.network import QuantizedNetwork
@@ -152,6 +152,59 @@ def test_write_verify_comes_within_its_tolerance() -> None:
     assert sum(c.pulses.sum() for c in tight.cells) > sum(c.pulses.sum() for c in loose.cells)
     few = made(1, programming=Programming.WRITE_VERIFY, variation=variation, max_pulses=0)
     assert np.array_equal(few.cells[0].actual, loose.cells[0].actual)
+
+
+PULSES = Pulse(-2.0, 1e-3, 3.0, 1e-4)
+STRAIGHT = replace(PCMO, nonlinearity_ltp=0.0, nonlinearity_ltd=0.0, pulse=PULSES)
+
+
+def test_energy_of_open_loop_is_that_of_a_straight_line() -> None:
+    """Of n pulses from g_min to G along a line: V^2 t n (g_min + G) / 2."""
+    rng = np.random.default_rng(1)
+    network = FloatNetwork((rng.normal(size=(20, 7)).astype(np.float32),), (None,))
+    inputs = rng.integers(0, 256, (50, 20), dtype=np.uint8)
+    net = quantize_network(network, TEN, STRAIGHT, BYTE, inputs)
+    chip = program(net, STRAIGHT, TEN, Conditions(programming=Programming.OPEN_LOOP))
+    (cells,) = chip.cells
+    line = 4.0 * 1e-3 * cells.pulses * (STRAIGHT.g_min + cells.target) / 2
+    assert chip.energy_j == pytest.approx(line.sum(), rel=1e-5)
+    stuck = Conditions(Variation(stuck_at_min=1.0), Programming.OPEN_LOOP)
+    assert program(net, STRAIGHT, TEN, stuck).energy_j == 0
+    assert program(net, STRAIGHT, TEN, Conditions()).energy_j is None
+    untold = replace(STRAIGHT, pulse=Pulse())
+    assert program(net, untold, TEN, chip.conditions).energy_j is None
+
+
+def test_energy_of_write_verify_is_that_of_each_step() -> None:
+    """Each cell anew, a pulse at a time, in Python's numbers."""
+    rng = np.random.default_rng(2)
+    network = FloatNetwork((rng.normal(size=(12, 5)).astype(np.float32),), (None,))
+    inputs = rng.integers(0, 256, (50, 12), dtype=np.uint8)
+    net = quantize_network(network, TEN, STRAIGHT, BYTE, inputs)
+    spread = Variation(device_to_device=0.1)
+    factors = program(net, STRAIGHT, TEN, Conditions(spread), 5).cells[0]
+    verified = Conditions(spread, Programming.WRITE_VERIFY, 0.01, 30)
+    chip = program(net, STRAIGHT, TEN, verified, 5)
+    low, high, states = STRAIGHT.g_min, STRAIGHT.g_max, STRAIGHT.states
+    step = (high - low) / (states - 1)
+    joules = pulses = 0.0
+    for target, own in zip(factors.target.ravel(), factors.actual.ravel(), strict=True):
+        factor, count = own / target, round((target - low) / step)
+        joules += 4.0 * 1e-3 * count * factor * (low + target) / 2
+        at, pulses = target, pulses + count
+        for _ in range(30):
+            up = at * factor < target
+            if abs(at * factor - target) <= 0.01 * (high - low):
+                break
+            end = at >= high if up else at <= low
+            to = min(high, at + step) if up else max(low, at - step)
+            volts_seconds = 4.0 * 1e-3 if up else 9.0 * 1e-4
+            joules += volts_seconds * factor * (at + to) / 2
+            at, pulses = to, pulses + 1
+            if end:
+                break
+    assert chip.pulses == pulses
+    assert chip.energy_j == pytest.approx(joules, rel=1e-5)
 
 
 def test_wires_make_weights_smaller() -> None:

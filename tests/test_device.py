@@ -25,6 +25,17 @@ NEUROSIM = {
     "taox-hfox": (128, 0.04, -0.63, 100e3, 10),
 }
 
+# the same table: volts and seconds of a pulse up, and down; the FeFET's is on a gate
+PULSES = {
+    "ag-asi": (3.2, 300e-6, -2.8, 300e-6),
+    "alox-hfo2": (0.9, 100e-6, -1.0, 100e-6),
+    "epiram": (5.0, 5e-6, -3.0, 5e-6),
+    "gst-pcm": (0.7, 6e-6, 3.0, 125e-9),
+    "hzo-fefet": (0.0, 0.0, 0.0, 0.0),
+    "pcmo": (-2.0, 1e-3, 2.0, 1e-3),
+    "taox-hfox": (1.6, 50e-9, 1.6, 50e-9),
+}
+
 labels = st.floats(-9, 9)
 positions = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
@@ -45,6 +56,11 @@ def test_shipped_device(name: str) -> None:
     assert (device.nonlinearity_ltp, device.nonlinearity_ltd) == (up, down)
     assert device.g_max == pytest.approx(1 / r_on, rel=1e-5)
     assert device.g_min == pytest.approx(1 / r_on / ratio, rel=1e-5)
+    pulse = device.pulse
+    up_volts, up_seconds, down_volts, down_seconds = PULSES[name]
+    assert (pulse.ltp_volts, pulse.ltp_seconds) == (up_volts, up_seconds)
+    assert (pulse.ltd_volts, pulse.ltd_seconds) == (down_volts, down_seconds)
+    assert pulse.known is bool(pulse.source) is (name != "hzo-fefet")
 
 
 def test_pcmo_says_that_it_is_a_stand_in() -> None:
@@ -186,6 +202,9 @@ def test_unknown_device_names_the_nearest() -> None:
         ("g_max_S = 4.34783e-08", "g_max_S = 1e-9", "g_min_S must be below g_max_S, got 6.3"),
         ("nonlinearity_ltd = -6.76", "nonlinearity_ltd = -9.5", "nonlinearity_ltd must be"),
         ("nonlinearity_ltd = -6.76", "", "missing field nonlinearity_ltd"),
+        ("ltp_s = 1e-3", "", "missing field pulse.ltp_s: it must be a number between 1e-15"),
+        ("ltd_V = 2.0", "ltd_V = 200", "pulse.ltd_V must be a number between -100 and 100"),
+        ("ltd_s = 1e-3", "ltd_s = 1e-3\nwidth = 1", "unknown field pulse.width"),
     ],
 )
 def test_broken_file_is_one_line(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from synq.quantizing import Quantization, quantize_network
 from synq.report.yield_figures import render_yield
 from synq.score import Task
 from synq.variation import Variation
-from synq.yields import Trial, Yield, effects_of, measure_yield, wilson
+from synq.yields import CHIPS, Specimen, Trial, Yield, effects_of, try_chips, wilson
 
 PCMO = load_device("pcmo")
 TEN = Quantization(10)
@@ -39,10 +40,24 @@ def trial(seed: int = 1, task: Task = Task.CLASSIFICATION) -> Trial:
     return Trial(design, PCMO, TEN, inputs, labels, task)
 
 
+def measured(
+    tried: Trial,
+    conditions: Conditions,
+    count: int,
+    threshold: float | None = None,
+    sensitivity: int = 0,
+    folder: Path | None = None,
+    scheduler: str | None = None,
+) -> Yield:
+    given = (threshold, sensitivity, folder, scheduler, SILENT)
+    with try_chips(tried, conditions, count, *given) as found:
+        return found
+
+
 def test_scores_are_those_of_the_chips() -> None:
     tried = trial()
     conditions = Conditions(Variation(0.2))
-    found = measure_yield(tried, conditions, 10, 90.0, 0, None, SILENT)
+    found = measured(tried, conditions, 10, 90.0)
     expected = [
         tried.score(program(tried.design, PCMO, TEN, conditions, seed).network)
         for seed in range(10)
@@ -59,7 +74,7 @@ def test_scores_are_those_of_the_chips() -> None:
 
 def test_errors_of_regressions_are_better_when_small() -> None:
     tried = trial(task=Task.REGRESSION)
-    found = measure_yield(tried, Conditions(Variation(0.2)), 5, 1.0, 3, None, SILENT)
+    found = measured(tried, Conditions(Variation(0.2)), 5, 1.0, 3)
     assert found.design == 0
     assert found.worst == max(found.scores)
     assert found.good == sum(score <= 1.0 for score in found.scores)
@@ -69,28 +84,67 @@ def test_errors_of_regressions_are_better_when_small() -> None:
 def test_wires_near_the_design_are_nearly_exact() -> None:
     tried = trial()
     conditions = Conditions(Variation(0.1, wire_resistance_ohm=1e4))
-    (near,) = tried.scores(conditions, [3])
+    near = tried.evaluate(Specimen(conditions, 3)).score
     exact = program(tried.design, PCMO, TEN, conditions, 3)
     assert near == pytest.approx(tried.score(exact.network), abs=1.0)
 
 
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
-    path = tmp_path / "runs" / "chips.jsonl"
-    first = measure_yield(trial(), EVERYTHING, 4, None, 2, path, SILENT)
+    folder, path = tmp_path / "runs", tmp_path / "runs" / CHIPS.file
+    first = measured(trial(), EVERYTHING, 4, None, 2, folder)
     lines = path.read_text().splitlines()
-    assert len(lines) == 1 + 4 + 5 * 3 * 2
+    assert len(lines) == 4 + 5 * 3 * 2
     # cut in the midst of a line; a score is changed, to see that it is read and not made again
-    told = json.loads(lines[1])
-    told["score"] = 12.5
-    path.write_text("\n".join([lines[0], json.dumps(told), *lines[2:20]]) + "\n" + lines[20][:30])
-    again = measure_yield(trial(), EVERYTHING, 4, None, 2, path, SILENT)
+    told = [json.loads(line) for line in lines]
+    (at,) = (
+        number for number, line in enumerate(told) if line["chip"] == {"seed": 0, "effects": "all"}
+    )
+    told[at]["result"]["score"] = 12.5
+    kept = [json.dumps(line) for line in [told.pop(at), *told[:20]]]
+    path.write_text("\n".join(kept) + "\n" + json.dumps(told[21])[:30])
+    again = measured(trial(), EVERYTHING, 4, None, 2, folder)
     assert again.scores == (12.5, *first.scores[1:])
     assert again.sensitivity == first.sensitivity
-    with pytest.raises(SynqError, match="of another network or data"):
-        measure_yield(trial(2), EVERYTHING, 4, None, 2, path, SILENT)
-    path.write_text("what is this\n")
-    with pytest.raises(SynqError, match="of another network or data"):
-        measure_yield(trial(), EVERYTHING, 4, None, 2, path, SILENT)
+    assert len(path.read_text().splitlines()) == len(lines)
+
+
+@pytest.mark.parametrize("other", ["network", "data", "device"])
+def test_chips_of_another_trial_are_refused(tmp_path: Path, other: str) -> None:
+    mine = trial()
+    measured(mine, EVERYTHING, 2, folder=tmp_path)
+    another = {
+        "network": trial(2),
+        "data": replace(mine, inputs=mine.inputs[::-1]),
+        "device": replace(mine, device=replace(PCMO, description="edited")),
+    }[other]
+    with pytest.raises(SynqError, match="holds chips of another network or data"):
+        measured(another, EVERYTHING, 2, folder=tmp_path)
+
+
+def test_what_is_no_folder_of_chips_is_refused(tmp_path: Path) -> None:
+    (tmp_path / CHIPS.file).write_text("what is this\n")
+    with pytest.raises(SynqError, match="holds no results of a run of chips"):
+        measured(trial(), EVERYTHING, 2, folder=tmp_path)
+    (tmp_path / CHIPS.file).rename(tmp_path / "thesis.tex")
+    with pytest.raises(UsageError, match="holds no run of chips but other files"):
+        measured(trial(), EVERYTHING, 2, folder=tmp_path)
+
+
+def test_pulses_and_their_energy_are_means_of_the_chips() -> None:
+    tried = trial()
+    found = measured(tried, EVERYTHING, 3)
+    chips = [program(tried.design, PCMO, TEN, EVERYTHING, seed) for seed in range(3)]
+    assert found.pulses == pytest.approx(np.mean([chip.pulses for chip in chips]))
+    assert found.energy_j == pytest.approx(np.mean([chip.energy_j for chip in chips]))
+    exact = measured(tried, Conditions(), 1)
+    assert (exact.pulses, exact.energy_j) == (0, None)
+
+
+def test_a_chip_that_cannot_be_tried_is_one_line() -> None:
+    grown = Conditions(Variation(drift_exponent=-1.0), time_s=1e12)
+    with pytest.raises(SynqError, match="chip 0 cannot be tried: a cell's conductance") as caught:
+        measured(trial(), grown, 1)
+    assert "\n" not in str(caught.value)
 
 
 def test_effects_alone() -> None:
@@ -113,7 +167,7 @@ def test_wilson() -> None:
 
 
 def test_figures() -> None:
-    found = measure_yield(trial(), EVERYTHING, 12, 95.0, 2, None, SILENT)
+    found = measured(trial(), EVERYTHING, 12, 95.0, 2)
     files = render_yield(found)
     assert sorted(files) == ["sensitivity.png", "sensitivity.svg", "yield.png", "yield.svg"]
     assert files == render_yield(found)
@@ -125,4 +179,4 @@ def test_figures() -> None:
 @pytest.mark.parametrize("count", [0, -1, 10**7])
 def test_impossible_counts_are_refused(count: int) -> None:
     with pytest.raises(UsageError, match="count must be between 1"):
-        measure_yield(trial(), Conditions(), count, None, 0, None, SILENT)
+        measured(trial(), Conditions(), count)

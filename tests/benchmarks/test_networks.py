@@ -11,7 +11,7 @@ import pytest
 from samples import samples
 from synq import quantize
 from synq.fixedpoint import FixedPoint, Overflow, Rounding, requantize
-from synq.learn.prepare import Prepared
+from synq.learn.prepare import Quantized
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -35,7 +35,7 @@ def peer(folder: Path, code: str) -> str:
     return str(path)
 
 
-def prepared(folder: Path) -> Prepared:
+def prepared(folder: Path) -> Quantized:
     network, data = samples(folder)
     return quantize(network, data=data, input_bits=4, activation_bits=4)
 

@@ -29,6 +29,8 @@ COMMANDS = [
     "plan",
     "quantize",
     "sweep",
+    "program",
+    "chips",
     "verify",
     "synth",
     "report",
@@ -169,6 +171,11 @@ def test_a_chip_is_programmed_read_back_and_exported(
     assert 0 < told["states"]["stuck_at_min"] < 40
     assert told["accuracy"]["design"] == json.loads(exported[1])["accuracy"]["reference"]
     assert {path.name for path in tmp_path.iterdir()} == {"chip-7.npz", "chip-7.csv"}
+
+    # the network's file in a project stands for the project
+    alone = [exported[0] / "network.npz", "--seed", "7", *effects, "--output", "alone.npz"]
+    assert run("synq", "program", *alone, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "alone.npz").read_bytes() == (tmp_path / "chip-7.npz").read_bytes()
 
     back = ["--read-back", "chip-7.csv", "--output", "measured.npz"]
     result = run("synq", "program", exported[0], *back, "--json", cwd=tmp_path)

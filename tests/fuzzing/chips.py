@@ -11,8 +11,11 @@ from synq.chip import Chip, Conditions, program
 from synq.chip_file import chip_csv, chip_npz, read_back, read_chip, read_faults
 from synq.device import Device, load_device
 from synq.device_fit import fit_device, fitted_device
+from synq.exported import Told, network_npz, read_exported
 from synq.float_network import FloatNetwork
+from synq.learn.data.load import Data
 from synq.network import QuantizedNetwork
+from synq.progress import SILENT
 from synq.pulses import Unit, read_pulses
 from synq.quantizing import Quantization, quantize_network
 from synq.tile import Tile
@@ -36,6 +39,11 @@ def _chip() -> Chip:
     return program(*_design(), _TEN, conditions, 3)
 
 
+def _network() -> bytes:
+    network, device = _design()
+    return network_npz(network, _TEN, device)
+
+
 def read_npz(path: Path) -> None:
     chip = read_chip(path, *_design(), _TEN)
     assert chip.network.run(np.zeros((2, 5), dtype=np.uint8)).table().shape[0] == 2
@@ -45,6 +53,16 @@ def read_npz(path: Path) -> None:
 def read_csv(path: Path) -> None:
     chip = read_back(path, *_design(), _TEN, Conditions())
     assert chip.network.run(np.zeros((2, 5), dtype=np.uint8)).table().shape[0] == 2
+
+
+def read_alone(path: Path) -> None:
+    data = path.with_name("samples.npz")
+    if not data.exists():
+        inputs, labels = np.arange(50, dtype=np.uint8).reshape(10, 5), np.arange(10) % 2
+        np.savez(data, x_train=inputs, y_train=labels, x_test=inputs, y_test=labels)
+    found = read_exported(path, Told(data=Data(data)), path.parent, SILENT)
+    conditions = Conditions(Variation(0.1))
+    assert program(found.network, found.device, found.choice, conditions, 1).seed == 1
 
 
 def read_traces(path: Path) -> None:
@@ -65,6 +83,9 @@ def _pulses() -> list[bytes]:
 KINDS = {
     "chip.npz": Kind(
         "chip.npz", mutated([chip_npz(_chip())], (*ZIP, within_zip((change_json,)))), read_npz
+    ),
+    "network.npz alone": Kind(
+        "alone.npz", mutated([_network()], (*ZIP, within_zip((change_json,)))), read_alone
     ),
     "chip read back": Kind("chip.csv", mutated([chip_csv(_chip())], TEXT), read_csv),
     "pulses.csv": Kind("pulses.csv", mutated(_pulses(), TEXT), read_traces, cost=5),

@@ -13,15 +13,18 @@ from pathlib import Path
 import pytest
 from interrupted import COMMAND, listening, small_network
 
-from sweeps import BIN, Here, Hook, points_of, until, without_seconds
+from sweeps import BIN, DEVICE, Here, Hook, points_of, until, without_seconds
+from synq.chip import Conditions, Programming
 from synq.errors import SynqError
 from synq.progress import SILENT
-from synq.quantizing import Method
-from synq.sweeping.cluster import dask_cluster
+from synq.quantizing import Method, Quantization, quantize_network
+from synq.results import open_results
 from synq.sweeping.evaluation import Materials
 from synq.sweeping.points import Axes
-from synq.sweeping.results import open_results
-from synq.sweeping.run import run_sweep
+from synq.sweeping.run import SWEEP, run_sweep
+from synq.variation import Variation
+from synq.workers.cluster import dask_cluster
+from synq.yields import CHIPS, Trial, Yield, try_chips
 
 
 def test_dask_is_optional(small: Materials, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,9 +104,9 @@ def end_at(process: "subprocess.Popen[bytes]", count: int) -> Hook:
 def test_a_cluster_that_loses_a_worker_gives_the_same(small: Materials, tmp_path: Path) -> None:
     axes = Axes(tuple(range(2, 42)), (Method.PROPOSED,))
     points = points_of(small, axes)
-    with open_results(tmp_path / "local.jsonl") as results:
+    with open_results(tmp_path / "local.jsonl", SWEEP) as results:
         local = run_sweep(points, Here(small), results, SILENT)
-    with cluster(tmp_path) as running, open_results(tmp_path / "cluster.jsonl") as results:
+    with cluster(tmp_path) as running, open_results(tmp_path / "cluster.jsonl", SWEEP) as results:
         with dask_cluster(running.address, small) as evaluate:
             outcomes = run_sweep(points, evaluate, results, end_at(running.workers[0], 10))
         assert running.workers[0].returncode == -signal.SIGKILL
@@ -111,21 +114,39 @@ def test_a_cluster_that_loses_a_worker_gives_the_same(small: Materials, tmp_path
     assert without_seconds(outcomes) == without_seconds(local)
 
 
+def test_chips_on_a_cluster_are_those_of_here(small: Materials, tmp_path: Path) -> None:
+    data, network, ten = small.dataset, small.trained[0].network, Quantization(10)
+    design = quantize_network(network, ten, DEVICE, data.input_format, data.train_inputs)
+    trial = Trial(design, DEVICE, ten, data.test_inputs, data.test_labels, data.task)
+    spread = Conditions(Variation(0.1, 0.01), Programming.OPEN_LOOP)
+
+    def tried(folder: Path, scheduler: str | None) -> Yield:
+        with try_chips(trial, spread, 40, 90.0, 5, folder, scheduler, SILENT) as found:
+            return found
+
+    here = tried(tmp_path / "here", None)
+    with cluster(tmp_path) as running:
+        there = tried(tmp_path / "there", running.address)
+    assert there == here
+    lines = [(tmp_path / name / CHIPS.file).read_text().splitlines() for name in ("here", "there")]
+    assert sorted(lines[0]) == sorted(lines[1]) and len(lines[0]) == 40 + 2 * 3 * 5
+
+
 def test_a_lost_scheduler_leaves_what_is_finished(small: Materials, tmp_path: Path) -> None:
     axes = Axes(tuple(range(2, 202)), (Method.PROPOSED,))
     points = points_of(small, axes)
-    with cluster(tmp_path) as running, open_results(tmp_path / "cluster.jsonl") as results:
+    with cluster(tmp_path) as running, open_results(tmp_path / "cluster.jsonl", SWEEP) as results:
         with dask_cluster(running.address, small) as evaluate:
             outcomes = run_sweep(points, evaluate, results, end_at(running.scheduler, 10))
         assert 10 <= len(results.known) < len(points)
     errors = {outcome.error for outcome in outcomes if outcome.result is None}
-    assert errors == {"the scheduler has dropped it; run the sweep again"}
+    assert errors == {"the scheduler has dropped it; run it again"}
 
 
 def test_a_lost_cluster_is_no_dead_end(small: Materials, tmp_path: Path) -> None:
     """Data and networks are lost with the last worker that has them."""
     points = points_of(small, Axes(tuple(range(2, 202)), (Method.PROPOSED,)))
-    with cluster(tmp_path) as running, open_results(tmp_path / "cluster.jsonl") as results:
+    with cluster(tmp_path) as running, open_results(tmp_path / "cluster.jsonl", SWEEP) as results:
 
         def replace_workers(done: float) -> None:
             if done == 10:

@@ -11,8 +11,9 @@ import pytest
 from sweeps import BIN
 from synq.float_network import FloatNetwork
 from synq.learn.checkpoint import save_checkpoint
+from synq.results import open_results
 from synq.sweeping.evaluation import Materials
-from synq.sweeping.results import open_results
+from synq.sweeping.run import SWEEP
 
 
 def run(*arguments: str, **settings: object) -> "subprocess.CompletedProcess[str]":
@@ -88,7 +89,7 @@ def test_a_failure_is_the_exit_code(user: list[str], small: Materials, tmp_path:
         (["--seeds", "2"], ["--seeds", "--checkpoint"]),
         (["--methods", "sampling", "--branches", "union"], ["union has no single curve"]),
         (["--output", "/dev/null"], ["/dev/null is a file"]),
-        (["--output", "/usr"], ["choose another --output"]),
+        (["--output", "/usr"], ["choose another folder (--output)"]),
     ],
 )
 def test_a_wrong_argument_is_one_line(
@@ -103,7 +104,7 @@ def test_a_wrong_argument_is_one_line(
 
 def test_two_sweeps_into_one_folder(user: list[str], tmp_path: Path) -> None:
     path = tmp_path / "out" / "results.jsonl"
-    with open_results(path):
+    with open_results(path, SWEEP):
         second = run("--levels", "5", *user)
     assert (second.returncode, second.stdout) == (1, "")
     assert second.stderr == (

@@ -7,14 +7,15 @@ import pytest
 from sweeps import DEVICE, points_of
 from synq.errors import SynqError
 from synq.quantizing import Method, Quantization, quantize_network
-from synq.sweeping.evaluation import Materials, attempt, evaluate
+from synq.sweeping.evaluation import Materials
 from synq.sweeping.points import Axes
+from synq.workers.work import attempt
 
 
 def test_a_point_is_what_quantizing_gives(small: Materials) -> None:
     axes = Axes((5,), (Method.PROPOSED,), input_bits=(8,))
     (point, *_), data = points_of(small, axes), small.dataset
-    result = evaluate(point, small)
+    result = small.evaluate(point)
     network = quantize_network(
         small.trained[0].network, Quantization(5), DEVICE, data.input_format, data.train_inputs
     )
@@ -27,7 +28,7 @@ def test_a_point_is_what_quantizing_gives(small: Materials) -> None:
 
 def test_another_version_of_synq_is_refused(small: Materials) -> None:
     with pytest.raises(SynqError, match=r"the sweep is of 0\.0"):
-        evaluate(replace(points_of(small)[0], version="0.0"), small)
+        small.evaluate(replace(points_of(small)[0], version="0.0"))
 
 
 def test_whatever_a_library_says_is_one_line(

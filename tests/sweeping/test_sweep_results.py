@@ -5,6 +5,7 @@ import fcntl
 import io
 import json
 import logging
+import math
 import os
 import resource
 import subprocess
@@ -18,21 +19,25 @@ from sweeps import Here, Hook, finished, points_of, without_seconds
 from synq.errors import SynqError
 from synq.progress import SILENT, Progress
 from synq.report.figures import render_figures
-from synq.sweeping.evaluation import Evaluate, Materials, Outcome, PointResult
+from synq.results import open_results
+from synq.sweeping.evaluation import Materials, PointOutcome, PointResult
 from synq.sweeping.points import Point
-from synq.sweeping.results import open_results
-from synq.sweeping.run import run_sweep
+from synq.sweeping.run import SWEEP, run_sweep
+from synq.workers.work import Evaluate
 
 
 def swept(
-    points: list[Point], evaluate: Evaluate, path: Path, progress: Progress = SILENT
-) -> list[Outcome]:
-    with open_results(path) as results:
+    points: list[Point],
+    evaluate: Evaluate[Point, PointResult],
+    path: Path,
+    progress: Progress = SILENT,
+) -> list[PointOutcome]:
+    with open_results(path, SWEEP) as results:
         return run_sweep(points, evaluate, results, progress)
 
 
 def known(path: Path) -> dict[str, PointResult]:
-    with open_results(path) as results:
+    with open_results(path, SWEEP) as results:
         return results.known
 
 
@@ -81,7 +86,7 @@ def test_a_failed_point_is_alone_and_is_tried_again(
     broken = points[4]
     with caplog.at_level(logging.WARNING, "synq"):
         outcomes = swept(points, Here(small, lambda point: point == broken), path)
-    assert [outcome.point for outcome in outcomes if outcome.result is None] == [broken]
+    assert [outcome.piece for outcome in outcomes if outcome.result is None] == [broken]
     (message,) = caplog.messages
     assert "a cosmic ray" in message
     assert str(broken) in message
@@ -125,12 +130,16 @@ def test_a_torn_line_is_cut_off_and_a_damaged_one_reported(
     assert caplog.messages == []
     assert len(path.read_bytes().splitlines()) == len(points)  # the torn one is gone
 
+    result = json.loads(lines[0])
+    for odd in (math.nan, math.inf):
+        result["result"]["reference"] = odd
+        lines.append(json.dumps(result).encode() + b"\n")
     damaged = [b"\xff\n", b"[" * 5000 + b"\n", b'{"key": 1}\n', b"\n", b"3\n"]
     path.write_bytes(b"".join([*lines[:3], *damaged, *lines[3:]]))
     with caplog.at_level(logging.WARNING, "synq"):
         assert len(known(path)) == len(points)
     (message,) = caplog.messages
-    assert "5 damaged" in message
+    assert "7 damaged" in message
 
 
 @pytest.mark.parametrize("length", [1, 5, 9, 10, 100, -1])
@@ -211,8 +220,9 @@ def test_a_full_disk_keeps_whole_lines(small: Materials, tmp_path: Path, line: b
 _HOLD = """
 import sys
 from pathlib import Path
-from synq.sweeping.results import open_results
-with open_results(Path(sys.argv[1])) as results:
+from synq.results import open_results
+from synq.sweeping.run import SWEEP
+with open_results(Path(sys.argv[1]), SWEEP) as results:
     print("open", flush=True)
     sys.stdin.read()
 """

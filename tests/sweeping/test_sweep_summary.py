@@ -18,19 +18,19 @@ from synq.learn.train import RECIPES, trained_network
 from synq.progress import SILENT
 from synq.quantizing import Method, Quantization
 from synq.report.figures import pareto_front, render_figures
+from synq.results import open_results
 from synq.sweeping.evaluation import Materials
 from synq.sweeping.points import Axes, Trained, parse_levels
-from synq.sweeping.processes import local_processes
-from synq.sweeping.results import open_results
-from synq.sweeping.run import run_sweep
+from synq.sweeping.run import SWEEP, run_sweep
 from synq.sweeping.summary import Sweep
+from synq.workers.processes import local_processes
 
 
 @pytest.fixture(scope="module")
 def done(small: Materials, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     methods = (Method.PROPOSED, Method.NEAREST)
     axes = Axes((5, 6, 10), methods, (Branch.LTP, Branch.LTD), input_bits=(2, 8))
-    with open_results(tmp_path_factory.mktemp("done") / "results.jsonl") as results:
+    with open_results(tmp_path_factory.mktemp("done") / "results.jsonl", SWEEP) as results:
         outcomes = run_sweep(points_of(small, axes), Here(small), results, SILENT)
     return finished(small, outcomes, axes)
 
@@ -43,7 +43,7 @@ def test_seeds_have_mean_deviation_and_best(done: Sweep) -> None:
         outcome.result.reference
         for outcome in done.outcomes
         if outcome.result is not None
-        and outcome.point.choice == Quantization(6, Method.PROPOSED, input_bits=2)
+        and outcome.piece.choice == Quantization(6, Method.PROPOSED, input_bits=2)
     ]
     assert cell.seeds == len(accuracies) == 3
     assert cell.mean == pytest.approx(statistics.fmean(accuracies), abs=1e-4)
@@ -117,7 +117,10 @@ def test_the_proposed_method_is_better_and_the_gap_shrinks(mnist: Dataset, tmp_p
     trained = Trained(0, network, network.accuracy(real, mnist.test_labels))
     axes = Axes(parse_levels("5:25:5"), (Method.PROPOSED, Method.SAMPLING))
     materials = Materials(mnist, (trained,))
-    with local_processes(materials) as evaluate, open_results(tmp_path / "r.jsonl") as results:
+    with (
+        local_processes(materials) as evaluate,
+        open_results(tmp_path / "r.jsonl", SWEEP) as results,
+    ):
         outcomes = run_sweep(points_of(materials, axes), evaluate, results, SILENT)
     done = finished(materials, outcomes, axes)
     proposed, sampling = done.curves

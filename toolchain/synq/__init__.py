@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from synq.fixedpoint import FixedPoint
     from synq.float_network import FloatNetwork
     from synq.learn.data.dataset import Dataset
-    from synq.learn.prepare import Prepared
+    from synq.learn.prepare import Quantized
     from synq.network import QuantizedNetwork, SynapseArray, Trace
     from synq.planning import Plan
     from synq.quantizing import Count, Mapping, Method, Quantization
@@ -69,7 +69,7 @@ _HOMES = {
     "synq.fixedpoint": ("FixedPoint",),
     "synq.float_network": ("FloatNetwork",),
     "synq.learn.data.dataset": ("Dataset",),
-    "synq.learn.prepare": ("Prepared",),
+    "synq.learn.prepare": ("Quantized",),
     "synq.network": ("QuantizedNetwork", "SynapseArray", "Trace"),
     "synq.planning": ("Plan",),
     "synq.quantizing": ("Count", "Mapping", "Method", "Quantization"),
@@ -98,9 +98,9 @@ __all__ = [
     "Mapping",
     "Method",
     "Plan",
-    "Prepared",
     "Programming",
     "Quantization",
+    "Quantized",
     "QuantizedNetwork",
     "Request",
     "Scores",

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from synq import exporting, verifying
 from synq.board import load_board
 from synq.cache import default_cache_dir
-from synq.chip import Chip, Conditions, Programming, varied
+from synq.chip import Chip, Conditions, Programming, conditions_of, varied
 from synq.chip import program as fabricated
 from synq.device import Branch, Device, load_device
 from synq.errors import UsageError, nearest_names
@@ -23,7 +23,7 @@ from synq.learn.data.arrays import InputScale
 from synq.learn.data.dataset import Dataset
 from synq.learn.data.load import Data
 from synq.learn.data.load import load_data as load
-from synq.learn.prepare import Prepared, Stopwatch, fitted, quantized, recipe_for
+from synq.learn.prepare import Quantized, Stopwatch, fitted, quantized, recipe_for
 from synq.learn.train import FINETUNING, RECIPES, adapted_tuning, trained_network
 from synq.network import QuantizedNetwork
 from synq.planning import Plan, make_plan
@@ -31,16 +31,14 @@ from synq.progress import SILENT, Progress
 from synq.quantizing import Count, Mapping, Method, Quantization
 from synq.request import Flow, Request
 from synq.score import Task
-from synq.sweeping.evaluation import Materials
-from synq.sweeping.points import Axes, Trained, make_points
-from synq.sweeping.processes import local_processes
-from synq.sweeping.results import RESULTS, open_results
-from synq.sweeping.run import run_sweep
+from synq.sweeping import run as sweeping
+from synq.sweeping.points import Axes, Trained
+from synq.sweeping.run import Swept
 from synq.sweeping.summary import Sweep
 from synq.tile import Tile
 from synq.variation import Variation
 from synq.verifying import Verification
-from synq.yields import Trial, Yield, measure_yield
+from synq.yields import Trial, Yield, try_chips
 
 __all__ = [
     "chips",
@@ -133,7 +131,7 @@ def quantize(
     tile: Tile | str | None = None,
     adc_bits: int | None = None,
     progress: Progress = SILENT,
-) -> Prepared:
+) -> Quantized:
     """The network as the device holds it, with the integer reference of all test samples.
 
     Args:
@@ -188,7 +186,7 @@ def quantize(
 
 
 def finetune(
-    start: Prepared,
+    start: Quantized,
     *,
     sparsity: float = 0.0,
     device_to_device: float = 0.0,
@@ -197,7 +195,7 @@ def finetune(
     around: Chip | None = None,
     seed: int = 0,
     progress: Progress = SILENT,
-) -> Prepared:
+) -> Quantized:
     """The same quantization, fine-tuned for the device, inputs and activations as in hardware.
 
     Args:
@@ -231,7 +229,7 @@ def finetune(
 
 
 def program(
-    network: Prepared,
+    network: Quantized,
     *,
     seed: int = 0,
     programming: Programming | str = Programming.EXACT,
@@ -245,7 +243,7 @@ def program(
     drift_exponent: float | None = None,
     drift_exponent_sigma: float | None = None,
     wire_resistance: float | None = None,
-) -> Prepared:
+) -> Quantized:
     """A virtual chip of the network: again a network, with its cells in `chip`.
 
     Sizes of effects that are not given are those of the device.
@@ -267,8 +265,13 @@ def program(
     """
     if network.chip is not None:
         raise UsageError("the network is a chip already: program that of its design")
-    variation = varied(
-        network.device.variation,
+    conditions = conditions_of(
+        network.device,
+        network.quantization.tile,
+        _one_of(Programming, "programming", programming),
+        tolerance,
+        max_pulses,
+        time,
         device_to_device=device_to_device,
         cycle_to_cycle=cycle_to_cycle,
         stuck_at_min=stuck_at_min,
@@ -277,22 +280,20 @@ def program(
         drift_exponent_sigma=drift_exponent_sigma,
         wire_resistance_ohm=wire_resistance,
     )
-    how = _one_of(Programming, "programming", programming)
-    tile = network.quantization.tile
-    conditions = Conditions(variation, how, tolerance, max_pulses, time, tile)
     return network.on_chip(
         fabricated(network.network, network.device, network.quantization, conditions, seed)
     )
 
 
 def chips(
-    network: Prepared,
+    network: Quantized,
     *,
     count: int = 1000,
     threshold: float | None = None,
     sensitivity: int = 0,
     conditions: Conditions | None = None,
     output: str | Path | None = None,
+    scheduler: str | None = None,
     progress: Progress = SILENT,
 ) -> Yield:
     """The yield of a network: the scores of many chips, with the seeds 0 to count - 1.
@@ -300,12 +301,15 @@ def chips(
     Args:
         threshold: what a good chip reaches.
         sensitivity: chips for each effect alone and strength; 0 for none.
-        conditions: what chips go through; the device's own effects without.
-        output: a file of scores, from which an interrupted run goes on.
+        conditions: what chips go through; exact programming and the device's own effects without.
+        output: a folder for the results, from which an interrupted run goes on.
+        scheduler: of a Dask cluster; in processes of this machine without.
 
     Raises:
-        UsageError: a value is out of range, or the network is a chip itself.
-        SynqError: the file cannot be written or is another run's.
+        UsageError: a value is out of range, the network is a chip itself, or the folder holds other
+            files.
+        SynqError: a chip cannot be tried, the folder holds another network's chips, or another run
+            writes there.
     """
     if network.chip is not None:
         raise UsageError("the network is a chip already: ask for the yield of its design")
@@ -313,14 +317,16 @@ def chips(
     given = (network.network, network.device, network.quantization)
     trial = Trial(*given, data.test_inputs, data.test_labels, data.task)
     if conditions is None:
-        tile = network.quantization.tile
-        conditions = Conditions(network.device.variation, Programming.OPEN_LOOP, tile=tile)
-    results = None if output is None else Path(output)
-    return measure_yield(trial, conditions, count, threshold, sensitivity, results, progress)
+        conditions = conditions_of(network.device, network.quantization.tile)
+    folder = None if output is None else Path(output).resolve()
+    with try_chips(
+        trial, conditions, count, threshold, sensitivity, folder, scheduler, progress
+    ) as found:
+        return found
 
 
 def plan(
-    network: Prepared | QuantizedNetwork,
+    network: Quantized | QuantizedNetwork,
     *,
     board: str | Path = "pynq-z2",
     flow: Flow | str = Flow.HLS,
@@ -332,12 +338,12 @@ def plan(
         UsageError: the board is unknown, or the back end cannot do what is asked.
         SynqError: nothing fits the board, or not at the asked rate.
     """
-    integers = network.network if isinstance(network, Prepared) else network
+    integers = network.network if isinstance(network, Quantized) else network
     return make_plan(integers, load_board(str(board)), request, _one_of(Flow, "flow", flow))
 
 
 def export(
-    network: Prepared,
+    network: Quantized,
     *,
     board: str | Path = "pynq-z2",
     output: str | Path | None = None,
@@ -397,16 +403,18 @@ def sweep(
     device: str | Path | Device = "pcmo",
     board: str | Path = "pynq-z2",
     finetuning: bool = False,
+    scheduler: str | None = None,
     progress: Progress = SILENT,
 ) -> Sweep:
-    """Accuracy against levels and methods, in processes of this machine.
+    """Accuracy against levels and methods.
 
     Args:
         output: a folder for the results, from which an interrupted sweep goes on.
+        scheduler: of a Dask cluster; in processes of this machine without.
 
     Raises:
-        UsageError: a value is out of range.
-        SynqError: network and data do not fit each other, or the folder is another's.
+        UsageError: a value is out of range, or the folder holds other files.
+        SynqError: network and data do not fit each other, or another sweep writes there.
     """
     tuning = adapted_tuning(FINETUNING, data) if finetuning else None
     loaded, chosen = fitted(network, data, finetuning=tuning), _device(device)
@@ -414,14 +422,18 @@ def sweep(
         levels=tuple(levels), methods=tuple(_one_of(Method, "method", each) for each in methods)
     )
     trained = (Trained(None, loaded.network, loaded.software),)
-    base, on = Quantization(axes.levels[0]), load_board(str(board))
-    points = make_points(axes, base, tuning, data, trained, chosen, on)
-    with (
-        open_results(Path(output) / RESULTS) as results,
-        local_processes(Materials(data, trained)) as evaluate,
-    ):
-        outcomes = run_sweep(points, evaluate, results, progress)
-    return Sweep(data, chosen, trained, axes, tuple(outcomes))
+    with sweeping.sweep(
+        lambda: Swept(data, trained, tuning),
+        axes,
+        Quantization(axes.levels[0]),
+        chosen,
+        load_board(str(board)),
+        Path(output).resolve(),
+        scheduler,
+        Stopwatch(),
+        progress,
+    ) as finished:
+        return finished
 
 
 def _one_of(kind: type[_Choice], name: str, value: Any) -> _Choice:

@@ -149,6 +149,8 @@ class Chip:
         mapping: how a signed weight is conductances.
         conditions: what it has gone through.
         seed: that it was drawn with; None of a measured one.
+        energy_j: joules that all pulses put into the cells, an estimate, see `Programmer`; None
+            where no pulse was counted or the device's file does not tell of them.
     """
 
     design: QuantizedNetwork
@@ -159,6 +161,12 @@ class Chip:
     mapping: Mapping
     conditions: Conditions
     seed: int | None
+    energy_j: float | None = None
+
+    @property
+    def pulses(self) -> int:
+        """That programmed it, all together."""
+        return sum(int(cells.pulses.sum()) for cells in self.cells)
 
     @property
     def deviation(self) -> float:
@@ -202,6 +210,12 @@ _Loss = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 class Programmer:
     """Makes chips of a design: what they have in common is computed once.
 
+    Energy is estimated as NeuroSim does it (MLP+NeuroSim V3.0, `WriteEnergyCalculation` of a real
+    device, the part that the cell takes): a pulse of V volts and t seconds puts V^2 G t into a
+    cell, G the mean of its conductance before and after. That is the conductance at the read
+    voltage: device files tell no other. Half-selected cells, wires, drivers and the reads of
+    write-verify are not in it.
+
     Args:
         near_wires: whether wires are solved exactly for the design alone, and to first order for
             how a chip differs from it: a thousand times as fast.
@@ -229,6 +243,10 @@ class Programmer:
         self._down = device.state_conductances(Branch.LTD)
         middles = (self._states[1:] + self._states[:-1]) / 2
         self._pulses = [np.searchsorted(middles, target) for target in self.targets]
+        self._up_j = device.pulse.joules_per_siemens(Branch.LTP)  # a siemens and pulse
+        self._down_j = device.pulse.joules_per_siemens(Branch.LTD)
+        spent = np.cumsum((self._states[1:] + self._states[:-1]) / 2) * self._up_j
+        self._spent = np.concatenate([[0.0], spent])  # joules from the lowest state to each
         self._losses = [self._loss_near(target) if near_wires else None for target in self.targets]
 
     def _loss_near(self, target: NDArray[np.float64]) -> "_Loss | None":
@@ -255,7 +273,10 @@ class Programmer:
         """
         if not 0 <= seed < 1 << 63:
             raise UsageError(f"seed must be 0 to {(1 << 63) - 1}, got {seed}", settings=("seed",))
-        cells = tuple(self._cells(index, seed) for index in range(len(self.targets)))
+        made = [self._cells(index, seed) for index in range(len(self.targets))]
+        cells = tuple(each for each, _ in made)
+        joules = sum(float(each.sum()) for _, each in made)
+        counted = self.device.pulse.known and self.conditions.programming is not Programming.EXACT
         conductances = [
             each.actual if near is None else each.actual * (1 - near(each.actual))
             for each, near in zip(cells, self._losses, strict=True)
@@ -270,21 +291,24 @@ class Programmer:
             self.mapping,
             self.conditions,
             seed,
+            float(f"{joules:.6g}") if counted else None,  # sums differ in their last bits
         )
 
-    def _cells(self, index: int, seed: int) -> Cells:
+    def _cells(self, index: int, seed: int) -> tuple[Cells, NDArray[np.float64]]:
+        """The cells of an array, and joules into each."""
         variation, target = self.conditions.variation, self.targets[index]
         draws = _Draws(seed, index, target.shape)
         factor: NDArray[np.float64] = np.ones(())
         if variation.device_to_device:
             factor = 1 + variation.device_to_device * draws.normal(_Effect.FACTOR)
             factor = np.maximum(factor, 0)  # a cell conducts, or does not
-        pulses = np.zeros(target.shape, dtype=np.int64)
+        pulses, joules = np.zeros(target.shape, dtype=np.int64), np.zeros(target.shape)
         if self.conditions.programming is Programming.EXACT:
             actual = target * factor
         else:
             pulses = self._pulses[index].astype(np.int64)
-            actual = self._programmed(target, pulses, factor, draws)
+            joules = self._spent[pulses] * factor
+            actual = self._programmed(target, pulses, joules, factor, draws)
         state = np.zeros(target.shape, dtype=np.uint8)
         if variation.stuck_share:
             uniform = draws.uniform(_Effect.STUCK)
@@ -293,22 +317,25 @@ class Programmer:
             actual = np.where(state == State.STUCK_AT_MIN, self.window.low, actual)
             actual = np.where(state == State.STUCK_AT_MAX, self.window.high, actual)
             pulses[state != State.PROGRAMMED] = 0
+            joules[state != State.PROGRAMMED] = 0
         decades = self.conditions.time_s / variation.drift_start_s
         if decades > 1 and (variation.drift_exponent or variation.drift_exponent_sigma):
             exponent: Any = variation.drift_exponent
             if variation.drift_exponent_sigma:
                 exponent = exponent + variation.drift_exponent_sigma * draws.normal(_Effect.DRIFT)
             actual = actual * np.exp(-exponent * math.log(decades))
-        return Cells(target, np.broadcast_to(actual, target.shape), pulses, state)
+        return Cells(target, np.broadcast_to(actual, target.shape), pulses, state), joules
 
     def _programmed(
         self,
         target: NDArray[np.float64],
         pulses: NDArray[np.int64],
+        joules: NDArray[np.float64],
         factor: NDArray[np.float64],
         draws: "_Draws",
     ) -> NDArray[np.float64]:
-        """Siemens after pulsing; `pulses` is what the nominal curve asks for, and is counted up.
+        """Siemens after pulsing; `pulses` is what the nominal curve asks for, and is counted up, as
+        are `joules`.
 
         A pulse's errors add up as a random walk (NeuroSim: standard deviation times the root of the
         pulses).
@@ -337,7 +364,9 @@ class Programmer:
             moved = stepped * factor[off]
             if error:
                 moved = moved + error * draws.normal(_Effect.PULSES + round_, off)
-            actual[off] = np.maximum(moved, 0)
+            moved = np.maximum(moved, 0)
+            joules[off] += np.where(up, self._up_j, self._down_j) * (actual[off] + moved) / 2
+            actual[off] = moved
             pulses[off] += 1
         return actual
 
@@ -385,6 +414,24 @@ def varied(variation: Variation, **sizes: float | None) -> Variation:
     except ValueError as error:
         raise UsageError(str(error), settings=tuple(given)) from None
     return replace(variation, **given)
+
+
+def conditions_of(
+    device: Device,
+    tile: Tile | None,
+    programming: Programming = Programming.EXACT,
+    tolerance: float = 0.01,
+    max_pulses: int = 100,
+    time_s: float = 0.0,
+    **sizes: float | None,
+) -> Conditions:
+    """What chips of a device go through; sizes of effects that are None are the device's own.
+
+    Raises:
+        UsageError: a value is out of range.
+    """
+    variation = varied(device.variation, **sizes)
+    return Conditions(variation, programming, tolerance, max_pulses, time_s, tile)
 
 
 def targets_of(

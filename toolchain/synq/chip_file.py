@@ -5,7 +5,8 @@ Both are inverse to reading: the same conductances come back, to the last bit.
 
 import io
 import json
-from dataclasses import asdict, fields
+import math
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,7 @@ def chip_npz(chip: Chip) -> bytes:
         "mapping": chip.mapping.value,
         "seed": chip.seed,
         "conditions": described_conditions(chip.conditions),
+        "energy_J": chip.energy_j,
     }
     parts: dict[str, NDArray[Any]] = {
         "header": np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)
@@ -141,6 +143,9 @@ def read_chip(path: Path, design: QuantizedNetwork, device: Device, choice: Quan
         seed, conditions = header["seed"], _read_conditions(header["conditions"])
         if not (seed is None or (type(seed) is int and 0 <= seed < 1 << 63)):
             raise ValueError(f"its seed is {seed!r:.40}")
+        energy = header.get("energy_J")
+        if not (energy is None or (type(energy) is float and 0 <= energy < math.inf)):
+            raise ValueError(f"its energy is {energy!r:.40}")
     except (SynqError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise SynqError(f"{path}: is no chip of synq program ({error!s:.100})") from None
     wanted = (design.digest, device.name, choice.mapping.value)
@@ -149,7 +154,8 @@ def read_chip(path: Path, design: QuantizedNetwork, device: Device, choice: Quan
             f"{path}: is a chip of another network or device: give the options that it was "
             "programmed with"
         )
-    return _chip(path, design, device, choice, conditions, seed)
+    chip = _chip(path, design, device, choice, conditions, seed)
+    return replace(chip, energy_j=energy)
 
 
 def _chip(

@@ -80,6 +80,43 @@ class Sources:
     fit: _Source = ""
 
 
+_Volts = Range(-100.0, 100.0)
+_Seconds = Range(1e-15, 1e3)
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """What a programming pulse is; all 0 where a device's file does not tell.
+
+    Attributes:
+        ltp_volts, ltd_volts: amplitude at the cell; the sign is that of the publication.
+        ltp_seconds, ltd_seconds: width.
+    """
+
+    ltp_volts: Annotated[float, Key("ltp_V"), _Volts] = 0.0
+    ltp_seconds: Annotated[float, Key("ltp_s"), _Seconds] = 0.0
+    ltd_volts: Annotated[float, Key("ltd_V"), _Volts] = 0.0
+    ltd_seconds: Annotated[float, Key("ltd_s"), _Seconds] = 0.0
+    source: _Source = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether the device's file tells of it."""
+        return self != Pulse()
+
+    def joules_per_siemens(self, branch: Branch) -> float:
+        """V^2 t of one pulse, up (`LTP`) or down (`LTD`): joules into a cell of one siemens.
+
+        Raises:
+            ValueError: the branch is `UNION`.
+        """
+        if branch is Branch.UNION:
+            raise ValueError("a pulse goes up or down")
+        if branch is Branch.LTP:
+            return self.ltp_volts**2 * self.ltp_seconds
+        return self.ltd_volts**2 * self.ltd_seconds
+
+
 @dataclass(frozen=True)
 class Window:
     """The conductances between which weights are laid, in siemens."""
@@ -110,6 +147,7 @@ class Device:
         g_max, g_min: ends of potentiation, and of depression unless it has its own.
         curve, curve_ltp, curve_ltd: measured conductances of both branches, or of one; they stand
             for the formula, the window and the number of states of that branch.
+        pulse: that programs a cell, for the energy.
 
     Raises:
         ValueError: a window is empty, or the fields contradict one another.
@@ -131,6 +169,7 @@ class Device:
     curve_ltd: Annotated[_Points, Key("curve_ltd_S")] = ()
     sources: Annotated[Sources, OPTIONAL] = field(default_factory=Sources)
     variation: Annotated[Variation, OPTIONAL] = field(default_factory=Variation)
+    pulse: Annotated[Pulse, OPTIONAL] = field(default_factory=Pulse)
 
     def __post_init__(self) -> None:
         if self.curve_both and (self.curve_ltp or self.curve_ltd):

@@ -20,7 +20,7 @@ from synq.hls.design import HlsDesign, HlsSettings
 from synq.hls.packs import input_pack
 from synq.learn.data.dataset import Dataset
 from synq.learn.data.load import load_data
-from synq.learn.prepare import Prepared, Source, Stopwatch, prepare
+from synq.learn.prepare import Quantized, Source, Stopwatch, prepare
 from synq.planning import Plan, PlanOf, plan_hls, plan_rtl
 from synq.planning import check_hls as check_board
 from synq.progress import Progress
@@ -70,7 +70,7 @@ class ChipChoice:
     seed: int
     conditions: Conditions
 
-    def of(self, prepared: Prepared) -> Chip:
+    def of(self, prepared: Quantized) -> Chip:
         """The chip.
 
         Raises:
@@ -96,7 +96,7 @@ class Export:
     """
 
     output: Path
-    prepared: Prepared
+    prepared: Quantized
     scores: Scores
     quantization: Quantization
     board: Board
@@ -142,7 +142,7 @@ def export(
 
 
 def export_prepared(
-    prepared: Prepared,
+    prepared: Quantized,
     destination: Destination,
     request: Request,
     cache_dir: Path,
@@ -285,7 +285,7 @@ def _logs(converted: Converted, simulation: HlsSimulation) -> dict[str, bytes]:
     return {"hls4ml.log": converted.log().encode(), "compiler.log": simulation.compiler_log}
 
 
-def _simulated(prepared: Prepared, classes: NDArray[np.int64]) -> float:
+def _simulated(prepared: Quantized, classes: NDArray[np.int64]) -> float:
     """The score of a simulation, whose outputs are those of the reference, as has been checked."""
     trace = replace(prepared.expected, classes=classes)
     dataset = prepared.dataset
@@ -312,7 +312,7 @@ def _describe_chip(chip: Chip) -> dict[str, Any]:
 def _manifest(
     destination: Destination,
     board: Board,
-    prepared: Prepared,
+    prepared: Quantized,
     plans: dict[Flow, PlanOf[HlsDesign] | PlanOf[RtlDesign]],
 ) -> dict[str, Any]:
     loaded = prepared.loaded

@@ -440,8 +440,12 @@ class QuantizedNetwork:
         """SHA-256 of everything in the network."""
         return hashlib.sha256(self.to_npz()).hexdigest()
 
-    def to_npz(self) -> bytes:
-        """The network as one `.npz` of plain arrays; the same bytes for the same network."""
+    def to_npz(self, **others: NDArray[np.uint8]) -> bytes:
+        """The network as one `.npz` of plain arrays; the same bytes for the same network.
+
+        Args:
+            others: arrays that stand beside it in the file; `from_npz` does not look at them.
+        """
         header = {
             "arrays": [_described(array) for array in self.arrays],
             "activations": [activation.to_dict() for activation in self.activations],
@@ -454,7 +458,7 @@ class QuantizedNetwork:
             parts[f"codebook_{index}"] = array.codebook
         buffer = io.BytesIO()
         # Not compressed: zlib builds differ. The zip entries carry the fixed date 1980-01-01.
-        np.savez(buffer, allow_pickle=False, **parts)
+        np.savez(buffer, allow_pickle=False, **parts, **others)
         return buffer.getvalue()
 
     @staticmethod

@@ -1,30 +1,82 @@
 """Yield: how many chips of a design do their task, and which effect costs most."""
 
+import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synq.chip import Conditions, Programmer, Programming
+from synq import __version__
+from synq.chip import Conditions, Programmer, Programming, targets_of
 from synq.chip_file import described_conditions
 from synq.device import Device
 from synq.errors import SynqError, UsageError
-from synq.files import read_bounded, reason
 from synq.network import QuantizedNetwork
 from synq.progress import Progress
 from synq.quantizing import Quantization
+from synq.results import Kept, Kind, Results, check_folder, finite, open_results
 from synq.score import Task, integer_score
 from synq.variation import Variation
+from synq.workers.start import start_workers
 
 _MOST_CHIPS = 1_000_000
-_MOST_BYTES = 64 << 20
 _STRENGTHS = (0.5, 1.0, 2.0)
 _CONFIDENCE = 1.959964  # of a normal distribution: 95 % lie within so many deviations
+_ALL = "all"  # effects
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """One chip to try.
+
+    Attributes:
+        effects: what is tried, for people: "all", or "drift x 0.5".
+        version: of synq.
+    """
+
+    conditions: Conditions
+    seed: int
+    effects: str = _ALL
+    version: str = __version__
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What came out of one chip.
+
+    Attributes:
+        score: on the samples.
+        pulses: that programmed it.
+        energy_j: as `Chip.energy_j`.
+    """
+
+    score: float
+    pulses: int
+    energy_j: float | None
+
+    @staticmethod
+    def from_dict(fields: Mapping[str, Any]) -> "Tried":
+        """The inverse of `asdict`, after JSON.
+
+        Raises:
+            KeyError, TypeError, ValueError: the fields are not those of a chip.
+        """
+        energy = fields["energy_j"]
+        return Tried(
+            finite(fields["score"]),
+            int(fields["pulses"]),
+            None if energy is None else finite(energy),
+        )
+
+
+CHIPS = Kind("chips.jsonl", "run of chips", "chip", Tried.from_dict, 512 << 20)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +100,49 @@ class Trial:
         """Of a network on the samples."""
         return integer_score(self.task, network, network.run(self.inputs), self.labels)
 
-    def scores(self, conditions: Conditions, seeds: Sequence[int]) -> Iterator[float]:
-        """Of the chips with these seeds."""
-        programmer = Programmer(self.design, self.device, self.choice, conditions, near_wires=True)
-        for seed in seeds:
-            yield self.score(programmer.chip(seed).network)
+    def evaluate(self, specimen: Specimen) -> Tried:
+        """One chip.
+
+        Raises:
+            SynqError: the specimen is of another version of synq.
+        """
+        if specimen.version != __version__:
+            raise SynqError(
+                f"this worker has synq {__version__}, the chips are of {specimen.version}"
+            )
+        chip = _programmer(self, specimen.conditions).chip(specimen.seed)
+        return Tried(self.score(chip.network), chip.pulses, chip.energy_j)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all of it, and of the version of synq."""
+        told = {
+            "version": __version__,
+            "design": self.design.digest,
+            "device": asdict(self.device),
+            "choice": asdict(self.choice),
+            "task": self.task.value,
+        }
+        hashed = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+        for array in (self.inputs, self.labels):
+            hashed.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+        return hashed.hexdigest()
+
+    @property
+    def key_start(self) -> str:
+        """What the keys of its chips start with, and of no other trial's."""
+        return f"{self.digest[:32]}-"
+
+    def specimens(self, conditions: Conditions, count: int, effects: str) -> dict[str, Specimen]:
+        """Chips with the seeds 0 to `count - 1`, by keys of everything that determines them."""
+        told = json.dumps(described_conditions(conditions), sort_keys=True)
+        start = f"{self.key_start}{hashlib.sha256(told.encode()).hexdigest()[:32]}"
+        return {f"{start}-{seed}": Specimen(conditions, seed, effects) for seed in range(count)}
+
+
+@lru_cache(maxsize=2)
+def _programmer(trial: Trial, conditions: Conditions) -> Programmer:
+    return Programmer(trial.design, trial.device, trial.choice, conditions, near_wires=True)
 
 
 @dataclass(frozen=True)
@@ -78,6 +168,8 @@ class Yield:
         scores: one a chip.
         threshold: what a chip must reach, or None.
         sensitivity: by effect, chips that have it alone at several strengths.
+        pulses: that programmed a chip, on average.
+        energy_j: joules that they put into its cells, on average; see `Chip.energy_j`.
     """
 
     task: Task
@@ -85,6 +177,8 @@ class Yield:
     scores: tuple[float, ...]
     threshold: float | None
     sensitivity: dict[str, tuple[Strength, ...]] = field(default_factory=dict)
+    pulses: float = 0.0
+    energy_j: float | None = None
 
     @property
     def mean(self) -> float:
@@ -138,6 +232,8 @@ class Yield:
             "mean_interval": list(self.mean_interval),
             "std": self.std,
             "worst": self.worst,
+            "pulses": self.pulses,
+            "energy_J": self.energy_j,
         }
         if self.threshold is not None:
             told["threshold"] = self.threshold
@@ -160,62 +256,125 @@ def wilson(good: int, count: int) -> tuple[float, float]:
     return (middle - off) / (1 + spread), (middle + off) / (1 + spread)
 
 
-def measure_yield(
+@contextmanager
+def try_chips(
     trial: Trial,
     conditions: Conditions,
     count: int,
     threshold: float | None,
     sensitivity: int,
-    results: Path | None,
+    folder: Path | None,
+    scheduler: str | None,
     progress: Progress,
-) -> Yield:
-    """Try the chips of the seeds 0 to `count - 1`.
+    interruptible: Callable[[Kept], AbstractContextManager[None]] = lambda _: nullcontext(),
+) -> Iterator[Yield]:
+    """The chips of the seeds 0 to `count - 1`, of which those in the folder's file are known.
+
+    In the block of what it gives, the folder is this process's alone.
 
     Args:
         sensitivity: chips for each effect and strength; 0 for none.
-        results: a file that scores are added to as they come, and from which an interrupted run
-            goes on.
+        folder: of results, made if missing; nothing is kept without.
+        scheduler: of a Dask cluster; processes of this machine without.
+        interruptible: a context of trying and block, told what is kept whatever happens there.
 
     Raises:
-        UsageError: a number of chips is out of range.
-        SynqError: the design does not fit its quantization, or `results` cannot be written or is
-            another run's.
+        UsageError: a number of chips is out of range, or the folder holds other files.
+        SynqError: the design does not fit its quantization, a chip cannot be tried, the folder
+            holds another trial's chips, or another run writes there.
     """
     for name, value, least in (("count", count, 1), ("sensitivity", sensitivity, 0)):
         if not least <= value <= _MOST_CHIPS:
             raise UsageError(
                 f"{name} must be between {least} and {_MOST_CHIPS}, got {value}", settings=(name,)
             )
-    effects = effects_of(conditions) if sensitivity else {}
-    steps = count + len(effects) * len(_STRENGTHS) * sensitivity
-    with progress.task("Try chips", total=steps) as task, _Results(results, trial) as known:
-        done = 0
-
-        def scores(of: Conditions, seeds: range, what: str) -> tuple[float, ...]:
-            nonlocal done
-            name = json.dumps(described_conditions(of), sort_keys=True)
-            missing = [seed for seed in seeds if (name, seed) not in known.scores]
-            done += len(seeds) - len(missing)
-            for seed, score in zip(missing, trial.scores(of, missing), strict=True):
-                known.add(name, seed, score)
-                done += 1
-                task.update(done, what)
-            return tuple(known.scores[name, seed] for seed in seeds)
-
-        all_scores = scores(conditions, range(count), f"{count:,} chips")
-        tried = {
-            name: tuple(
-                _strength(
-                    factor, scores(scaled(factor), range(sensitivity), f"{name} x {factor:g}")
-                )
-                for factor in _STRENGTHS
-            )
-            for name, scaled in effects.items()
+    targets_of(trial.design, trial.device, trial.choice)  # here rather than in every worker
+    plain = trial.specimens(conditions, count, _ALL)
+    alone = {
+        name: {
+            factor: trial.specimens(scaled(factor), sensitivity, f"{name} x {factor:g}")
+            for factor in _STRENGTHS
         }
-    return Yield(trial.task, trial.score(trial.design), all_scores, threshold, tried)
+        for name, scaled in (effects_of(conditions) if sensitivity else {}).items()
+    }
+    specimens = dict(plain)
+    for by_factor in alone.values():
+        for group in by_factor.values():
+            specimens |= group
+    with _opened(trial, folder) as results:
+        kept = nullcontext() if results is None else interruptible(Kept(results, [*specimens]))
+        with kept:
+            tried = _tried(trial, specimens, results, scheduler, progress)
+            chips = [tried[key] for key in plain]
+            sensitive = {
+                name: tuple(
+                    _strength(factor, [tried[key] for key in group])
+                    for factor, group in by_factor.items()
+                )
+                for name, by_factor in alone.items()
+            }
+            joules = [chip.energy_j for chip in chips if chip.energy_j is not None]
+            yield Yield(
+                trial.task,
+                trial.score(trial.design),
+                tuple(chip.score for chip in chips),
+                threshold,
+                sensitive,
+                float(np.mean([chip.pulses for chip in chips])),
+                float(np.mean(joules)) if joules else None,
+            )
 
 
-def _strength(factor: float, scores: tuple[float, ...]) -> Strength:
+@contextmanager
+def _opened(trial: Trial, folder: Path | None) -> Iterator[Results[Tried] | None]:
+    """The file of results in a folder, which holds chips of this trial alone."""
+    if folder is None:
+        yield None
+        return
+    check_folder(folder, CHIPS)
+    with open_results(folder / CHIPS.file, CHIPS) as results:
+        ours = trial.key_start
+        if any(not key.startswith(ours) for key in results.known):
+            raise SynqError(
+                f"{results.path} holds chips of another network or data (or device, or version of "
+                "synq): choose another folder"
+            )
+        yield results
+
+
+def _tried(
+    trial: Trial,
+    specimens: Mapping[str, Specimen],
+    results: Results[Tried] | None,
+    scheduler: str | None,
+    progress: Progress,
+) -> dict[str, Tried]:
+    """Every chip by its key; those that are not in `results` yet are added as they come.
+
+    Raises:
+        SynqError: one cannot be tried; a yield without it would be another.
+    """
+    tried = {} if results is None else {k: v for k, v in results.known.items() if k in specimens}
+    keys = {specimen: key for key, specimen in specimens.items() if key not in tried}
+    with (
+        progress.task("Try chips", total=len(specimens)) as task,
+        start_workers(trial, scheduler) as evaluate,
+    ):
+        task.update(len(tried), "starting")
+        for outcome in evaluate([*keys]):
+            specimen, chip = outcome.piece, outcome.result
+            if chip is None:
+                raise SynqError(f"chip {specimen.seed} cannot be tried: {outcome.error}")
+            tried[keys[specimen]] = chip
+            if results is not None:
+                told = {"seed": specimen.seed, "effects": specimen.effects}
+                results.add(keys[specimen], told, chip)
+            task.update(len(tried), f"{len(tried):,} of {len(specimens):,}")
+    return tried
+
+
+def _strength(factor: float, chips: Sequence[Tried]) -> Strength:
+    scores = [chip.score for chip in chips]
     return Strength(factor, float(np.mean(scores)), float(np.std(scores)))
 
 
@@ -255,65 +414,3 @@ def effects_of(conditions: Conditions) -> dict[str, Callable[[float], Conditions
     if variation.wire_resistance_ohm:
         effects["wires"] = alone(exact, wire_resistance_ohm=variation.wire_resistance_ohm)
     return effects
-
-
-class _Results:
-    """Scores in a file: a line that says of what they are, then a line a chip."""
-
-    def __init__(self, path: Path | None, trial: Trial) -> None:
-        self.scores: dict[tuple[str, int], float] = {}
-        self._path = path
-        self._head = {
-            "design": trial.design.digest,
-            "device": trial.device.name,
-            "samples": len(trial.labels),
-        }
-
-    def __enter__(self) -> "_Results":
-        if self._path is None:
-            return self
-        try:
-            if self._path.exists():
-                self._read(self._path)
-            else:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = self._path.open("a")
-            if not self._stream.tell():
-                self._write(self._head)
-        except OSError as error:
-            raise SynqError(f"cannot write {self._path}: {reason(error)}") from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._path is not None:
-            self._stream.close()
-
-    def add(self, conditions: str, seed: int, score: float) -> None:
-        self.scores[conditions, seed] = score
-        if self._path is not None:
-            self._write({"seed": seed, "score": score, "conditions": conditions})
-
-    def _write(self, line: dict[str, Any]) -> None:
-        try:
-            self._stream.write(json.dumps(line) + "\n")
-            self._stream.flush()
-        except OSError as error:
-            raise SynqError(f"cannot write {self._path}: {reason(error)}") from error
-
-    def _read(self, path: Path) -> None:
-        head, *lines = read_bounded(path, _MOST_BYTES).decode(errors="replace").split("\n")
-        if not head:
-            return
-        try:
-            same = json.loads(head) == self._head
-        except (ValueError, RecursionError):
-            same = False
-        if not same:
-            raise SynqError(f"{path} holds chips of another network or data: choose another folder")
-        for line in lines:
-            try:
-                told = json.loads(line)
-                key = str(told["conditions"]), int(told["seed"])
-                self.scores[key] = float(told["score"])
-            except (ValueError, KeyError, TypeError, RecursionError):
-                continue  # a torn line: that chip is tried again

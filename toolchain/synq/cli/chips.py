@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from synq.cli import console, options
-from synq.errors import InterruptedWorkError
+from synq.cli.interrupt import saying_what_is_kept
 
 if TYPE_CHECKING:
     from synq.yields import Yield
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @options.spread
 def chips(
-    project: Annotated[Path, typer.Argument(help="A folder that synq-export made.")],
+    given: options.Made,
     chip: options.Chip,
     count: Annotated[int, typer.Option(help="Chips to try.", metavar="<int>")] = 1000,
     threshold: Annotated[
@@ -29,56 +29,41 @@ def chips(
             metavar="<int>",
         ),
     ] = 20,
-    device: Annotated[
-        str | None, typer.Option(help="The project's device, where it was your own .toml.")
-    ] = None,
-    tile: Annotated[
-        str | None,
-        typer.Option(help="Rows x columns of a crossbar; the project's without.", metavar="<size>"),
-    ] = None,
     output: Annotated[
         Path,
         typer.Option(help="Folder of scores and figures; a run that was interrupted goes on."),
     ] = Path("build/chips"),
+    scheduler: options.SchedulerOption = None,
     as_json: options.JsonOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
     """Try many chips of a project: how many do their task, and which effect costs most."""
     console.start_logging(verbose)
-    from synq.device import load_device
-    from synq.exported import read_project
     from synq.files import atomic_write
     from synq.report.yield_figures import render_yield
-    from synq.tile import Tile
-    from synq.yields import Trial, measure_yield
+    from synq.yields import Trial, try_chips
 
-    source = read_project(project.resolve())
-    cells_of = load_device(device or source.device)
-    size = source.choice.tile if tile is None else Tile.parsed(tile)
+    shown = console.progress(as_json)
+    source = given.read(shown)
     trial = Trial(
-        source.network, cells_of, source.choice, source.inputs, source.labels, source.task
+        source.network, source.device, source.choice, source.inputs, source.labels, source.task
     )
-    scores = output / "chips.jsonl"
-    try:
-        result = measure_yield(
-            trial,
-            chip.conditions(cells_of, size),
-            count,
-            threshold,
-            sensitivity,
-            scores,
-            console.progress(as_json),
-        )
-    except KeyboardInterrupt:
-        if not scores.exists():
-            raise
-        raise InterruptedWorkError(
-            f"interrupted; what was tried is kept in {scores}: the same command goes on from there"
-        ) from None
-    for name, content in render_yield(result).items():
-        atomic_write(output / name, content)
+    folder = output.resolve()
+    with try_chips(
+        trial,
+        given.conditions(chip, source),
+        count,
+        threshold,
+        sensitivity,
+        folder,
+        scheduler,
+        shown,
+        saying_what_is_kept,
+    ) as result:
+        for name, content in render_yield(result).items():
+            atomic_write(folder / name, content)
     if as_json:
-        console.print_json({**result.to_dict(), "output": str(output.resolve())})
+        console.print_json({**result.to_dict(), "output": str(folder)})
     else:
         _print(result, output)
 
@@ -90,6 +75,8 @@ def _print(result: "Yield", output: Path) -> None:
         f"({number(low_high[0])} to {number(low_high[1])} with 95 % confidence), deviation "
         f"{number(result.std)}, worst {number(result.worst)}; as designed {number(result.design)}"
     )
+    if result.pulses:
+        console.say(f"programmed with {console.pulses(result.pulses, result.energy_j)} a chip")
     if result.threshold is not None:
         low, high = result.good_interval
         console.say(

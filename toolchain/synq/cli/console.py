@@ -110,6 +110,17 @@ def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
     print()
 
 
+def pulses(count: float, joules: float | None) -> str:
+    """How many pulses program a chip, and an estimate of the energy that its cells take."""
+    told = f"{count:,.0f} pulses"
+    if joules is None:
+        return told
+    for exponent, prefix in ((0, ""), (-3, "m"), (-6, "u"), (-9, "n"), (-12, "p")):
+        if joules >= 10.0**exponent:
+            return f"{told}, an estimated {joules / 10.0**exponent:.3g} {prefix}J into its cells"
+    return f"{told}, an estimated {joules:.3g} J into its cells"
+
+
 def print_scores(title: str, scores: "Scores") -> None:
     """Score by stage, and how each differs from the software."""
     from synq.score import Task

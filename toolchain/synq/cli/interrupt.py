@@ -3,9 +3,16 @@
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
+from synq.errors import InterruptedWorkError
 from synq.process import end_all
+
+if TYPE_CHECKING:
+    from synq.results import Kept
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CLEANING_UP = 5.0  # seconds in which a second Ctrl-C changes nothing
@@ -49,3 +56,19 @@ class Interrupts:
             error = error.__context__
         if self.happened and error is None:
             raise KeyboardInterrupt
+
+
+@contextmanager
+def saying_what_is_kept(kept: "Kept") -> Iterator[None]:
+    """Ctrl-C as an error that counts the results in the file, if there are any."""
+    try:
+        yield
+    except BaseException:
+        if not Interrupts.happened:  # libraries turn a Ctrl-C into an ImportError and worse
+            raise
+        told = kept.told()
+        if not told:
+            raise
+        raise InterruptedWorkError(
+            f"interrupted; {told}: the same command goes on from there"
+        ) from None

@@ -5,7 +5,7 @@ A command takes a group of them as one parameter, a dataclass: `spread` makes it
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
@@ -17,9 +17,11 @@ from synq.errors import UsageError
 if TYPE_CHECKING:
     from synq.chip import Conditions
     from synq.device import Device
+    from synq.exported import Exported
     from synq.learn.data.load import Data as DataChoice
     from synq.learn.prepare import Source
     from synq.learn.train import FineTuning
+    from synq.progress import Progress
     from synq.quantizing import Quantization
     from synq.request import Flow, Request
     from synq.tile import Tile
@@ -28,6 +30,7 @@ _DESIGN = "Design of the synapse arrays"
 _NETWORK = "Network and data"
 _DEVICE = "Device and quantization"
 _CHIP = "Chip"
+_UNTOLD = "Of a network's file, where it does not tell"
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
@@ -45,7 +48,7 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
             inspect.Parameter(
                 field.name,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=field.default,
+                default=inspect.Parameter.empty if field.default is MISSING else field.default,
                 annotation=kinds[field.name],
             )
             for field in fields(group)
@@ -87,6 +90,9 @@ SeedOption = Annotated[
         metavar="<int>",
         rich_help_panel=_NETWORK,
     ),
+]
+SchedulerOption = Annotated[
+    str | None, typer.Option(help="Run on the Dask cluster of this scheduler's address.")
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object and nothing else.", metavar="")
@@ -651,10 +657,15 @@ class Chip:
         Raises:
             UsageError: a value is out of range.
         """
-        from synq.chip import Conditions, Programming, varied
+        from synq.chip import Programming, conditions_of
 
-        variation = varied(
-            device.variation,
+        return conditions_of(
+            device,
+            tile,
+            Programming(self.programming),
+            self.tolerance,
+            self.max_pulses,
+            self.time,
             device_to_device=self.device_to_device,
             cycle_to_cycle=self.cycle_to_cycle,
             stuck_at_min=self.stuck_at_min,
@@ -663,8 +674,121 @@ class Chip:
             drift_exponent_sigma=self.drift_exponent_sigma,
             wire_resistance_ohm=self.wire_resistance,
         )
-        programming = Programming(self.programming)
-        return Conditions(variation, programming, self.tolerance, self.max_pulses, self.time, tile)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A network that synq has written: what of it its file may not tell."""
+
+    made: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder that synq-export made, or a network's .npz.", metavar="PROJECT|NETWORK"
+        ),
+    ]
+    device: Annotated[
+        str | None,
+        typer.Option(help="The device, where the file has none or it was your own .toml."),
+    ] = None
+    tile: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows x columns of a crossbar; those of the quantization without.",
+            metavar="<size>",
+        ),
+    ] = None
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Data that it is tried on: a set's name, or your own.",
+            metavar="<name or path>",
+            rich_help_panel=_UNTOLD,
+        ),
+    ] = None
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="With --data: folder of its IDX files.", rich_help_panel=_UNTOLD),
+    ] = None
+    task: Annotated[
+        Literal["classification", "regression"] | None,
+        typer.Option(help="With --data: what its labels are.", rich_help_panel=_UNTOLD),
+    ] = None
+    levels: Annotated[
+        int | None,
+        typer.Option(
+            help="Levels L that it was quantized to.",
+            parser=_integer,
+            metavar="<int>",
+            rich_help_panel=_UNTOLD,
+        ),
+    ] = None
+    method: Annotated[
+        Literal["proposed", "sampling", "uniform", "nearest"],
+        typer.Option(help="With --levels, as of synq quantize.", rich_help_panel=_UNTOLD),
+    ] = "proposed"
+    mapping: Annotated[
+        Literal["differential", "offset"],
+        typer.Option(help="With --levels, as of synq quantize.", rich_help_panel=_UNTOLD),
+    ] = "differential"
+    magnitude: Annotated[
+        bool,
+        typer.Option(
+            "--magnitude",
+            help="With --levels: they were counted over the magnitude.",
+            metavar="",
+            rich_help_panel=_UNTOLD,
+        ),
+    ] = False
+    branch: Annotated[
+        Literal["ltp", "ltd", "union"],
+        typer.Option(help="With --levels, as of synq quantize.", rich_help_panel=_UNTOLD),
+    ] = "ltp"
+
+    def read(self, progress: "Progress") -> "Exported":
+        """The network, its device and its test set.
+
+        Raises:
+            UsageError: options are missing, or contradict one another or the file.
+            SynqError: the file cannot be read, or does not fit what is said of it.
+        """
+        from synq.cache import default_cache_dir
+        from synq.exported import Told, read_exported
+        from synq.learn.data.load import Data as DataChoice
+        from synq.score import Task
+
+        if self.data is None and (self.data_dir is not None or self.task is not None):
+            raise UsageError("--data-dir and --task are for --data: say which")
+        data = None
+        if self.data is not None:
+            task = None if self.task is None else Task(self.task)
+            data = DataChoice(self.data, self.data_dir, task)
+        told = Told(self.device, self._choice(), data)
+        return read_exported(self.made.resolve(), told, default_cache_dir(), progress)
+
+    def _choice(self) -> "Quantization | None":
+        how = (self.method, self.mapping, self.magnitude, self.branch)
+        if self.levels is None and self.method != "nearest":  # which has none
+            if how != ("proposed", "differential", False, "ltp"):
+                raise UsageError("--method, --mapping, --magnitude and --branch are for --levels")
+            return None
+        return Quantizing(
+            levels=self.levels or 2,
+            method=self.method,
+            mapping=self.mapping,
+            count="magnitude" if self.magnitude else "signed",
+            branch=self.branch,
+        ).quantization()
+
+    def conditions(self, chip: "Chip", made: "Exported") -> "Conditions":
+        """What its chips go through.
+
+        Raises:
+            UsageError: a value is out of range.
+        """
+        from synq.tile import Tile
+
+        tile = made.choice.tile if self.tile is None else Tile.parsed(self.tile)
+        return chip.conditions(made.device, tile)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from synq.errors import UsageError
 
 @options.spread
 def program(
-    project: Annotated[Path, typer.Argument(help="A folder that synq-export made.")],
+    given: options.Made,
     chip: options.Chip,
     seed: Annotated[
         int,
@@ -21,13 +21,6 @@ def program(
     read_back: Annotated[
         Path | None,
         typer.Option(help="A measured chip instead: a .csv with a line a cell, as written here."),
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="The project's device, where it was your own .toml.")
-    ] = None,
-    tile: Annotated[
-        str | None,
-        typer.Option(help="Rows x columns of a crossbar; the project's without.", metavar="<size>"),
     ] = None,
     output: Annotated[
         Path | None,
@@ -46,21 +39,16 @@ def program(
     from synq import chip_file
     from synq.chip import State
     from synq.chip import program as make
-    from synq.device import load_device
-    from synq.exported import read_project
     from synq.files import atomic_write
     from synq.score import integer_score
-    from synq.tile import Tile
 
-    source = read_project(project.resolve())
-    cells_of = load_device(device or source.device)
-    size = source.choice.tile if tile is None else Tile.parsed(tile)
-    conditions = chip.conditions(cells_of, size)
-    given = (source.network, cells_of, source.choice)
+    source = given.read(console.progress(as_json))
+    conditions = given.conditions(chip, source)
+    parts = (source.network, source.device, source.choice)
     if read_back is not None:
-        made = chip_file.read_back(read_back, *given, conditions)
+        made = chip_file.read_back(read_back, *parts, conditions)
     else:
-        made = make(*given, conditions, seed)
+        made = make(*parts, conditions, seed)
     scores = [
         integer_score(source.task, network, network.run(source.inputs), source.labels)
         for network in (source.network, made.network)
@@ -68,7 +56,6 @@ def program(
     atomic_write(output, chip_file.chip_npz(made))
     atomic_write(output.with_suffix(".csv"), chip_file.chip_csv(made))
     cells = sum(each.state.size for each in made.cells)
-    pulses = sum(int(each.pulses.sum()) for each in made.cells)
     counts = {state.name.lower(): made.count(state) for state in State}
     if as_json:
         console.print_json(
@@ -76,7 +63,8 @@ def program(
                 "seed": made.seed,
                 "cells": cells,
                 "states": counts,
-                "pulses": pulses,
+                "pulses": made.pulses,
+                "energy_J": made.energy_j,
                 "deviation": made.deviation,
                 source.task.metric: {"design": scores[0], "chip": scores[1]},
                 "conditions": chip_file.described_conditions(conditions),
@@ -88,11 +76,12 @@ def program(
     what = f"chip {made.seed}" if made.seed is not None else f"the chip of {escape(str(read_back))}"
     stuck = counts["stuck_at_min"] + counts["stuck_at_max"]
     console.say(
-        f"[bold]{what}:[/] {cells:,} cells of {cells_of.name}, {stuck:,} stuck, "
+        f"[bold]{what}:[/] {cells:,} cells of {source.device.name}, {stuck:,} stuck, "
         f"{100 * made.deviation:.2f} % of the window off their targets (root mean square)"
     )
-    if pulses:
-        console.say(f"programmed with {pulses:,} pulses, {pulses / cells:.1f} a cell")
+    if made.pulses:
+        told = console.pulses(made.pulses, made.energy_j)
+        console.say(f"programmed with {told}, {made.pulses / cells:.1f} pulses a cell")
     if missing:
         console.say(
             f"[bold yellow]{counts['missing']:,} cells are missing[/] and taken at their targets: "
@@ -105,5 +94,5 @@ def program(
     )
     console.say(f"[bold]Written:[/] {escape(str(output))}, {escape(output.stem)}.csv")
     console.say(
-        f"[bold]Next:[/] synq-export with the project's options and --chip {console.quoted(output)}"
+        f"[bold]Next:[/] synq-export with the network's options and --chip {console.quoted(output)}"
     )

@@ -15,7 +15,8 @@ def quantize(
     given: options.Network,
     cells: options.TunedChip,
     output: Annotated[
-        Path | None, typer.Option(help="Also write the integers here, as .npz.")
+        Path | None,
+        typer.Option(help="Also write the integers here, as .npz, for synq program and chips."),
     ] = None,
     seed: options.SeedOption = None,
     as_json: options.JsonOption = False,
@@ -30,6 +31,7 @@ def quantize(
         )
     source = cells.tuned(given.source(seed, quantizing), quantizing.device)
     options.check_output_file(output)
+    from synq.exported import network_npz
     from synq.files import atomic_write
     from synq.learn.prepare import Stopwatch, prepare
 
@@ -37,7 +39,7 @@ def quantize(
     prepared = prepare(source, quantizing.device, choice, watch, console.progress(as_json))
     network, dataset = prepared.network, prepared.dataset
     if output is not None:
-        atomic_write(output, network.to_npz())
+        atomic_write(output, network_npz(network, choice, prepared.device))
     if as_json:
         console.print_json(
             {

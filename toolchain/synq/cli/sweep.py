@@ -1,6 +1,5 @@
 """`synq sweep`."""
 
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -8,17 +7,16 @@ import typer
 from rich.markup import escape
 
 from synq.cli import console, options
-from synq.cli.interrupt import Interrupts
-from synq.errors import InterruptedWorkError, SynqError, UsageError, nearest_names
+from synq.cli.interrupt import saying_what_is_kept
+from synq.errors import SynqError, UsageError, nearest_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
     from enum import StrEnum
 
-    from synq.learn.prepare import Loaded, Source, Stopwatch
+    from synq.learn.prepare import Source, Stopwatch
     from synq.progress import Progress
-    from synq.sweeping.points import Point, Trained
-    from synq.sweeping.results import Results
+    from synq.sweeping.run import Swept
     from synq.sweeping.summary import Cell, Sweep
 
 _SWEPT = "What is swept: lists, crossed with one another"
@@ -62,9 +60,7 @@ def sweep(
         Path | None,
         typer.Option(help="Folder of results; build/sweep-<data>-<device> without."),
     ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Run on the Dask cluster of this scheduler's address.")
-    ] = None,
+    scheduler: options.SchedulerOption = None,
     board: options.BoardOption = "pynq-z2",
     as_json: options.JsonOption = False,
     verbose: options.VerboseOption = False,
@@ -79,13 +75,8 @@ def sweep(
     from synq.device import Branch, load_device
     from synq.learn.prepare import Stopwatch
     from synq.quantizing import Method
-    from synq.sweeping.cluster import dask_cluster
-    from synq.sweeping.evaluation import Materials
-    from synq.sweeping.points import Axes, make_points, parse_levels
-    from synq.sweeping.processes import local_processes
-    from synq.sweeping.results import RESULTS, open_results
-    from synq.sweeping.run import run_sweep
-    from synq.sweeping.summary import Sweep
+    from synq.sweeping.points import Axes, parse_levels
+    from synq.sweeping.run import sweep as swept
 
     axes = Axes(
         levels=parse_levels(levels),
@@ -105,77 +96,57 @@ def sweep(
     chosen_device, chosen_board = load_device(tuning.device), load_board(board)
     name = source.data.name
     folder = (output or Path("build") / f"sweep-{name}-{chosen_device.name}").resolve()
-    _check_folder(folder)
-
     progress, watch = console.progress(as_json), Stopwatch()
-    with open_results(folder / RESULTS) as results:
-        trained: list[Trained] = []
-        for seed in [None] if seeds is None else range(seeds):
-            loaded, one = _trained(source, seed, watch, progress)
-            trained.append(one)
-        dataset, finetuning = loaded.dataset, loaded.finetuning
-        points = make_points(axes, base, finetuning, dataset, trained, chosen_device, chosen_board)
-        resumed = sum(point.key in results.known for point in points)
-        materials = Materials(dataset, tuple(trained))
-        where = (
-            local_processes(materials) if scheduler is None else dask_cluster(scheduler, materials)
-        )
-        with _saying_what_is_kept(results, points):
-            with watch.stage("sweep"), where as evaluate:
-                outcomes = run_sweep(points, evaluate, results, progress)
-            finished = Sweep(dataset, chosen_device, tuple(trained), axes, tuple(outcomes))
-            with watch.stage("write"):
-                _write(finished, folder)
+    with (
+        swept(
+            lambda: _load(source, seeds, watch, progress),
+            axes,
+            base,
+            chosen_device,
+            chosen_board,
+            folder,
+            scheduler,
+            watch,
+            progress,
+            saying_what_is_kept,
+        ) as finished,
+        watch.stage("write"),
+    ):
+        _write(finished, folder)
     if as_json:
         console.print_json(
             {
                 **finished.to_dict(),
                 "output": str(folder),
-                "resumed": resumed,
+                "resumed": finished.resumed,
                 "seconds": watch.seconds,
             }
         )
     else:
-        _print(finished, folder, resumed, watch.seconds["sweep"])
+        _print(finished, folder, watch.seconds["sweep"])
     if finished.failures:
         raise SynqError(
-            f"{len(finished.failures)} of {len(points)} points failed; "
+            f"{len(finished.failures)} of {len(finished.outcomes)} points failed; "
             "the same command tries only those again"
         )
 
 
-def _trained(
-    source: "Source", seed: int | None, watch: "Stopwatch", progress: "Progress"
-) -> "tuple[Loaded, Trained]":
-    """The data, and the network of one seed."""
+def _load(source: "Source", seeds: int | None, watch: "Stopwatch", progress: "Progress") -> "Swept":
+    """The data, and the network of each seed; of the source's own without."""
     from dataclasses import replace
 
     from synq.learn.prepare import load_source
     from synq.sweeping.points import Trained
+    from synq.sweeping.run import Swept
 
-    if seed is not None:
-        source = replace(source, recipe=replace(source.recipe, seed=seed))
-    loaded = load_source(source, watch, progress)
-    used = source.recipe.seed if source.checkpoint is None else None
-    return loaded, Trained(used, loaded.network, loaded.software)
-
-
-@contextmanager
-def _saying_what_is_kept(results: "Results", points: "Sequence[Point]") -> "Iterator[None]":
-    """Ctrl-C as an error that counts the points in the file, if there are any."""
-    try:
-        yield
-    except BaseException:
-        if not Interrupts.happened:  # libraries turn a Ctrl-C into an ImportError and worse
-            raise
-        results.refresh()
-        done = sum(point.key in results.known for point in points)
-        if not done:
-            raise
-        raise InterruptedWorkError(
-            f"interrupted; {done} of {len(points)} points are kept in {results.path}: "
-            "the same command goes on from there"
-        ) from None
+    trained = []
+    for seed in [None] if seeds is None else range(seeds):
+        if seed is not None:
+            source = replace(source, recipe=replace(source.recipe, seed=seed))
+        loaded = load_source(source, watch, progress)
+        used = source.recipe.seed if source.checkpoint is None else None
+        trained.append(Trained(used, loaded.network, loaded.software))
+    return Swept(loaded.dataset, tuple(trained), loaded.finetuning)
 
 
 def _names(option: str, text: str, kind: "type[_Name]") -> "tuple[_Name, ...]":
@@ -199,20 +170,6 @@ def _values(option: str, text: str, kind: "Callable[[str], _Value]") -> "tuple[_
         raise UsageError(f"--{option} must be numbers separated by commas, got {text!r}") from None
 
 
-def _check_folder(folder: Path) -> None:
-    """Refuse a folder that cannot be written or that holds something else than a sweep.
-
-    Raises:
-        UsageError: says why.
-    """
-    from synq.project.output import check_writable
-    from synq.sweeping.results import RESULTS
-
-    check_writable(folder)
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / RESULTS).exists():
-        raise UsageError(f"{folder} holds no sweep but other files: choose another --output")
-
-
 def _write(finished: "Sweep", folder: Path) -> None:
     from synq.files import atomic_write
     from synq.report.figures import render_figures
@@ -222,7 +179,7 @@ def _write(finished: "Sweep", folder: Path) -> None:
         atomic_write(folder / name, content)
 
 
-def _print(finished: "Sweep", folder: Path, resumed: int, seconds: float) -> None:
+def _print(finished: "Sweep", folder: Path, seconds: float) -> None:
     several, number = len(finished.trained) > 1, finished.dataset.task.number
     mean, deviation, best = finished.software
     spread = ""
@@ -260,7 +217,7 @@ def _print(finished: "Sweep", folder: Path, resumed: int, seconds: float) -> Non
                 for each in finished.paper
             ],
         )
-    before = f", {resumed} of them before" if resumed else ""
+    before = f", {finished.resumed} of them before" if finished.resumed else ""
     console.say(escape(f"{len(finished.outcomes)} points in {seconds:.1f} s{before}"))
     console.say(f"[bold]Figures and tables:[/] {console.quoted(folder)}")
 

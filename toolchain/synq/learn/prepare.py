@@ -84,7 +84,7 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class Quantized:
     """A quantized network with everything it was made from.
 
     Attributes:
@@ -103,7 +103,7 @@ class Prepared:
     scores: Scores
     chip: Chip | None = None
 
-    def on_chip(self, chip: Chip) -> "Prepared":
+    def on_chip(self, chip: Chip) -> "Quantized":
         """The same on one chip: its network in place of the design's.
 
         Raises:
@@ -132,14 +132,27 @@ class Prepared:
             raise SynqError("a regression has no accuracy: its errors are in scores")
         if data is None or data is self.loaded.dataset:
             return self.scores.stages["reference"]
-        narrow = with_input_bits(data, self.network.input_format.width)
-        if (narrow.input_format, narrow.n_features) != (
-            self.network.input_format,
-            self.network.sizes[0],
-        ):
-            raise SynqError(f"{data.name} has other values or features than {self.dataset.name}")
+        narrow = samples_for(self.network, data, self.dataset.name)
         trace = self.network.run(narrow.test_inputs)
         return integer_score(data.task, self.network, trace, narrow.test_labels)
+
+
+def samples_for(network: QuantizedNetwork, data: Dataset, taken: str) -> Dataset:
+    """The data with inputs of the bits that a network takes.
+
+    Args:
+        taken: what the network is known to take, for the error.
+
+    Raises:
+        SynqError: the network takes other values or features, or answers for other labels.
+    """
+    narrow = with_input_bits(data, network.input_format.width)
+    if (narrow.input_format, narrow.n_features) != (network.input_format, network.sizes[0]):
+        raise SynqError(
+            f"{data.name} has other values or features than {taken}", settings=("data",)
+        )
+    check_outputs(network.sizes[-1], narrow)
+    return narrow
 
 
 @dataclass
@@ -247,7 +260,7 @@ def prepare(
     choice: Quantization,
     watch: Stopwatch,
     progress: Progress,
-) -> Prepared:
+) -> Quantized:
     """Train or load, quantize, and run the integer reference on the test set.
 
     Raises:
@@ -266,7 +279,7 @@ def quantized(
     cache_dir: Path,
     watch: Stopwatch,
     progress: Progress,
-) -> Prepared:
+) -> Quantized:
     """Fine-tune if asked for, quantize, and run the integer reference on the test set.
 
     Raises:
@@ -292,7 +305,7 @@ def quantized(
         scores = scores.with_stage("quantized", software_score(dequantize(network), dataset))
         reference = integer_score(dataset.task, network, expected, dataset.test_labels)
         scores = scores.with_stage("reference", reference)
-    return Prepared(dataset, device, choice, loaded, network, expected, scores)
+    return Quantized(dataset, device, choice, loaded, network, expected, scores)
 
 
 def software_score(network: FloatNetwork, dataset: Dataset) -> float:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,16 +21,10 @@ from synq.planning import make_plan
 from synq.progress import SILENT
 from synq.quantizing import quantize_network
 from synq.request import Request
+from synq.results import finite
 from synq.score import integer_score
 from synq.sweeping.points import Point, Trained
-
-
-@dataclass(frozen=True)
-class Materials:
-    """What workers need beside a point, sent to each of them once."""
-
-    dataset: Dataset
-    trained: tuple[Trained, ...]
+from synq.workers.work import Outcome
 
 
 @dataclass(frozen=True)
@@ -64,70 +58,57 @@ class PointResult:
             KeyError, TypeError, ValueError: the fields are not those of a result.
         """
         return PointResult(
-            software=float(fields["software"]),
-            reference=float(fields["reference"]),
+            software=finite(fields["software"]),
+            reference=finite(fields["reference"]),
             effective_levels=tuple(int(value) for value in fields["effective_levels"]),
             code_bits_total=int(fields["code_bits_total"]),
             interval_cycles=int(fields["interval_cycles"]),
-            zero_share=tuple(float(value) for value in fields["zero_share"]),
-            seconds=float(fields["seconds"]),
+            zero_share=tuple(finite(value) for value in fields["zero_share"]),
+            seconds=finite(fields["seconds"]),
         )
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """A point with its result, or with the reason why there is none, in one line."""
+class Materials:
+    """What workers need beside a point, sent to each of them once."""
 
-    point: Point
-    result: PointResult | None
-    error: str | None = None
+    dataset: Dataset
+    trained: tuple[Trained, ...]
+
+    def evaluate(self, point: Point) -> PointResult:
+        """One point, in integers.
+
+        Raises:
+            SynqError: from fine-tuning and quantization.
+        """
+        start = time.monotonic()
+        if point.version != __version__:
+            raise SynqError(f"this worker has synq {__version__}, the sweep is of {point.version}")
+        trained = next(each for each in self.trained if each.network.digest == point.network)
+        network, ranges = trained.network, None
+        if point.finetuning is not None:
+            from synq.learn.finetune import finetuned_network
+
+            with _torch:
+                network, ranges, _ = finetuned_network(
+                    network,
+                    self.dataset,
+                    point.choice,
+                    point.device,
+                    point.finetuning,
+                    default_cache_dir(),
+                    SILENT,
+                )
+        dataset = _reduced(self.dataset, point.choice.input_bits)
+        quantized = quantize_network(
+            network, point.choice, point.device, dataset.input_format, dataset.train_inputs, ranges
+        )
+        trace = quantized.run(dataset.test_inputs)
+        score = integer_score(dataset.task, quantized, trace, dataset.test_labels)
+        return _result(quantized, point.board, trained.software, score, time.monotonic() - start)
 
 
-Evaluate = Callable[[Sequence[Point]], Iterator[Outcome]]  # of each point once, in any order
-
-
-def attempt(point: Point, materials: Materials) -> Outcome:
-    """One point, whatever comes of it."""
-    try:
-        return Outcome(point, evaluate(point, materials))
-    except SynqError as error:
-        return Outcome(point, None, " ".join(str(error).split()))
-    except Exception as error:
-        return Outcome(point, None, f"{type(error).__name__}: {' '.join(str(error).split())}")
-
-
-def evaluate(point: Point, materials: Materials) -> PointResult:
-    """One point, in integers.
-
-    Raises:
-        SynqError: from fine-tuning and quantization.
-    """
-    start = time.monotonic()
-    if point.version != __version__:
-        raise SynqError(f"this worker has synq {__version__}, the sweep is of {point.version}")
-    trained = next(each for each in materials.trained if each.network.digest == point.network)
-    network, ranges = trained.network, None
-    if point.finetuning is not None:
-        from synq.learn.finetune import finetuned_network
-
-        with _torch:
-            network, ranges, _ = finetuned_network(
-                network,
-                materials.dataset,
-                point.choice,
-                point.device,
-                point.finetuning,
-                default_cache_dir(),
-                SILENT,
-            )
-    dataset = _reduced(materials.dataset, point.choice.input_bits)
-    quantized = quantize_network(
-        network, point.choice, point.device, dataset.input_format, dataset.train_inputs, ranges
-    )
-    trace = quantized.run(dataset.test_inputs)
-    score = integer_score(dataset.task, quantized, trace, dataset.test_labels)
-    return _result(quantized, point.board, trained.software, score, time.monotonic() - start)
-
+PointOutcome = Outcome[Point, PointResult]
 
 _torch = threading.Lock()  # its settings are the process's; a Dask worker may run several threads
 

@@ -16,7 +16,7 @@ from synq.learn.data.mnist import is_mnist
 from synq.quantizing import Method
 from synq.score import Task, rounded
 from synq.sweeping import paper
-from synq.sweeping.evaluation import Outcome, PointResult
+from synq.sweeping.evaluation import PointOutcome, PointResult
 from synq.sweeping.paper import Comparison
 from synq.sweeping.points import Axes, Trained
 
@@ -66,16 +66,21 @@ class Curve:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A finished sweep: everything that the files and the terminal show."""
+    """A finished sweep: everything that the files and the terminal show.
+
+    Attributes:
+        resumed: how many of its points had been evaluated before.
+    """
 
     dataset: Dataset
     device: Device
     trained: tuple[Trained, ...]
     axes: Axes
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[PointOutcome, ...]
+    resumed: int = 0
 
     @property
-    def failures(self) -> list[Outcome]:
+    def failures(self) -> list[PointOutcome]:
         return [outcome for outcome in self.outcomes if outcome.result is None]
 
     @cached_property
@@ -88,11 +93,11 @@ class Sweep:
         """In the order of the axes."""
         groups: dict[tuple[Any, ...], dict[int | None, list[PointResult]]] = {}
         for outcome in self.outcomes:
-            *setting, levels, _seed = outcome.point.settings().values()
+            *setting, levels, _seed = outcome.piece.settings().values()
             results = groups.setdefault(tuple(setting), {}).setdefault(levels, [])
             if outcome.result is not None:
                 results.append(outcome.result)
-        names = list(self.outcomes[0].point.settings())[:-2] if self.outcomes else []
+        names = list(self.outcomes[0].piece.settings())[:-2] if self.outcomes else []
         varying = [
             position
             for position in range(1, len(names))
@@ -161,7 +166,7 @@ class Sweep:
                 {"figure": each.name, "paper": each.paper, "ours": each.ours} for each in self.paper
             ],
             "points": [
-                {"key": outcome.point.key, "error": outcome.error, **_row(outcome)}
+                {"key": outcome.piece.key, "error": outcome.error, **_row(outcome)}
                 for outcome in self.outcomes
             ],
         }
@@ -184,8 +189,8 @@ class Sweep:
         return buffer.getvalue().encode()
 
 
-def _row(outcome: Outcome) -> dict[str, Any]:
-    row = outcome.point.settings()
+def _row(outcome: PointOutcome) -> dict[str, Any]:
+    row = outcome.piece.settings()
     for name in PointResult.__dataclass_fields__:
         if name != "seconds":
             row[name] = None if outcome.result is None else getattr(outcome.result, name)

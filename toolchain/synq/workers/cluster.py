@@ -1,4 +1,4 @@
-"""Evaluation on a Dask cluster."""
+"""Work on a Dask cluster."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -9,19 +9,18 @@ from threading import Thread
 from typing import Any
 
 from synq.errors import SynqError
-from synq.sweeping.evaluation import Evaluate, Materials, Outcome, attempt
-from synq.sweeping.points import Point
+from synq.workers.work import Evaluate, Outcome, Piece, Result, Work, attempt
 
 _CONNECT_SECONDS = 5
 
 
 @contextmanager
-def dask_cluster(address: str, materials: Materials) -> Iterator[Evaluate]:
-    """Evaluation on the Dask cluster whose scheduler is at `address`.
+def dask_cluster(address: str, work: Work[Piece, Result]) -> Iterator[Evaluate[Piece, Result]]:
+    """Work on the Dask cluster whose scheduler is at `address`.
 
-    The workers need the same version of synq. Data and networks are sent to each of them once; a
-    point whose worker dies is evaluated by another. All of it belongs to this process: the cluster
-    forgets it when the block is left and, at the latest, when the process ends, however it does.
+    The workers need the same version of synq. `work` is sent to each of them once; a piece whose
+    worker dies is evaluated by another. All of it belongs to this process: the cluster forgets it
+    when the block is left and, at the latest, when the process ends, however it does.
 
     Raises:
         SynqError: Dask is not installed, or no scheduler or no worker is there.
@@ -41,9 +40,9 @@ def dask_cluster(address: str, materials: Materials) -> Iterator[Evaluate]:
             "start one with `dask scheduler`"
         ) from None
 
-    def evaluate(points: Sequence[Point]) -> Iterator[Outcome]:
-        (sent,) = client.scatter([materials], broadcast=True, hash=False)
-        futures = {client.submit(attempt, point, sent, pure=False): point for point in points}
+    def evaluate(pieces: Sequence[Piece]) -> Iterator[Outcome[Piece, Result]]:
+        (sent,) = client.scatter([work], broadcast=True, hash=False)
+        futures = {client.submit(attempt, piece, sent, pure=False): piece for piece in pieces}
         for future in dask.as_completed(futures, loop=client.loop):
             yield _outcome(futures[future], future)
 
@@ -69,11 +68,11 @@ def _close(client: Any) -> None:
         client.close()
 
 
-def _outcome(point: Point, future: Any) -> Outcome:
+def _outcome(piece: Piece, future: Any) -> Outcome[Piece, Any]:
     try:
-        outcome: Outcome = future.result()
+        outcome: Outcome[Piece, Any] = future.result()
     except CancelledError:
-        return Outcome(point, None, "the scheduler has dropped it; run the sweep again")
+        return Outcome(piece, None, "the scheduler has dropped it; run it again")
     except Exception as error:  # of Dask: its worker has died too often, and more
-        return Outcome(point, None, f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return Outcome(piece, None, f"{type(error).__name__}: {' '.join(str(error).split())}")
     return outcome
