@@ -1,7 +1,7 @@
 """Damaged files for everything that reads one: none may end in anything but one clear line.
 
 Kinds are those of `tests/fuzzing`. Each is read in a process of its own, so that its memory is its
-own; a case over 5 s, or a kind over 500 MiB above the idle process, counts as a failure.
+own; a case over 5 CPU seconds, or a kind over 500 MiB above the idle process, counts as a failure.
 
     python benchmarks/fuzz.py [--count N] [--seed S] [--kind KIND ...] [--jobs N] [--keep FOLDER]
         [--json | --markdown]

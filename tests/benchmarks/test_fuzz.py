@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -63,6 +64,23 @@ def test_memory_is_counted(tmp_path: Path) -> None:
     counts = probe("greedy", Kind("x", cases, greedy), 0, 3, tmp_path)
     assert counts.failed == 0 and counts.memory_mib > 500
     assert not counts.good
+
+
+def test_cpu_time_is_limited_and_waiting_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(path: Path) -> None:
+        if path.read_bytes()[0]:
+            while time.process_time() < busy_until:
+                pass
+        else:
+            time.sleep(0.5)
+
+    monkeypatch.setattr("fuzzing.probe.LIMIT_S", 0.2)
+    busy_until = time.process_time() + 0.4
+    counts = probe("slow", Kind("x", cases, slow), 0, 2, tmp_path)
+    assert (counts.accepted, counts.failed) == (1, 1)
+    assert "CPU seconds" in counts.failures[0]
 
 
 @pytest.mark.parametrize("mutators", [BINARY, TEXT, JSON, ZIP], ids=["bin", "text", "json", "zip"])
