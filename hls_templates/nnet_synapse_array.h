@@ -307,7 +307,6 @@ template <class data_T, class res_T, typename CONFIG_T> struct synapse_engine<da
         // Registers: every lane adds in every cycle.
         #pragma HLS ARRAY_PARTITION variable=accumulator complete
         #pragma HLS ARRAY_PARTITION variable=total complete
-        unsigned tile_cycle = 0;
     Cycles:
         for (unsigned cycle = 0; cycle < CONFIG_T::n_blocks; cycle++) {
             // One block a cycle; the loop starts over without draining.
@@ -318,8 +317,8 @@ template <class data_T, class res_T, typename CONFIG_T> struct synapse_engine<da
             #pragma HLS ARRAY_PARTITION variable=block complete
             #pragma HLS ARRAY_PARTITION variable=input complete
             synapse_blocks<data_T, CONFIG_T>::next(data, cycle, block, input);
-            if (CONFIG_T::n_tiles == 1 || cycle == 0 || tile_cycle == CONFIG_T::tile_blocks)
-                tile_cycle = CONFIG_T::n_tiles == 1 ? cycle : 0;
+            // A choice of bits where a tile is a power of two of blocks.
+            const unsigned tile_cycle = CONFIG_T::n_tiles == 1 ? cycle : cycle % CONFIG_T::tile_blocks;
             if (tile_cycle == 0) {
             Reset:
                 for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
@@ -328,8 +327,7 @@ template <class data_T, class res_T, typename CONFIG_T> struct synapse_engine<da
                 }
             }
             synapse_accumulate<typename synapse_raw<data_T, CONFIG_T>::type, CONFIG_T>(input, block, codes, values, accumulator);
-            tile_cycle++;
-            if (tile_cycle == CONFIG_T::tile_blocks || cycle == CONFIG_T::n_blocks - 1)
+            if (tile_cycle == CONFIG_T::tile_blocks - 1 || cycle == CONFIG_T::n_blocks - 1)
                 synapse_convert<CONFIG_T>(accumulator, cycle < CONFIG_T::tile_blocks, total);
             if (cycle == CONFIG_T::n_blocks - 1)
                 synapse_results<res_T, CONFIG_T>(total, res);

@@ -38,3 +38,20 @@ def samples(
         y_test=labels[test],
     )
     return network, load_npz(path)
+
+
+def dense_samples(folder: Path) -> None:
+    """Another one, 20-8-3, as `net` and `data.npz`: none of its inputs is likely 0."""
+    rng = np.random.default_rng(1)
+    weights = tuple(rng.normal(size=shape).astype(np.float32) for shape in ((20, 8), (8, 3)))
+    network = FloatNetwork(weights, (None, None))
+    inputs = rng.integers(0, 256, (500, 20)).astype(np.uint8)
+    labels = network.logits(inputs / 256).argmax(axis=1)
+    save_checkpoint(network, folder / "net", {})
+    np.savez(
+        folder / "data.npz",
+        x_train=inputs[:300],
+        y_train=labels[:300],
+        x_test=inputs[300:],
+        y_test=labels[300:],
+    )

@@ -8,11 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from synq.float_network import FloatNetwork
-from synq.learn.checkpoint import save_checkpoint
+from samples import dense_samples
 from synq.network import QuantizedNetwork
 
 SYNQ = str(Path(sys.executable).parent / "synq")
@@ -28,18 +26,7 @@ def run(*arguments: Any, cwd: Path) -> "subprocess.CompletedProcess[str]":
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`told.npz` says what it was quantized with, `bare.npz` does not; and `data.npz`."""
     folder = tmp_path_factory.mktemp("chips")
-    rng = np.random.default_rng(1)
-    network = FloatNetwork((rng.normal(size=(20, 8)), rng.normal(size=(8, 3))), (None, None))
-    inputs = rng.integers(0, 256, (500, 20)).astype(np.uint8)
-    labels = network.logits(inputs / 256).argmax(axis=1)
-    save_checkpoint(network, folder / "net", {})
-    np.savez(
-        folder / "data.npz",
-        x_train=inputs[:300],
-        y_train=labels[:300],
-        x_test=inputs[300:],
-        y_test=labels[300:],
-    )
+    dense_samples(folder)
     how = ["--levels", 7, "--mapping", "offset", "--input-bits", 4, "--output", "told.npz"]
     made = run("quantize", "--checkpoint", "net", *OF_DATA, *how, cwd=folder)
     assert (made.returncode, made.stderr) == (0, "")

@@ -17,9 +17,8 @@ import numpy as np
 import pytest
 import torch
 
+from samples import dense_samples
 from synq.cache import default_cache_dir
-from synq.float_network import FloatNetwork
-from synq.learn.checkpoint import save_checkpoint
 from synq.learn.data.dataset import Dataset
 from synq.learn.data.idx import MNIST
 
@@ -76,19 +75,7 @@ def digests(folder: Path) -> dict[str, str]:
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a 20-8-3 network, `net`, and samples that it classifies, `data.npz`."""
     folder = tmp_path_factory.mktemp("small")
-    rng = np.random.default_rng(1)
-    weights = (rng.normal(size=(20, 8)), rng.normal(size=(8, 3)))
-    network = FloatNetwork(weights, (None, None))
-    inputs = rng.integers(0, 256, (500, 20)).astype(np.uint8)
-    labels = network.logits(inputs / 256).argmax(axis=1)
-    save_checkpoint(network, folder / "net", {})
-    np.savez(
-        folder / "data.npz",
-        x_train=inputs[:300],
-        y_train=labels[:300],
-        x_test=inputs[300:],
-        y_test=labels[300:],
-    )
+    dense_samples(folder)
     return folder
 
 

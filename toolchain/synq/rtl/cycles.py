@@ -8,6 +8,7 @@ never wait here.
 Unrolled arrays (`synq.rtl.unrolled`) are only approximated: an image a cycle behind a pipeline.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -191,7 +192,7 @@ class _Waits:
         self.latest = [*self.latest[1:], (shown, taken)]
 
 
-class _Stage:
+class _Stage(ABC):
     """An array, and the times of the images that it still remembers."""
 
     def __init__(self, placed: PlacedArray) -> None:
@@ -202,10 +203,11 @@ class _Stage:
         self.closed = _LONG_AGO  # the last beat of the latest image was taken
         self.left = _LONG_AGO  # the activation's register is empty again
 
+    @abstractmethod
     def room(self) -> int:
         """The first cycle in which a beat of the next image can be taken."""
-        raise NotImplementedError
 
+    @abstractmethod
     def compute(self, first: int, other: int, begins: bool, ends: bool) -> int:
         """A tile's rows and drain.
 
@@ -218,8 +220,8 @@ class _Stage:
         Returns:
             The first cycle in which the first beat of sums is offered; the next ones follow.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def release(self, taken: list[int]) -> None:
         """The sums' registers are free again.
 
@@ -258,6 +260,9 @@ class _Unrolled(_Stage):
 
     def compute(self, first: int, other: int, begins: bool, ends: bool) -> int:
         return self.closed + self.depth
+
+    def release(self, taken: list[int]) -> None:
+        pass  # it has none
 
 
 class _Banked(_Stage):
