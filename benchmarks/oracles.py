@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from networks import run_script
 from numpy.typing import NDArray
 
 import synq
-from networks import run_script
 from synq.chip import Conditions, full_scale, polarities, program
 from synq.device_fit import fit_device
 from synq.errors import SynqError

@@ -15,6 +15,7 @@ from synq.fixedpoint import FixedPoint, Overflow, Rounding
 from synq.float_network import FloatNetwork
 from synq.network import Converter, QuantizedNetwork, SynapseArray
 from synq.quantizing import Quantization, quantize_network
+from synq.read_noise import ReadNoise
 from synq.rtl.design import RtlArray, RtlDesign, wide_result
 
 BYTE = FixedPoint(8, 0, signed=False)
@@ -154,12 +155,16 @@ def symmetric(random: np.random.Generator, array: SynapseArray) -> SynapseArray:
 def with_converters(
     random: np.random.Generator, array: SynapseArray, tile_rows: int | None = None
 ) -> SynapseArray:
-    """The array in tiles with converters of 2 to 10 bits, from hardly to always saturating."""
+    """The array in tiles with converters of 2 to 10 bits, from hardly to always saturating; half
+    have read noise, of an eighth of a step to eight."""
     rows = tile_rows or int(random.integers(1, array.n_rows + 2))
     bits, exact = int(random.integers(2, 11)), array.accumulator
     integer = exact.integer - int(random.integers(-1, 5))
     form = FixedPoint(bits, max(integer, bits - exact.fraction), True, Rounding.RND, Overflow.SAT)
-    return dataclasses.replace(array, converter=Converter(rows, form))
+    step = 2.0 ** (exact.fraction - form.fraction)
+    deviation = step * 2.0 ** random.uniform(-3, 3) * random.integers(2)
+    noise = ReadNoise.of(deviation, int(random.integers(1 << 32)), 0)
+    return dataclasses.replace(array, converter=Converter(rows, form, noise))
 
 
 def random_network(random: np.random.Generator, max_size: int = 24) -> QuantizedNetwork:

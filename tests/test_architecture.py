@@ -27,6 +27,7 @@ ROOMS = (
     "scratch",
     "definition",
     "fixedpoint",
+    "read_noise",
     "network",
     "score",
     "float_network",

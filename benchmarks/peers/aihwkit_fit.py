@@ -29,11 +29,15 @@ def main() -> None:
         asked = {
             "dw_min": (width / len(up), width / len(up) / 20, width / len(up) * 20),
             "up_down": (0.0, -0.9, 0.9),
-            "w_max": (float(responses.max()), float(responses.mean()), 4 * width),
-            "w_min": (float(responses.min()), -4 * width, float(responses.mean())),
+            # Its bounds are to lie around 0.
+            "w_max": (float(responses.max()), 0.01 * width, 4 * width),
+            "w_min": (float(responses.min()), -4 * width, -0.01 * width),
         }
         if model == "LinearStepDevice":
             asked |= {"gamma_up": (0.1, -1.0, 1.0), "gamma_down": (0.1, -1.0, 1.0)}
+        if model == "ExpStepDevice":
+            asked |= {"A_up": (1e-3, -0.5, 0.5), "A_down": (-1e-3, -0.5, 0.5)}
+            asked |= {"gamma_up": (10.0, 0.0, 20.0), "gamma_down": (10.0, 0.0, 20.0)}
         if model == "PowStepDevice":
             asked |= {"pow_gamma": (1.0, 0.1, 5.0)}
         device = getattr(configs, model)()

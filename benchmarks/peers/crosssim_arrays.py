@@ -7,8 +7,8 @@ a whole window counts; of each array `cells_0`, ... (n_rows, n_out, 2) siemens o
 `inputs_0`, ... (n_samples, n_rows) reals; `steps`, of the converters of each array, 0 without;
 `bits`, of a converter; `tile_rows`; `source`, the folder that `simulator` is in.
 
-Writes `FOLDER/sums.npz`: `sums_0`, ... (n_samples, n_out) of each array's own inputs, and `chained`,
-the last sums where each array's inputs are the ReLU of the sums before it; and
+Writes `FOLDER/sums.npz`: `sums_0`, ... (n_samples, n_out) of each array's own inputs, and
+`chained`, the last sums where each array's inputs are the ReLU of the sums before it; and
 `FOLDER/result.json`. The public source is called, not copied.
 """
 

@@ -88,7 +88,9 @@ module synq_layer_@{layer.index}@ (
     wire [@{parts.beat_bits - 1}@:0] some_parts;
     synq_converters #(
         .PART_BITS(@{parts.bits}@), .LANES(@{sums.lanes}@), .BEATS(@{sums.beats}@), .INDEX(@{sums.index_bits}@),
-        .TILES(@{converters.tiles}@), .SHIFT(@{converters.shift}@), .BITS(@{converters.bits}@), .SUM_BITS(@{sums.bits}@)
+        .TILES(@{converters.tiles}@), .SHIFT(@{converters.shift}@), .BITS(@{converters.bits}@), .SUM_BITS(@{sums.bits}@)@% if converters.noise %@,
+        .NOISE_BITS(@{converters.noise_bits}@), .REVERSED(@{converters.reversed}@), .COLUMN(@{converters.column_bits}@), .NOISE_FACTOR(@{converters.noise.factor}@),
+        .NOISE_SHIFT(@{converters.noise.shift}@), .NOISE_KEYS(192'h@{converters.noise_keys}@)@% endif +%@
     ) converters (
         .clk(clk), .reset(reset), .parts_valid(parts_valid), .parts_taken(parts_taken), .parts_last(parts_last),
         .parts_tag(parts_tag), .parts(some_parts), .sums_valid(sums_valid), .sums_taken(sums_taken),

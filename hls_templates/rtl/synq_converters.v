@@ -1,5 +1,6 @@
 // Analog-to-digital converters behind the sums of an array's tiles, some lanes a cycle:
-// total = sum over the tiles of saturate(floor(sum * 2**-SHIFT + 1/2)), handed out with the last tile.
+// total = sum over the tiles of saturate(floor((sum + noise) * 2**-SHIFT + 1/2)), handed out with the
+// last tile.
 `default_nettype none
 module synq_converters #(
     parameter PART_BITS = 20,  // of a tile's sum
@@ -9,7 +10,14 @@ module synq_converters #(
     parameter TILES = 2,       // tiles an image
     parameter SHIFT = 8,       // bits of a sum below a converter's step
     parameter BITS = 6,        // of a converter
-    parameter SUM_BITS = 9     // of a total
+    parameter SUM_BITS = 9,    // of a total
+    // ---- Read noise and half a step, see `synq_noise`.
+    parameter NOISE_BITS = 0,  // 0 without
+    parameter REVERSED = 0,    // whether the last tile comes first
+    parameter COLUMN = 1,
+    parameter [191:0] NOISE_KEYS = 192'd0,
+    parameter signed [63:0] NOISE_FACTOR = 1,
+    parameter NOISE_SHIFT = 0
 ) (
     input wire clk,
     input wire reset,
@@ -33,10 +41,11 @@ module synq_converters #(
         end
     endgenerate
     // Wide enough to round without overflow, and to compare with the largest value.
-    localparam WIDE = (PART_BITS > SHIFT + BITS ? PART_BITS : SHIFT + BITS) + 1;
+    localparam WIDEST = PART_BITS > SHIFT + BITS ? PART_BITS : SHIFT + BITS;
+    localparam WIDE = (WIDEST > NOISE_BITS ? WIDEST : NOISE_BITS) + 1;
     localparam TILE = TILES > 1 ? $clog2(TILES) : 1;
-    localparam [WIDE-1:0] ONE = 1;
-    localparam [WIDE-1:0] HALF = SHIFT > 0 ? ONE << (SHIFT > 0 ? SHIFT - 1 : 0) : 0;
+    localparam signed [63:0] ONE = 1;
+    localparam signed [63:0] HALF = (ONE << SHIFT) >>> 1;
     localparam TOP = WIDE - SHIFT - BITS + 1;  // bits that are equal where nothing saturates
     localparam FINAL = TILES - 1;
 
@@ -47,7 +56,9 @@ module synq_converters #(
     wire move = ~sums_valid | sums_taken;
     wire final_tile = tile == FINAL[TILE-1:0];
     wire first_tile = tile == {TILE{1'b0}};
-    assign parts_taken = move;
+    wire noise_ready;
+    wire [LANES*WIDE-1:0] raises;  // what is added to a sum before it is cut
+    assign parts_taken = move & noise_ready;
     always @(posedge clk) begin
         if (reset) begin
             converted <= 1'b0;
@@ -55,7 +66,7 @@ module synq_converters #(
             index <= {INDEX{1'b0}};
             tile <= {TILE{1'b0}};
         end else if (move) begin
-            converted <= parts_valid;
+            converted <= parts_valid & noise_ready;
             sums_valid <= converted & final_tile;
             if (converted) begin
                 index <= converted_last ? {INDEX{1'b0}} : index + 1'b1;
@@ -72,9 +83,26 @@ module synq_converters #(
 
     genvar j;
     generate
+        if (NOISE_BITS > 0) begin : g_noise
+            wire [LANES*NOISE_BITS-1:0] noise;
+            synq_noise #(
+                .LANES(LANES), .BEATS(BEATS), .INDEX(INDEX), .TILES(TILES), .REVERSED(REVERSED),
+                .COLUMN(COLUMN), .KEYS(NOISE_KEYS), .FACTOR(NOISE_FACTOR), .SHIFT(NOISE_SHIFT), .OFFSET(HALF), .BITS(NOISE_BITS)
+            ) noises (
+                .clk(clk), .reset(reset), .ready(noise_ready), .take(parts_valid & parts_taken), .noise(noise)
+            );
+            for (j = 0; j < LANES; j = j + 1) begin : g_raise
+                assign raises[j*WIDE+:WIDE] =
+                    {{WIDE - NOISE_BITS{noise[(j+1)*NOISE_BITS-1]}}, noise[j*NOISE_BITS+:NOISE_BITS]};
+            end
+        end else begin : g_exact
+            wire unused = &{1'b0, REVERSED[0], COLUMN[0], NOISE_KEYS, NOISE_FACTOR, NOISE_SHIFT[0]};
+            assign noise_ready = 1'b1;
+            assign raises = {LANES{HALF[WIDE-1:0]}};
+        end
         for (j = 0; j < LANES; j = j + 1) begin : g_lane
             wire [PART_BITS-1:0] part = parts[j*PART_BITS+:PART_BITS];
-            wire [WIDE-1:0] raised = {{WIDE - PART_BITS{part[PART_BITS-1]}}, part} + HALF;
+            wire [WIDE-1:0] raised = {{WIDE - PART_BITS{part[PART_BITS-1]}}, part} + raises[j*WIDE+:WIDE];
             wire sign = raised[WIDE-1];
             wire fits = raised[WIDE-1-:TOP] == {TOP{sign}};
             reg [BITS-1:0] level;

@@ -130,6 +130,8 @@ def quantize(
     activation_bits: int = 8,
     tile: Tile | str | None = None,
     adc_bits: int | None = None,
+    read_noise: float | None = None,
+    read_seed: int = 0,
     progress: Progress = SILENT,
 ) -> Quantized:
     """The network as the device holds it, with the integer reference of all test samples.
@@ -148,6 +150,9 @@ def quantize(
         input_bits: 1 to 8; activation_bits: 1 to 16.
         tile: rows and columns of the crossbars that arrays are made of, as "128x128".
         adc_bits: of the converters at the tiles' columns, 2 to 16; exact sums without.
+        read_noise: with converters, the standard deviation of a cell from read to read, a share of
+            the window; the device's own without.
+        read_seed: of that noise.
 
     Raises:
         UsageError: a value is out of range.
@@ -174,6 +179,8 @@ def quantize(
         activation_bits=activation_bits,
         tile=Tile.parsed(tile) if isinstance(tile, str) else tile,
         adc_bits=adc_bits,
+        read_noise=read_noise,
+        read_seed=read_seed,
     )
     return quantized(
         fitted(network, data),

@@ -148,6 +148,8 @@ class Device:
         curve, curve_ltp, curve_ltd: measured conductances of both branches, or of one; they stand
             for the formula, the window and the number of states of that branch.
         pulse: that programs a cell, for the energy.
+        read_noise: standard deviation of a cell's conductance from read to read, a share of the
+            window; what converters see of it.
 
     Raises:
         ValueError: a window is empty, or the fields contradict one another.
@@ -170,6 +172,7 @@ class Device:
     sources: Annotated[Sources, OPTIONAL] = field(default_factory=Sources)
     variation: Annotated[Variation, OPTIONAL] = field(default_factory=Variation)
     pulse: Annotated[Pulse, OPTIONAL] = field(default_factory=Pulse)
+    read_noise: Annotated[float, Range(0.0, 1.0), OPTIONAL] = 0.0
 
     def __post_init__(self) -> None:
         if self.curve_both and (self.curve_ltp or self.curve_ltd):

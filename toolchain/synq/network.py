@@ -5,7 +5,7 @@ import io
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint, Overflow, Rounding, requantize, signed_width
 from synq.npz import Member, read_npz
+from synq.read_noise import ReadNoise
 
 # Products of integers in floating point are exact while no partial sum needs more bits than the
 # significand has (IEEE 754): then BLAS may add in any order.
@@ -41,6 +42,7 @@ class Converter:
         tile_rows: at least 1; the bias row counts.
         format: what a tile's sum is assigned to: signed, to nearest with ties upwards, saturating,
             as a converter that is half a step off does; of at most as many fraction bits as sums.
+        noise: that is added to the sum before; None without.
 
     Raises:
         ValueError: a value out of range, or another format.
@@ -48,6 +50,7 @@ class Converter:
 
     tile_rows: int
     format: FixedPoint
+    noise: ReadNoise | None = None
 
     def __post_init__(self) -> None:
         if type(self.tile_rows) is not int or self.tile_rows < 1:
@@ -111,7 +114,10 @@ class SynapseArray:
             raise ValueError("the bias input does not fit the input format")
         if not 0 < self.scale < math.inf:
             raise ValueError("the scale must be positive and finite")
-        if self.table_format.width + self.input_format.width + self.n_rows.bit_length() > 63:
+        noise = (0, 0) if self.noise is None else self.noise.range
+        noise_bits = signed_width(*noise)
+        sum_bits = self.table_format.width + self.input_format.width + self.n_rows.bit_length()
+        if max(sum_bits, noise_bits + 1) > 63:
             raise ValueError("the sums may need more than 63 bits")
         FixedPoint(2, 2 - self._exact_fraction, signed=True)  # whether there is a format for them
         if self.converter is not None and self.converter.format.fraction > self._exact_fraction:
@@ -181,9 +187,15 @@ class SynapseArray:
         """The least and greatest sum that any inputs and any order of addition can reach."""
         if self.converter is None:
             return self.partial_range
-        low = sum(self._converted(low) for low, _ in self._tile_ranges)
-        high = sum(self._converted(high) for _, high in self._tile_ranges)
+        least, most = (0, 0) if self.noise is None else self.noise.range
+        low = sum(self._converted(low + least) for low, _ in self._tile_ranges)
+        high = sum(self._converted(high + most) for _, high in self._tile_ranges)
         return int(np.min(low)), int(np.max(high))
+
+    @property
+    def noise(self) -> ReadNoise | None:
+        """What is added to a tile's sum before it is converted."""
+        return None if self.converter is None else self.converter.noise
 
     def _converted(self, sums: NDArray[np.int64]) -> NDArray[np.int64]:
         """What converters make of a tile's exact sums; they keep the order of sums, and 0."""
@@ -229,11 +241,12 @@ class SynapseArray:
     def _exact_fraction(self) -> int:
         return self.input_format.fraction + self.table_format.fraction
 
-    def accumulate(self, inputs: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    def accumulate(self, inputs: NDArray[np.integer[Any]], first: int = 0) -> NDArray[np.int64]:
         """The sums for raw inputs, exact or, with converters, of what they make of the exact ones.
 
         Args:
             inputs: (n_samples, n_in) raw integers in `input_format`; n_samples may be 0.
+            first: how many samples the array has read before: read noise is another each time.
 
         Returns:
             (n_samples, n_out) int64 raw integers in `accumulator`.
@@ -242,9 +255,11 @@ class SynapseArray:
             ValueError: `inputs` has another number of columns.
             SynqError: an input is outside its format, or the sums need more than 53 bits.
         """
-        parts = self.partial_sums(inputs)
-        total = self._converted(next(parts))
-        for part in parts:
+        total = np.zeros((len(inputs), self.n_out), dtype=np.int64)
+        reads = (np.arange(len(inputs)) + first) * len(self.tiles)
+        for tile, part in enumerate(self.partial_sums(inputs)):
+            if self.noise is not None:
+                part += self.noise.draw(reads + tile, self.n_out)
             total += self._converted(part)
         return total
 
@@ -406,11 +421,17 @@ class QuantizedNetwork:
         units = (array_unit(array) for array in self.arrays)
         return math.prod(units, start=self.arrays[-1].sum_step)
 
-    def run(self, inputs: NDArray[np.integer[Any]]) -> Trace:
+    @property
+    def noisy(self) -> bool:
+        """Whether what it computes depends on how many samples it has read before."""
+        return any(array.noise is not None for array in self.arrays)
+
+    def run(self, inputs: NDArray[np.integer[Any]], first: int = 0) -> Trace:
         """The integer reference: all sums and activations, exactly.
 
         Args:
             inputs: (n_samples, n_in) raw integers in `input_format`; n_samples may be 0.
+            first: as of `SynapseArray.accumulate`.
 
         Raises:
             ValueError, SynqError: as `SynapseArray.accumulate`.
@@ -419,7 +440,7 @@ class QuantizedNetwork:
         activations: list[NDArray[np.int64]] = []
         signal: NDArray[np.integer[Any]] = inputs
         for index, array in enumerate(self.arrays):
-            accumulators.append(array.accumulate(signal))
+            accumulators.append(array.accumulate(signal, first))
             if index < len(self.activations):
                 activations.append(self.activate(index, accumulators[-1]))
                 signal = activations[-1]
@@ -509,18 +530,34 @@ def _described(array: SynapseArray) -> dict[str, Any]:
         "scale": array.scale,
     }
     if array.converter is not None:
-        form = array.converter.format.to_dict()
-        fields["converter"] = {"tile_rows": array.converter.tile_rows, "format": form}
+        fields["converter"] = described_converter(array.converter)
     return fields
+
+
+def described_converter(converter: Converter) -> dict[str, Any]:
+    """A converter for JSON."""
+    noise = converter.noise
+    return {"tile_rows": converter.tile_rows, "format": converter.format.to_dict()} | (
+        {} if noise is None else {"noise": asdict(noise)}
+    )
 
 
 def _converter(fields: Any) -> Converter | None:
     match fields:
         case None:
             return None
+        case {"tile_rows": int(tile_rows), "format": form, "noise": noise}:
+            return Converter(tile_rows, FixedPoint.from_dict(form), _noise(noise))
         case {"tile_rows": int(tile_rows), "format": form}:
             return Converter(tile_rows, FixedPoint.from_dict(form))
     raise ValueError(f"its header describes no converter: {str(fields)[:200]}")
+
+
+def _noise(fields: Any) -> ReadNoise:
+    match fields:
+        case {"keys": [*keys], "factor": factor, "shift": shift}:
+            return ReadNoise(tuple(keys), factor, shift)
+    raise ValueError(f"its header describes no read noise: {str(fields)[:200]}")
 
 
 def _array(fields: Any, codes: NDArray[np.uint8], codebook: NDArray[np.int64]) -> SynapseArray:

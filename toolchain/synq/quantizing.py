@@ -20,6 +20,7 @@ from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint, Overflow, Rounding, requantize, signed_width
 from synq.float_network import FloatNetwork
 from synq.network import Converter, QuantizedNetwork, SynapseArray, array_unit
+from synq.read_noise import ReadNoise
 from synq.tile import Tile
 
 _MAX_LEVELS = 256  # codes are stored as 8-bit unsigned integers
@@ -63,6 +64,9 @@ class Quantization:
         activation_bits: bits of an unsigned hidden activation.
         tile: the crossbars that arrays are made of; None for as large as need be.
         adc_bits: of the converters at the tiles' columns, 2 to 16; None for exact sums.
+        read_noise: with converters, the standard deviation of a cell's conductance from read to
+            read, a share of the window; None for the device's own.
+        read_seed: of that noise.
 
     Raises:
         UsageError: a value out of range, or a method and a branch that do not go together.
@@ -79,6 +83,8 @@ class Quantization:
     activation_bits: int = 8
     tile: Tile | None = None
     adc_bits: int | None = None
+    read_noise: float | None = None
+    read_seed: int = 0
 
     def __post_init__(self) -> None:
         _check_range("levels", self.levels, 2, _MAX_LEVELS)
@@ -93,6 +99,14 @@ class Quantization:
                     "converters stand at the columns of tiles: say how large a tile is, as 128x128",
                     settings=("adc_bits", "tile"),
                 )
+        if self.read_noise is not None:
+            _check_range("read_noise", self.read_noise, 0.0, 1.0)
+            if self.adc_bits is None:
+                raise UsageError(
+                    "read noise is what converters see: say how many bits they have",
+                    settings=("read_noise", "adc_bits"),
+                )
+        _check_range("read_seed", self.read_seed, 0, (1 << 63) - 1)
         if self.count is Count.MAGNITUDE and 2 * self.levels - 1 > _MAX_LEVELS:
             raise UsageError(
                 f"levels must be at most {(_MAX_LEVELS + 1) // 2} when counted over the magnitude "
@@ -304,7 +318,9 @@ def quantize_network(
         scale = None if ranges is None else ranges.scales[index]
         array = _quantize_layer(weight, bias, unit, choice, device, input_format, scale)
         if choice.tile is not None and choice.adc_bits is not None:
-            array = with_converters(array, choice.tile, choice.adc_bits, signal)
+            share = device.read_noise if choice.read_noise is None else choice.read_noise
+            noise = noise_of(array, choice, share, index, signal)
+            array = with_converters(array, choice.tile, choice.adc_bits, signal, noise)
         arrays.append(array)
         unit *= array_unit(array)
         if not 1e-300 < unit < 1e300:
@@ -360,8 +376,42 @@ def _quantize_layer(
     return SynapseArray(codes, codebook, choice.table_format, input_format, bias_input, scale)
 
 
+def noise_of(
+    array: SynapseArray,
+    choice: Quantization,
+    share: float,
+    index: int,
+    inputs: NDArray[np.integer[Any]],
+) -> ReadNoise | None:
+    """The noise of a tile's sum at a read.
+
+    A cell's conductance is off by a normal error at each read, of one size for all cells; what its
+    inputs make of that adds up as squares. All reads of an array have the noise of the root mean
+    square over its tiles and these inputs.
+
+    Args:
+        choice: of a tile.
+        share: of the window, the standard deviation of a cell.
+        index: of the array.
+        inputs: (n_samples, n_in) raw, of the training set.
+    """
+    assert choice.tile is not None
+    squares = np.sum(inputs.astype(np.float64) ** 2, axis=1).mean()
+    squares += (array.bias_input or 0) ** 2
+    tiles = -(-array.n_rows // choice.tile.rows)
+    # A pair of cells is subtracted; a single one counts twice.
+    cells = math.sqrt(2) if choice.mapping is Mapping.DIFFERENTIAL else 2.0
+    full = (1 << array.table_format.fraction) - 1
+    deviation = share * cells * full * math.sqrt(squares / tiles)
+    return ReadNoise.of(deviation, choice.read_seed, index)
+
+
 def with_converters(
-    array: SynapseArray, tile: Tile, bits: int, inputs: NDArray[np.integer[Any]]
+    array: SynapseArray,
+    tile: Tile,
+    bits: int,
+    inputs: NDArray[np.integer[Any]],
+    noise: ReadNoise | None = None,
 ) -> SynapseArray:
     """The array read through a converter at each column of its tiles.
 
@@ -373,9 +423,12 @@ def with_converters(
     """
     fraction = array.accumulator.fraction
     finest = FixedPoint(bits, bits - fraction, True, Rounding.RND, Overflow.SAT)
-    converter = Converter(tile.rows, finest)
+    converter = Converter(tile.rows, finest, noise)
     some = inputs[:: max(1, len(inputs) // _CONVERTER_SAMPLES)]
-    parts = replace(array, converter=converter).partial_sums(some)
+    parts = [*replace(array, converter=converter).partial_sums(some)]
+    if noise is not None:
+        reads = np.arange(len(some)) * len(parts)
+        parts = [part + noise.draw(reads + tile, array.n_out) for tile, part in enumerate(parts)]
     sums = np.concatenate([part.ravel() for part in parts])
     widest = signed_width(int(sums.min()), int(sums.max())) - fraction
     # A step below that of the sums would tell nothing more.

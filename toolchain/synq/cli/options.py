@@ -399,6 +399,24 @@ class Quantizing(Tuning):
             rich_help_panel=_DEVICE,
         ),
     ] = None
+    read_noise: Annotated[
+        float | None,
+        typer.Option(
+            help="With --adc-bits: deviation of a cell from read to read, a share of the window.",
+            parser=_number,
+            metavar="<float>",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = None
+    read_seed: Annotated[
+        int,
+        typer.Option(
+            help="Seed of the read noise.",
+            parser=_integer,
+            metavar="<int>",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = 0
     sparsity: Annotated[
         float,
         typer.Option(
@@ -435,6 +453,8 @@ class Quantizing(Tuning):
             activation_bits=self.activation_bits,
             tile=None if self.tile is None else Tile.parsed(self.tile),
             adc_bits=self.adc_bits,
+            read_noise=self.read_noise,
+            read_seed=self.read_seed,
         )
 
 

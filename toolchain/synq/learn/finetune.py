@@ -97,9 +97,8 @@ def finetuned_network(
 
 def _of_weights(choice: Quantization) -> dict[str, Any]:
     """What of a quantization fine-tuning depends on: converters are chosen for what it gives."""
-    return {
-        name: value for name, value in asdict(choice).items() if name not in ("tile", "adc_bits")
-    }
+    later = ("tile", "adc_bits", "read_noise", "read_seed")
+    return {name: value for name, value in asdict(choice).items() if name not in later}
 
 
 def _written(network: FloatNetwork, ranges: Ranges, key: str) -> bytes:

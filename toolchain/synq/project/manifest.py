@@ -9,7 +9,7 @@ from typing import Any
 
 from synq.errors import SynqError
 from synq.files import read_bounded, reason
-from synq.network import QuantizedNetwork, SynapseArray, Trace
+from synq.network import QuantizedNetwork, SynapseArray, Trace, described_converter
 from synq.project.flow import BITSTREAM
 
 MANIFEST = "manifest.json"
@@ -142,8 +142,7 @@ def describe_network(network: QuantizedNetwork) -> dict[str, Any]:
 def _converter(array: SynapseArray) -> dict[str, Any]:
     if array.converter is None:
         return {}
-    form = array.converter.format.to_dict()
-    return {"converter": {"tile_rows": array.converter.tile_rows, "format": form}}
+    return {"converter": described_converter(array.converter)}
 
 
 def in_a_line(name: str) -> str:

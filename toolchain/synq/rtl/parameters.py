@@ -6,7 +6,8 @@ they agree.
 
 from dataclasses import dataclass
 
-from synq.fixedpoint import Overflow, Rounding
+from synq.fixedpoint import Overflow, Rounding, signed_width
+from synq.read_noise import ReadNoise
 from synq.rtl import pipeline
 from synq.rtl.design import RtlDesign
 from synq.rtl.packing import Packing, index_bits
@@ -48,11 +49,31 @@ class Converters:
         tiles: of an image.
         shift: bits of a tile's sum below a converter's step.
         bits: of a converter.
+        noise: of a read; None without.
+        reversed: 1 if an image's last tile is read first.
+        column_bits: of a column's number, for the noise.
     """
 
     tiles: int
     shift: int
     bits: int
+    noise: ReadNoise | None
+    reversed: int
+    column_bits: int
+
+    @property
+    def noise_bits(self) -> int:
+        """Bits of the noise and half a step."""
+        assert self.noise is not None
+        least, most = self.noise.range
+        half = (1 << self.shift) >> 1
+        return signed_width(least + half, most + half)
+
+    @property
+    def noise_keys(self) -> str:
+        """All keys as one hexadecimal number, the first one lowest."""
+        assert self.noise is not None
+        return "".join(f"{key:08x}" for key in reversed(self.noise.keys))
 
 
 @dataclass(frozen=True)
@@ -450,7 +471,14 @@ def _converters(placed: PlacedArray) -> Converters | None:
     if array.converter is None:
         return None
     form = array.converter.format
-    return Converters(placed.tiles, array.partial.fraction - form.fraction, form.width)
+    return Converters(
+        placed.tiles,
+        array.partial.fraction - form.fraction,
+        form.width,
+        array.noise,
+        int(placed.plan.event_driven),
+        ReadNoise.column_bits(array.n_out),
+    )
 
 
 def _out_bits(placed: PlacedArray, result_bits: int) -> int:

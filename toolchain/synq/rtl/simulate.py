@@ -216,11 +216,13 @@ def run(
         inputs: (n_samples, n_in) raw integers.
         scratch: folder for files.
         traffic: how the streams behave; without, as fast as the core allows.
-        parts: simulations at a time, each with its share of the images; one a core without.
+        parts: simulations at a time, each with its share of the images; one a core without. With
+            read noise, which counts images, it is one.
 
     Raises:
         SynqError: the simulation stopped.
     """
+    parts = 1 if network.noisy else parts
     traffic = traffic or Traffic()
     shares = np.array_split(np.arange(len(inputs)), min(len(inputs), parts or os.cpu_count() or 1))
     folders = [scratch / f"part_{number}" for number in range(len(shares))]
