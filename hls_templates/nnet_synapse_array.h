@@ -16,6 +16,7 @@
 // An array may be tiles of rows with a converter at each column: at a tile's end every sum is rounded
 // to the nearest step, ties upwards, clipped to `converter_bits`, and added to the tiles before. A
 // cycle's rows lie in one tile. Without converters the array is one tile and its sums are exact.
+// Read noise is added to a tile's sum before: it depends on how many tiles were read since the start.
 //
 // All arithmetic is on raw integers. `partial_width` (of a tile's sum), `accum_width` (of a result)
 // and `bucket_width` are proven from the codes: no sum that any input can produce, in any order of
@@ -63,6 +64,16 @@ struct synapse_array_config {
     static const unsigned tile_blocks = 1; // n_blocks of a tile but the last
     static const unsigned converter_bits = 0; // 0 without converters
     static const unsigned converter_shift = 0; // bits of a tile's sum below a converter's step
+    static const unsigned noise_bits = 0;      // of the noise of a read; 0 without
+    static const unsigned noise_column_bits = 1; // bits of a column's number beside a read's
+    static const long long noise_factor = 1;
+    static const unsigned noise_shift = 0;
+    static const unsigned noise_key_0 = 0;
+    static const unsigned noise_key_1 = 0;
+    static const unsigned noise_key_2 = 0;
+    static const unsigned noise_key_3 = 0;
+    static const unsigned noise_key_4 = 0;
+    static const unsigned noise_key_5 = 0;
 };
 
 // A raw input.
@@ -233,16 +244,48 @@ Rows:
     }
 }
 
-// A tile's sum and half a converter's step.
+// A round of mixing: each bit is one of six.
+inline unsigned synapse_mixed(unsigned word) {
+    // Logic of its caller.
+    #pragma HLS INLINE
+    const unsigned left_7 = word << 7 | word >> 25;
+    const unsigned left_9 = word << 9 | word >> 23;
+    const unsigned left_12 = word << 12 | word >> 20;
+    const unsigned left_19 = word << 19 | word >> 13;
+    const unsigned left_22 = word << 22 | word >> 10;
+    return word ^ left_7 ^ left_12 ^ left_19 ^ (left_9 & left_22);
+}
+
+// The noise of a column at a read: the number of ones in 32 mixed bits, less 16, scaled.
+template <typename CONFIG_T> ap_int<CONFIG_T::noise_bits + 1> synapse_noise(unsigned read, unsigned lane) {
+    // Part of the loop that calls it.
+    #pragma HLS INLINE
+    unsigned word = synapse_mixed(read << CONFIG_T::noise_column_bits | lane) ^ CONFIG_T::noise_key_0;
+    word = synapse_mixed(word) ^ CONFIG_T::noise_key_1;
+    word = synapse_mixed(word) ^ CONFIG_T::noise_key_2;
+    word = synapse_mixed(word) ^ CONFIG_T::noise_key_3;
+    word = synapse_mixed(word) ^ CONFIG_T::noise_key_4;
+    word = synapse_mixed(word) ^ CONFIG_T::noise_key_5;
+    int ones = -16;
+Ones:
+    for (unsigned bit = 0; bit < 32; bit++) {
+        #pragma HLS UNROLL
+        ones += word >> bit & 1;
+    }
+    return (ones * CONFIG_T::noise_factor + (1LL << CONFIG_T::noise_shift) / 2) >> CONFIG_T::noise_shift;
+}
+
+// A tile's sum with its noise, and half a converter's step.
 template <typename CONFIG_T> struct synapse_raised {
-    static const unsigned widest =
+    static const unsigned wider =
         CONFIG_T::partial_width > CONFIG_T::converter_shift ? CONFIG_T::partial_width : CONFIG_T::converter_shift;
-    typedef ap_int<widest + 1> type;
+    static const unsigned widest = wider > CONFIG_T::noise_bits ? wider : CONFIG_T::noise_bits;
+    typedef ap_int<widest + 2> type;
 };
 
 // What a converter makes of a tile's sum; without one, the sum.
 template <typename CONFIG_T>
-typename synapse_raised<CONFIG_T>::type synapse_converted(const ap_int<CONFIG_T::partial_width> sum) {
+typename synapse_raised<CONFIG_T>::type synapse_converted(const typename synapse_raised<CONFIG_T>::type sum) {
     // Part of the loop that calls it.
     #pragma HLS INLINE
     if (CONFIG_T::converter_bits == 0)
@@ -264,6 +307,7 @@ void synapse_convert(const ap_int<CONFIG_T::partial_width> accumulator[CONFIG_T:
                      ap_int<CONFIG_T::accum_width> total[CONFIG_T::n_out]) {
     // Part of the loop or function that calls it.
     #pragma HLS INLINE
+    static unsigned reads = 0; // of tiles
 Converters:
     for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
         #pragma HLS UNROLL
@@ -273,8 +317,13 @@ Converters:
 #endif
         if (first)
             total[lane] = 0;
-        total[lane] += synapse_converted<CONFIG_T>(accumulator[lane]);
+        typename synapse_raised<CONFIG_T>::type sum = accumulator[lane];
+        if (CONFIG_T::noise_bits > 0)
+            sum += synapse_noise<CONFIG_T>(reads, lane);
+        total[lane] += synapse_converted<CONFIG_T>(sum);
     }
+    if (CONFIG_T::noise_bits > 0)
+        reads++;
 }
 
 // The sums leave as raw integers; C simulation checks the proven range.

@@ -161,10 +161,32 @@ def with_converters(
     bits, exact = int(random.integers(2, 11)), array.accumulator
     integer = exact.integer - int(random.integers(-1, 5))
     form = FixedPoint(bits, max(integer, bits - exact.fraction), True, Rounding.RND, Overflow.SAT)
-    step = 2.0 ** (exact.fraction - form.fraction)
-    deviation = step * 2.0 ** random.uniform(-3, 3) * random.integers(2)
-    noise = ReadNoise.of(deviation, int(random.integers(1 << 32)), 0)
-    return dataclasses.replace(array, converter=Converter(rows, form, noise))
+    array = dataclasses.replace(array, converter=Converter(rows, form))
+    steps = 2.0 ** random.uniform(-3, 3)
+    return with_noise(array, steps, int(random.integers(1 << 32))) if random.integers(2) else array
+
+
+def with_noise(array: SynapseArray, steps: float, seed: int = 0) -> SynapseArray:
+    """The array with read noise of so many steps of its converters."""
+    assert array.converter is not None
+    step = 2.0 ** (array.partial.fraction - array.converter.format.fraction)
+    noise = ReadNoise.of(steps * step, seed, 0)
+    converter = dataclasses.replace(array.converter, noise=noise)
+    return dataclasses.replace(array, converter=converter)
+
+
+def noise_of_read(noise: ReadNoise, read: int, column: int, n_out: int) -> int:
+    """What is added to one sum, from Python's integers alone."""
+
+    def left(word: int, by: int) -> int:
+        return (word << by | word >> (32 - by)) & 0xFFFFFFFF
+
+    word = ((read << max(1, (n_out - 1).bit_length())) | column) & 0xFFFFFFFF
+    for key in noise.keys:
+        mixed = word ^ left(word, 7) ^ left(word, 12) ^ left(word, 19)
+        word = mixed ^ (left(word, 9) & left(word, 22)) ^ key
+    scaled = Fraction((word.bit_count() - 16) * noise.factor, 1 << noise.shift)
+    return math.floor(scaled + (Fraction(1, 2) if noise.shift else 0))
 
 
 def random_network(random: np.random.Generator, max_size: int = 24) -> QuantizedNetwork:

@@ -19,6 +19,7 @@ from strategies import (
     arrays,
     assigned,
     networks,
+    noise_of_read,
     raw_inputs,
     seeds,
     synapse_array,
@@ -35,6 +36,7 @@ from synq.network import (
     first_difference,
     require_equal,
 )
+from synq.read_noise import ReadNoise
 
 WIDE_TABLE = FixedPoint(16, 1, signed=True)
 
@@ -152,7 +154,9 @@ def test_each_tile_is_converted_and_the_results_added(array: SynapseArray, seed:
     inputs = raw_inputs(rng, 4, array)
     low, high = array.accumulator_range
     unit = Fraction(1, 2) ** (array.input_format.fraction + array.table_format.fraction)
-    for sample, sums in zip(inputs.tolist(), array.accumulate(inputs).tolist(), strict=True):
+    before = int(rng.integers(0, 1 << 20))  # images
+    all_sums = array.accumulate(inputs, before).tolist()
+    for image, (sample, sums) in enumerate(zip(inputs.tolist(), all_sums, strict=True)):
         signal = sample if array.bias_input is None else [*sample, array.bias_input]
         for output, total in enumerate(sums):
             column = [int(array.codebook[code]) for code in array.codes[:, output]]
@@ -160,6 +164,10 @@ def test_each_tile_is_converted_and_the_results_added(array: SynapseArray, seed:
             parts = [sum(products[at : at + rows]) for at in range(0, array.n_rows, rows)]
             for part in parts:
                 assert array.partial.min_raw <= part <= array.partial.max_raw
+            if array.noise is not None:
+                read = (before + image) * len(parts)
+                for tile in range(len(parts)):
+                    parts[tile] += noise_of_read(array.noise, read + tile, output, array.n_out)
             converted = [assigned(part * unit, form) for part in parts]
             assert total == sum(converted)
             running = np.cumsum([0, *converted])
@@ -167,10 +175,29 @@ def test_each_tile_is_converted_and_the_results_added(array: SynapseArray, seed:
     assert array.accumulator.fraction == form.fraction
     weights = np.sign(array.weights[: array.n_in].T)
     ends = array.input_format.max_raw, array.input_format.min_raw
-    if array.bias_input is None:  # all rows at their worst: the range is reached
+    if array.bias_input is None and array.noise is None:  # all rows at their worst: it is reached
         greatest = np.diag(array.accumulate(np.where(weights > 0, *ends)))
         assert greatest.max() == high
         assert np.diag(array.accumulate(np.where(weights < 0, *ends))).min() == low
+
+
+def test_noise_is_of_the_samples_read_before() -> None:
+    rng = np.random.default_rng(6)
+    array = synapse_array(rng, 12, 4)
+    form = FixedPoint(8, array.accumulator.integer, True, Rounding.RND, Overflow.SAT)
+    noise = ReadNoise.of(2.0 ** (array.accumulator.fraction - form.fraction), 1, 0)
+    noisy = replace(array, converter=Converter(5, form, noise))
+    inputs = raw_inputs(rng, 40, array)
+    whole = noisy.accumulate(inputs)
+    in_parts = [noisy.accumulate(inputs[:15]), noisy.accumulate(inputs[15:], 15)]
+    assert np.array_equal(whole, np.concatenate(in_parts))
+    again = noisy.accumulate(inputs, 40)
+    quiet = replace(array, converter=Converter(5, form)).accumulate(inputs)
+    for one, other in ((whole, again), (whole, quiet), (again, quiet)):
+        assert 0.5 < np.mean(one != other) < 1
+    network = QuantizedNetwork((noisy,), ())
+    assert network.noisy and not QuantizedNetwork((array,), ()).noisy
+    assert np.array_equal(network.run(inputs, 40).accumulators[0], again)
 
 
 def test_a_converter_that_is_fine_and_wide_enough_changes_nothing() -> None:
@@ -200,11 +227,17 @@ def test_invalid_converter(rows: int, form: FixedPoint) -> None:
 def test_converters_survive_the_file(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     array = with_converters(rng, synapse_array(rng, 9, 3, bias=True))
+    assert array.converter is not None
+    noise = ReadNoise.of(100.0, 1, 0)
+    array = replace(array, converter=replace(array.converter, noise=noise))
     network = QuantizedNetwork((array,), ())
     path = tmp_path / "network.npz"
     path.write_bytes(network.to_npz())
     again = QuantizedNetwork.from_npz(path)
+    assert array.noise is not None
     assert again.arrays[0].converter == array.converter
+    quiet = replace(array, converter=replace(array.converter, noise=None))
+    assert network.digest != QuantizedNetwork((quiet,), ()).digest
     assert again.digest == network.digest
     assert network.digest != QuantizedNetwork((replace(array, converter=None),), ()).digest
 

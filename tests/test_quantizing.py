@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise, product
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from strategies import BYTE, MANY, SOME, assigned, seeds, unsigned_formats
-from synq.device import Branch, device_names, load_device
+from synq.device import Branch, Device, device_names, load_device
 from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint, Overflow, Rounding
 from synq.float_network import FloatNetwork
@@ -31,6 +32,7 @@ from synq.quantizing import (
     snap,
     uniform_levels,
 )
+from synq.read_noise import ReadNoise
 from synq.tile import Tile
 
 PCMO = load_device("pcmo")
@@ -591,6 +593,43 @@ def test_converters_lose_less_the_more_bits_they_have() -> None:
     assert errors[-1] < 1e-4 * errors[0]
 
 
+@pytest.mark.parametrize("mapping", list(Mapping))
+def test_read_noise_is_what_cells_add_up_to(mapping: Mapping) -> None:
+    """Each cell's conductance anew at each read, in floating point, against the noise drawn."""
+    rng = np.random.default_rng(13)
+    inputs = rng.integers(0, 256, (500, 40), dtype=np.uint8)
+    network = FloatNetwork((rng.normal(size=(40, 6)).astype(np.float32),), (None,))
+    choice = Quantization(10, mapping=mapping, tile=Tile(16, 8), adc_bits=12, read_noise=0.03)
+    array = quantize_network(network, choice, PCMO, BYTE, inputs).arrays[0]
+    assert array.noise is not None
+    cells = 2 if mapping is Mapping.DIFFERENTIAL else 1
+    off = rng.normal(0, 0.03, (300, 40, cells))  # shares of the window, of one column's cells
+    weights = off[..., 0] - off[..., 1] if cells == 2 else 2 * off[..., 0]
+    tiles = [weights[:, part] @ inputs[:300, part].T for part in (slice(0, 16), slice(16, 32))]
+    tiles.append(weights[:, 32:] @ inputs[:300, 32:].T)
+    full = array.table_format.max_raw
+    assert array.noise.deviation == pytest.approx(full * np.std(tiles), rel=0.05)
+
+
+def test_read_noise_is_the_devices_own_unless_told() -> None:
+    inputs = np.random.default_rng(12).integers(0, 256, (50, 40), dtype=np.uint8)
+    network = FloatNetwork((np.eye(40, 3, dtype=np.float32),), (None,))
+    noisy = replace(PCMO, read_noise=0.02)
+    choice = Quantization(10, tile=Tile(16, 8), adc_bits=8)
+
+    def noise(device: Device, **options: Any) -> ReadNoise | None:
+        quantized = quantize_network(network, replace(choice, **options), device, BYTE, inputs)
+        return quantized.arrays[0].noise
+
+    assert noise(PCMO) is None
+    own = noise(noisy)
+    assert own is not None and own == noise(PCMO, read_noise=0.02)
+    assert noise(noisy, read_noise=0.0) is None
+    other = noise(noisy, read_seed=1)
+    assert other is not None and other.keys != own.keys
+    assert noise(noisy, tile=None, adc_bits=None) is None
+
+
 def test_a_tile_alone_changes_no_integer() -> None:
     inputs = np.random.default_rng(12).integers(0, 256, (50, 40), dtype=np.uint8)
     rng = np.random.default_rng(11)
@@ -608,6 +647,10 @@ def test_a_tile_alone_changes_no_integer() -> None:
         ({"adc_bits": 6}, "say how large a tile is"),
         ({"adc_bits": 1, "tile": Tile(8, 8)}, "adc bits must be between 2 and 16, got 1"),
         ({"adc_bits": 40, "tile": Tile(8, 8)}, "adc bits must be between 2 and 16, got 40"),
+        ({"read_noise": 0.1}, "say how many bits they have"),
+        ({"read_noise": 1.1, "adc_bits": 6, "tile": Tile(8, 8)}, "read noise must be between 0"),
+        ({"read_noise": math.nan, "adc_bits": 6, "tile": Tile(8, 8)}, "read noise must be between"),
+        ({"read_seed": -1}, "read seed must be between 0"),
     ],
 )
 def test_impossible_converters_are_refused(options: dict[str, Any], message: str) -> None:

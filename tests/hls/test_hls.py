@@ -169,7 +169,7 @@ def test_the_qkeras_model_reloads(
         ),
         (
             (45, 12, 6),
-            Quantization(10, tile=Tile(12, 12), adc_bits=4),
+            Quantization(10, tile=Tile(12, 12), adc_bits=4, read_noise=0.05),
             True,
             "io_parallel",
             ArrayPlan(Datapath.BUCKETS, 3, 0, event_driven=True),
@@ -305,15 +305,25 @@ def test_wrong_rounding_is_caught(small: Built, tmp_path: Path) -> None:
     assert found is not None and "activation_0" in found
 
 
-@pytest.mark.parametrize("constant", ["converter_shift", "converter_bits"])
+@pytest.mark.parametrize(
+    "constant",
+    ["converter_shift", "converter_bits", "noise_factor", "noise_shift", "noise_column_bits"],
+)
 def test_one_wrong_bit_of_a_converter_is_caught(constant: str, tmp_path: Path) -> None:
-    choice = Quantization(10, tile=Tile(8, 8), adc_bits=3)
+    choice = Quantization(10, tile=Tile(8, 8), adc_bits=3, read_noise=0.1)
     network, inputs = random_network((20, 8, 3), choice, bias=False, seed=1)
     right = emit(network, inputs, tmp_path / "right")
     array = network.arrays[0]
     assert array.converter is not None
     form = array.converter.format
-    number = {"converter_shift": array.partial.fraction - form.fraction, "converter_bits": 3}
+    assert array.noise is not None
+    number = {
+        "converter_shift": array.partial.fraction - form.fraction,
+        "converter_bits": 3,
+        "noise_factor": array.noise.factor,
+        "noise_shift": array.noise.shift,
+        "noise_column_bits": 3,
+    }
     old, new = (f"{constant} = {number[constant] ^ bit};" for bit in (0, 1))
     broken = corrupted(right, tmp_path / "wrong", "parameters.h", old, new)
     try:

@@ -19,6 +19,7 @@ from strategies import (
     seeds,
     tiled,
     with_converters,
+    with_noise,
 )
 from synq.network import QuantizedNetwork
 from synq.rtl import simulate
@@ -84,13 +85,14 @@ def test_random_tiles_and_converters(build_core: CoreBuilder, seed: int) -> None
     ids=["decoded", "events", "in turn", "by beats"],
 )
 def test_three_tiles(build_core: CoreBuilder, design: RtlDesign, bias: bool) -> None:
-    """Each datapath and each way of rows to banks. With a bias, it alone is a fourth tile."""
+    """Each datapath and each way of rows to banks, with read noise. With a bias, it alone is a
+    fourth tile."""
     random = np.random.default_rng(3)
     network = paired_network(random, (48, 8, 3), bias)
     first, second = network.arrays
-    first = with_converters(random, first, 16)
+    first = with_noise(with_converters(random, first, 16), 1.3)
     if design.arrays[1].rows == 1:  # which ends with tiles of any size
-        second = with_converters(random, second, 3)
+        second = with_noise(with_converters(random, second, 3), 0.4)
     assert len(first.tiles) == 3 + bias
     check(build_core, dataclasses.replace(network, arrays=(first, second)), design, 3)
 

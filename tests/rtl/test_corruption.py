@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cores import Core, CoreBuilder
-from strategies import images, synapse_array
+from strategies import images, synapse_array, with_noise
 from synq.fixedpoint import FixedPoint, Overflow, Rounding
 from synq.network import Converter, QuantizedNetwork
 from synq.rtl.design import RtlArray, RtlDesign
@@ -123,24 +123,29 @@ def test_a_bit_of_the_verilog(
 
 
 @pytest.mark.parametrize(
-    ("name", "pattern"),
+    ("pattern", "bit"),
     [
-        (LAYER, r"SHIFT\((\d+)\), \.BITS"),
-        (LAYER, r"SHIFT\(\d+\), \.BITS\((\d+)\)"),
-        (LAYER, r"\.TILE_WORDS\((\d+)\)"),
+        (r"SHIFT\((\d+)\), \.BITS", 1),
+        (r"SHIFT\(\d+\), \.BITS\((\d+)\)", 1),
+        (r"\.TILE_WORDS\((\d+)\)", 1),
+        (r"NOISE_FACTOR\((\d+)\)", 32),  # the lowest of eight is too little for a few images
+        (r"NOISE_SHIFT\((\d+)\)", 1),
+        (r"NOISE_KEYS\(192'h\w*(\d)\w*\)", 1),
+        (r"COLUMN\((\d+)\)", 1),
     ],
-    ids=["step", "bits", "tile"],
+    ids=["step", "bits", "tile", "factor", "shift", "key", "column"],
 )
 def test_a_bit_of_the_converters(
-    build_core: CoreBuilder, tmp_path: Path, name: str, pattern: str
+    build_core: CoreBuilder, tmp_path: Path, pattern: str, bit: int
 ) -> None:
     network = small_network()
     form = FixedPoint(5, 1, True, Rounding.RND, Overflow.SAT)  # some sums saturate
     first = dataclasses.replace(network.arrays[0], converter=Converter(4, form))
+    first = with_noise(first, 0.7)
     network = dataclasses.replace(network, arrays=(first, network.arrays[1]))
     core = build_core(network, DECODED)
     assert found(core, tmp_path / "right") is None
-    flip = spoil(name, pattern, lambda number: f"{int(number) ^ 1}")
+    flip = spoil(LAYER, pattern, lambda number: f"{int(number) ^ bit}")
     assert "array_0" in str(found(build_core(network, DECODED, flip), tmp_path / "wrong"))
 
 

@@ -57,12 +57,14 @@ def simulate(
     Args:
         inputs: (n_samples, n_in) raw integers.
         scratch: folder for the input and result files.
-        parts: processes at a time; one a core without.
+        parts: processes at a time; one a core without. With read noise, which counts images, it
+            is one.
 
     Raises:
         SynqError: the test bench failed (an accumulator left its proven range, a full disk).
     """
-    shares = np.array_split(inputs, max(1, min(parts or os.cpu_count() or 1, len(inputs))))
+    parts = 1 if network.noisy else parts or os.cpu_count() or 1
+    shares = np.array_split(inputs, max(1, min(parts, len(inputs))))
     commands = []
     for number, share in enumerate(shares):
         given = scratch / f"inputs_{number}.bin"

@@ -1,9 +1,11 @@
 """The C++ configuration of an array's kernel: one struct of constants an array."""
 
+from synq.fixedpoint import signed_width
 from synq.hls.design import ArrayPlan
 from synq.hls.estimate import drain_lanes
 from synq.hls.layout import Layout
 from synq.network import SynapseArray
+from synq.read_noise import ROUNDS, ReadNoise
 
 CONFIG_CPP = """struct config{index} : nnet::synapse_array_config {{
     static const unsigned n_in = {n_in};
@@ -34,6 +36,16 @@ CONFIG_CPP = """struct config{index} : nnet::synapse_array_config {{
     static const unsigned tile_blocks = {tile_blocks};
     static const unsigned converter_bits = {converter_bits};
     static const unsigned converter_shift = {converter_shift};
+    static const unsigned noise_bits = {noise_bits};
+    static const unsigned noise_column_bits = {noise_column_bits};
+    static const long long noise_factor = {noise_factor};
+    static const unsigned noise_shift = {noise_shift};
+    static const unsigned noise_key_0 = {noise_key_0};
+    static const unsigned noise_key_1 = {noise_key_1};
+    static const unsigned noise_key_2 = {noise_key_2};
+    static const unsigned noise_key_3 = {noise_key_3};
+    static const unsigned noise_key_4 = {noise_key_4};
+    static const unsigned noise_key_5 = {noise_key_5};
 }};
 """
 
@@ -63,4 +75,17 @@ def kernel_constants(array: SynapseArray, plan: ArrayPlan) -> dict[str, int | st
         "tile_blocks": layout.tile_blocks,
         "converter_bits": 0 if converter is None else converter.format.width,
         "converter_shift": 0 if converter is None else partial.fraction - converter.format.fraction,
+        **_noise_constants(array),
+    }
+
+
+def _noise_constants(array: SynapseArray) -> dict[str, int | str]:
+    noise = array.noise
+    keys = (0,) * ROUNDS if noise is None else noise.keys
+    return {
+        "noise_bits": 0 if noise is None else signed_width(*noise.range),
+        "noise_column_bits": ReadNoise.column_bits(array.n_out),
+        "noise_factor": 1 if noise is None else noise.factor,
+        "noise_shift": 0 if noise is None else noise.shift,
+        **{f"noise_key_{number}": f"{key}u" for number, key in enumerate(keys)},
     }

@@ -4,6 +4,7 @@ Importing this module imports TensorFlow (seconds, half a gigabyte): import it w
 """
 
 import io
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint
 from synq.hls.sources import layer_format
 from synq.network import QuantizedNetwork, SynapseArray, classes_of
+from synq.read_noise import ReadNoise
 
 _BATCH = 2000  # images computed at once
 _FLOAT32_EXACT = 1 << 24  # integers up to this are exact in float32, in which QKeras quantizes
@@ -75,6 +77,8 @@ class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
         accum_width: bits of the accumulator.
         accum_range: least and greatest raw sum.
         converter: at the columns of tiles: `tile_rows`, `step` (a value) and `bits`; None without.
+        noise: of the reads, a `ReadNoise` as a dictionary, and `step`, the value of its unit; it
+            counts the images that the layer was called with in `images_read`.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
         accum_width: int,
         accum_range: tuple[int, int],
         converter: dict[str, Any] | None = None,
+        noise: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -105,7 +110,10 @@ class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
             "accum_width": accum_width,
             "accum_range": [int(bound) for bound in accum_range],
             "converter": converter,
+            "noise": noise,
         }
+        self.noise = noise
+        self.images_read = 0
         self.converter = converter
         self.bias_value = bias_value
         step = 2.0**-table_fraction
@@ -130,14 +138,33 @@ class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
         half = 2 ** (self.converter["bits"] - 1)
         n_rows, n_in = int(kernel.shape[0]), int(inputs.shape[-1])
         total = 0.0
-        for first in range(0, n_rows, rows):
+        noises = self._noises(inputs, -(-n_rows // rows))
+        for tile, first in enumerate(range(0, n_rows, rows)):
             end = min(first + rows, n_rows)
             # A last tile may have no row but the bias's: then the product is of no columns, and 0.
             part = tf.matmul(inputs[:, first : min(end, n_in)], kernel[first : min(end, n_in)])
             if self.bias_value is not None and end == n_rows:
                 part += self.bias_value * kernel[-1]
+            if noises is not None:
+                part += noises[tile]
             total += tf.clip_by_value(tf.floor(part / step + 0.5), -half, half - 1)
         return total * step
+
+    def _noises(self, inputs: tf.Tensor, tiles: int) -> tf.Tensor | None:
+        """(tiles, n_samples, units): what is added to the sums of these inputs."""
+        if self.noise is None:
+            return None
+        given = {name: value for name, value in self.noise.items() if name != "step"}
+        noise = ReadNoise(**{**given, "keys": tuple(given["keys"])})
+
+        def drawn(count: NDArray[np.int32]) -> NDArray[np.float32]:
+            reads = (np.arange(count) + self.images_read) * tiles
+            self.images_read += int(count)
+            numbers = [noise.draw(reads + tile, self.units) for tile in range(tiles)]
+            return np.stack(numbers).astype(np.float32) * np.float32(self.noise["step"])
+
+        numbers = tf.numpy_function(drawn, [tf.shape(inputs)[0]], tf.float32)
+        return tf.ensure_shape(numbers, (tiles, None, self.units))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "units": self.units, **self.hardware}
@@ -165,7 +192,8 @@ def build_model(network: QuantizedNetwork) -> tf.keras.Model:
         converter, half = array.converter, 0
         if converter is not None:  # half a step is added to round
             half = (1 << (array.partial.fraction - converter.format.fraction)) >> 1
-        if max(-low, high) + half > _FLOAT32_EXACT:
+        least, most = (0, 0) if array.noise is None else array.noise.range
+        if max(-low - least, high + most) + half > _FLOAT32_EXACT:
             raise SynqError(
                 f"the sums of array {index} need {array.partial.width} bits, QKeras is exact "
                 "only up to 25: use a smaller table width or fewer activation bits",
@@ -199,6 +227,7 @@ def _dense(array: SynapseArray, index: int) -> SynapseDense:
         accum_width=array.accumulator.width,
         accum_range=array.accumulator_range,
         converter=_converter(array),
+        noise=_noise(array),
         name=f"array_{index}",
     )
 
@@ -208,6 +237,13 @@ def _converter(array: SynapseArray) -> dict[str, Any] | None:
         return None
     form = array.converter.format
     return {"tile_rows": array.converter.tile_rows, "step": form.step, "bits": form.width}
+
+
+def _noise(array: SynapseArray) -> dict[str, Any] | None:
+    if array.noise is None:
+        return None
+    told = asdict(array.noise) | {"keys": [*array.noise.keys]}
+    return told | {"step": 2.0**-array.partial.fraction}
 
 
 def model_file(model: tf.keras.Model) -> bytes:
@@ -236,6 +272,8 @@ def model_stages(
         SynqError: an output is not an integer multiple of its format's step.
     """
     layers = [layer for layer in model.layers if layer.name != "inputs"]
+    for layer in layers:
+        layer.images_read = 0
     probe = tf.keras.Model(model.inputs, {layer.name: layer.output for layer in layers})
     real = inputs.astype(np.float32) * np.float32(network.input_format.step)
     # Called, not `predict`ed, which would compile a graph first.
