@@ -44,6 +44,23 @@ module synq_noise #(
         end
     endfunction
 
+    // Of each number of ones: six inputs, a look-up table a bit.
+    localparam WORK = BITS + SHIFT;
+    localparam signed [63:0] LEAST = HALF - 16 * FACTOR + (OFFSET <<< SHIFT);
+    function [64*BITS-1:0] scaled(input [WORK-1:0] least);
+        reg [WORK-1:0] value;
+        integer k;
+        begin
+            value = least;
+            scaled = {64 * BITS{1'b0}};
+            for (k = 0; k < 64; k = k + 1) begin
+                scaled = {value[WORK-1:SHIFT], scaled[64*BITS-1:BITS]};
+                value = value + FACTOR[WORK-1:0];
+            end
+        end
+    endfunction
+    localparam [64*BITS-1:0] SCALED = scaled(LEAST[WORK-1:0]);
+
     // ---- Three steps ahead of what is taken; all move together.
     reg [1:0] steps;
     reg [INDEX-1:0] index;
@@ -83,21 +100,12 @@ module synq_noise #(
             localparam LANE = j;
             wire [COLUMN-1:0] own = column + LANE[COLUMN-1:0];
             reg [31:0] half_mixed, word;
-            // Each number of ones is a constant: six inputs, a table.
-            (* rom_style = "distributed" *) reg [BITS-1:0] scaled[0:63];
-            reg signed [63:0] k, value;
-            initial
-                for (k = 0; k < 64; k = k + 1) begin
-                    value = (((k - 16) * FACTOR + HALF) >>> SHIFT) + OFFSET;
-                    scaled[k[5:0]] = value[BITS-1:0];
-                end
-            wire unused = &{1'b0, value};
             reg [BITS-1:0] number;
             always @(posedge clk)
                 if (move) begin
                     half_mixed <= mixed(mixed(mixed({read, own}) ^ KEYS[31:0]) ^ KEYS[63:32]) ^ KEYS[95:64];
                     word <= mixed(mixed(mixed(half_mixed) ^ KEYS[127:96]) ^ KEYS[159:128]) ^ KEYS[191:160];
-                    number <= scaled[ones(word)];
+                    number <= SCALED[ones(word)*BITS+:BITS];
                 end
             assign noise[j*BITS+:BITS] = number;
         end

@@ -4,6 +4,8 @@ from dataclasses import dataclass, fields
 from typing import Annotated
 
 from synq.definition import Range
+from synq.fixedpoint import signed_width
+from synq.read_noise import ROUNDS, ReadNoise
 
 _Some = Annotated[int, Range(1, 100_000_000)]
 _SomeOrNone = Annotated[int, Range(0, 100_000_000)]
@@ -62,6 +64,12 @@ TYPICAL_EVENTS = 3
 """An event-driven array rarely takes more than a third of its worst case."""
 
 _BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+
+
+def noise_luts(noise: ReadNoise) -> int:
+    """Look-up tables that draw one number a cycle: the rounds of mixing, counting ones, a table of
+    the count, a bit each."""
+    return 32 * ROUNDS + 64 + signed_width(*noise.range)
 
 
 def block_rams(depth: int, width: int) -> int:

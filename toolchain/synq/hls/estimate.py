@@ -14,7 +14,7 @@ LUT:
     lane of the buckets' drain: selecting 1 of 16 lanes in each bank, adding the banks.
     input: selecting 1 of n_blocks for each bit of each row, 16 in 4 LUTs (UG474, "Multiplexers")
         and 16 of those; events: comparing each input with zero, finding the lowest pending row.
-    converter: of every output, all in one cycle: rounding, comparing, adding.
+    converter: of every output, all in one cycle: rounding, comparing, adding; read noise.
     control: 250 an array.
 FF: a sum and its pipeline a lane (one sum an output), every input bit, 250 an array.
 BRAM: one memory a bank, in the best aspect ratio of an 18K block (512x36 ... 16Kx1; UG473 table
@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synq.cost import Estimate, Resources, block_rams
+from synq.cost import Estimate, Resources, block_rams, noise_luts
 from synq.hls.design import ArrayPlan
 from synq.hls.layout import Layout
 from synq.network import QuantizedNetwork, SynapseArray
@@ -159,6 +159,7 @@ def _array_resources(array: SynapseArray, layout: Layout, plan: ArrayPlan) -> Re
     if array.converter is not None:
         bits, total = array.converter.format.width, array.accumulator.width
         lut += n_out * (wide + (wide - bits) / 5 + bits + total)
+        lut += 0 if array.noise is None else n_out * noise_luts(array.noise)
         lanes_ff += n_out * total
     return Resources(
         lut=round(lut),

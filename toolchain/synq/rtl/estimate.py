@@ -14,7 +14,8 @@ input, stored: block RAM or RAM32M a bank; choosing its lane, a LUT for four; ro
 delays: three cycles or more are one SRL a bit, below flip-flops.
 sums, handed out: held once (twice with events), chosen by a LUT for four words.
 converters: a lane rounds, a LUT a bit of the sum, compares, clips and adds its levels, and keeps a
-    total a beat; the rows' counters stop at tiles, event lists mark the tiles' ends.
+    total a beat; the rows' counters stop at tiles, event lists mark the tiles' ends. Read noise:
+    a LUT a bit and round, and to count ones.
 unrolled array: the look-up tables and flip-flops it is designed from, an image of inputs, rounding,
     and a queue of 32 answers; not compared with Yosys here.
 """
@@ -25,7 +26,7 @@ from math import ceil
 
 import numpy as np
 
-from synq.cost import Estimate, Resources, block_rams
+from synq.cost import Estimate, Resources, block_rams, noise_luts
 from synq.network import QuantizedNetwork
 from synq.rtl import pipeline
 from synq.rtl.cycles import worst_case, worst_case_of_wide_answers
@@ -271,6 +272,9 @@ def _converters(placed: BankedArray) -> Resources:
     above = max(0, parts.bits - (placed.array.partial.fraction - converter.format.fraction) - bits)
     lane = Resources(lut=parts.bits + above // 5 + 1 + bits + sums.bits, ff=bits + sums.bits)
     usage = Resources(lut=sums.index_bits + 6, ff=sums.index_bits + 6)
+    if converter.noise is not None:
+        lane += Resources(lut=noise_luts(converter.noise), ff=64 + parts.bits)
+        usage += Resources(lut=48, ff=48)  # numbers of a read, a beat and a column
     if placed.tiles > 1:
         lane += _memory(1 << sums.index_bits, sums.bits)
         tile = index_bits(placed.tiles)
