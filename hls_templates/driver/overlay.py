@@ -57,6 +57,8 @@ class SynapseOverlay:
         input_signed: whether pixels may be negative.
         output_unit: the real number that 1 in a logit stands for.
         digest: SHA-256 of the network.
+        read_noise: whether an image's logits depend on how many images came before it.
+        images_sent: how many, since the bit file was loaded.
     """
 
     def __init__(
@@ -81,6 +83,8 @@ class SynapseOverlay:
         self.input_signed: bool = network["input_signed"]
         self.output_unit: float = network["output_unit"]
         self.digest: str = network["digest"]
+        self.read_noise: bool = network["read_noise"]
+        self.images_sent = 0
         self._input_integer: int = network["input_integer"]
         self._lanes = _BEAT_BITS // self.input_bits
         self._image_beats = -(-self.n_in // self._lanes)
@@ -184,8 +188,14 @@ class SynapseOverlay:
             How many images were compared.
 
         Raises:
-            SynapseError: the first difference.
+            SynapseError: the first difference; or images of a network with read noise were sent
+                before, so that theirs is not that of the vectors.
         """
+        if self.read_noise and self.images_sent:
+            raise SynapseError(
+                f"the network has read noise, and {self.images_sent} images were sent: load the "
+                "bit file anew for a self test, with a new SynapseOverlay"
+            )
         vectors = self.vectors()
         logits, classes = self.run(vectors["inputs"])
         for name, got in (("logits", logits), ("classes", classes)):
@@ -321,6 +331,7 @@ class SynapseOverlay:
                     "then copy the driver folder to the board"
                 )
         self._overlay = _pynq().Overlay(str(self._bitfile))
+        self.images_sent = 0
         dma = getattr(self._overlay, _DMA, None)
         if getattr(dma, "sendchannel", None) is None or getattr(dma, "recvchannel", None) is None:
             raise SynapseError(
@@ -332,6 +343,7 @@ class SynapseOverlay:
         """Send the first images of the buffer and receive their results."""
         given, results = self._allocated()
         send, receive = self._dma.sendchannel, self._dma.recvchannel
+        self.images_sent += n_images
         expected = n_images * self._result_beats * _BEAT_BYTES
         try:
             receive.transfer(results, nbytes=expected)

@@ -31,6 +31,7 @@ from synq.network import QuantizedNetwork
 from synq.project.driver import render_driver
 from synq.project.output import write_files
 from synq.quantizing import Quantization, quantize_network
+from synq.tile import Tile
 
 pytestmark = pytest.mark.xdist_group("axis")  # one worker compiles the projects once
 
@@ -178,13 +179,13 @@ def driver_folder(
 
 
 def small_network(
-    bits: int, sizes: tuple[int, ...] = (45, 8, 3), signed: bool = False
+    bits: int, sizes: tuple[int, ...] = (45, 8, 3), signed: bool = False, **options: Any
 ) -> QuantizedNetwork:
     rng = np.random.default_rng(bits)
     weights = tuple(rng.normal(size=shape).astype(np.float32) for shape in pairwise(sizes))
     form = FixedPoint(bits, 2 if signed else 0, signed)
     inputs = raw_inputs(rng, 50, sizes[0], form)
-    choice = Quantization(10, input_bits=bits)
+    choice = Quantization(10, input_bits=bits, **options)
     return quantize_network(
         FloatNetwork(weights, (None,) * len(weights)), choice, load_device("pcmo"), form, inputs
     )
@@ -298,6 +299,21 @@ def test_fewer_input_bits_through_a_stream_project(
     images = np.random.default_rng(2).integers(-128, 128, (30, 5, 9), dtype=np.int8)
     reduced = reduced_images(images.reshape(30, 45), 3)
     assert np.array_equal(overlay.logits(images), network.run(reduced).accumulators[-1])
+
+
+def test_read_noise_is_of_the_images_since_the_bit_file_was_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = small_network(8, tile=Tile(15, 15), adc_bits=6, read_noise=0.05)
+    inputs = raw_inputs(np.random.default_rng(1), 100, 45, network.input_format)
+    driven = compiled(network, inputs, "io_parallel", tmp_path)
+    FakeBoard(FakeDMA(driven.answer)).install(monkeypatch)
+    overlay = driven.module.SynapseOverlay()
+    assert overlay.read_noise and overlay.images_sent == 0
+    assert overlay.self_test() == overlay.images_sent == 100
+    with pytest.raises(RuntimeError, match="read noise, and 100 images were sent: load the bit"):
+        overlay.self_test()
+    assert driven.module.SynapseOverlay().self_test() == 100
 
 
 def test_a_tlast_one_beat_early_is_caught(

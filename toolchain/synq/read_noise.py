@@ -102,8 +102,10 @@ class ReadNoise:
         word = (reads.astype(np.uint32)[:, None] << first) | columns
         for key in self.keys:
             word = _mixed(word) ^ np.uint32(key)
-        ones = np.bitwise_count(word).astype(np.int64)
-        return self._scaled(ones - _WORD // 2)
+        drawn: NDArray[np.int64] = self._scaled(
+            np.bitwise_count(word).astype(np.int64) - _WORD // 2
+        )
+        return drawn
 
     def _scaled(self, number: Any) -> Any:
         return (number * self.factor + ((1 << self.shift) >> 1)) >> self.shift

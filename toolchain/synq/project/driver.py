@@ -47,6 +47,7 @@ def render_driver(
         "input_signed": network.input_format.signed,
         "input_integer": network.input_format.integer,
         "output_unit": network.output_unit,
+        "read_noise": network.noisy,
     }
     return {
         "overlay.py": (templates / "overlay.py").read_bytes(),

@@ -154,14 +154,16 @@ class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
         """(tiles, n_samples, units): what is added to the sums of these inputs."""
         if self.noise is None:
             return None
-        given = {name: value for name, value in self.noise.items() if name != "step"}
-        noise = ReadNoise(**{**given, "keys": tuple(given["keys"])})
+        step = np.float32(self.noise["step"])
+        told = {name: value for name, value in self.noise.items() if name != "step"}
+        noise = ReadNoise(**told | {"keys": tuple(told["keys"])})
 
-        def drawn(count: NDArray[np.int32]) -> NDArray[np.float32]:
-            reads = (np.arange(count) + self.images_read) * tiles
+        def drawn(count: np.int32) -> NDArray[np.float32]:
+            reads = (np.arange(int(count)) + self.images_read) * tiles
             self.images_read += int(count)
-            numbers = [noise.draw(reads + tile, self.units) for tile in range(tiles)]
-            return np.stack(numbers).astype(np.float32) * np.float32(self.noise["step"])
+            numbers = np.stack([noise.draw(reads + tile, self.units) for tile in range(tiles)])
+            real: NDArray[np.float32] = numbers.astype(np.float32) * step
+            return real
 
         numbers = tf.numpy_function(drawn, [tf.shape(inputs)[0]], tf.float32)
         return tf.ensure_shape(numbers, (tiles, None, self.units))
