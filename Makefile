@@ -41,6 +41,7 @@ benchmark: $(VENV)/tested
 	$(VENV)/bin/python benchmarks/datasets.py
 	$(VENV)/bin/python benchmarks/chips.py
 	$(VENV)/bin/python benchmarks/networks.py
+	$(VENV)/bin/python benchmarks/oracles.py
 	$(VENV)/bin/python benchmarks/fuzz.py
 	$(VENV)/bin/python benchmarks/faults.py
 	$(VENV)/bin/python benchmarks/kill.py --signal KILL --count 50
@@ -54,6 +55,7 @@ benchmark-small: $(VENV)/tested
 	$(VENV)/bin/python benchmarks/datasets.py --small
 	$(VENV)/bin/python benchmarks/chips.py --small
 	$(VENV)/bin/python benchmarks/networks.py --small
+	$(VENV)/bin/python benchmarks/oracles.py --small
 	$(VENV)/bin/python benchmarks/fuzz.py --count 200
 	$(VENV)/bin/python benchmarks/faults.py --count 2 --mended 1
 	$(VENV)/bin/python benchmarks/kill.py --count 3
