@@ -149,6 +149,7 @@ module synq_array #(
                     .x(x_now),
                     .merge(merge),
                     .write(~drained[FETCH+p] & ~reset),
+                    .set(1'b0),
                     .codes(codes[p*CODES+:CODES]),
                     .neighbour(p == 0 ? returned : passed[p == 0 ? 0 : p-1]),
                     .sums(passed[p])
@@ -157,9 +158,13 @@ module synq_array #(
             synq_delay #(.WIDTH(N_OUT * TOTAL_BITS), .CYCLES(CLEARING - BANKS)) back (
                 .clk(clk), .data(passed[BANKS-1]), .delayed(returned)
             );
-            always @(posedge clk)
-                if (drained[CODED+BANKS]) gated <= passed[BANKS-1];
-                else gated <= {N_OUT * TOTAL_BITS{1'b0}};
+            wire [N_OUT-1:0] open_gate;
+            synq_copies #(.LANES(N_OUT)) gates (.clk(clk), .data(drained[CODED+BANKS-1]), .copied(open_gate));
+            for (j = 0; j < N_OUT; j = j + 1) begin : g_gate
+                always @(posedge clk)
+                    gated[j*TOTAL_BITS+:TOTAL_BITS] <=
+                        open_gate[j] ? passed[BANKS-1][j*TOTAL_BITS+:TOTAL_BITS] : {TOTAL_BITS{1'b0}};
+            end
             assign total = gated;
         end else begin : g_no_buckets
             assign hold = 1'b0;
@@ -192,7 +197,7 @@ module synq_array #(
                 .x(x_now),
                 .codes(codes[p*CODES+:CODES]),
                 .totals(total),
-                .first(ended[SUMMED+SKEW]),
+                .first(ended[SUMMED+SKEW-1]),
                 .sums(own)
             );
             for (j = 0; j < N_OUT; j = j + 1) begin : g_sum

@@ -126,7 +126,6 @@ module synq_array_serial #(
         for (p = 0; p < BANKS; p = p + 1) begin : g_bank
             wire [X_BITS-1:0] x_now;
             wire [ADDRESS-1:0] row_now;
-            wire [N_OUT*(CODE_BITS+1)-1:0] places;
             synq_delay #(.WIDTH(X_BITS + ADDRESS), .CYCLES(p)) skew (
                 .clk(clk),
                 .data({x[p*X_BITS+:X_BITS], row[p*ADDRESS+:ADDRESS]}),
@@ -135,27 +134,17 @@ module synq_array_serial #(
             wire back = p == 0 && drained[FETCH+BANKS];
             assign address[p*ADDRESS+:ADDRESS] =
                 drained[FETCH+p] ? level_at[FETCH+p] : back ? level_at[FETCH+BANKS] + TO_CLEAR : row_now;
-            // A clearing goes to the set of its draining, a row to the other one.
-            wire set_at_bank;
-            if (p == 0) begin : g_cleared
-                assign set_at_bank = drained[CODED+BANKS] ? set_at[CODED+BANKS] : set_at[CODED];
-            end else begin : g_kept
-                assign set_at_bank = set_at[CODED+p];
-            end
-            for (j = 0; j < N_OUT; j = j + 1) begin : g_place
-                wire [CODE_BITS-1:0] code = codes[p*CODES+j*CODE_BITS+:CODE_BITS];
-                assign places[j*(CODE_BITS+1)+:CODE_BITS+1] =
-                    {code[CODE_BITS-1], set_at_bank, code[INDEX_BITS-1:0]};
-            end
             synq_bucket_bank #(
                 .N_OUT(N_OUT), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .WIDTH(TOTAL_BITS),
-                .CODE_BITS(CODE_BITS + 1), .INDEX_BITS(INDEX_BITS + 1), .READ(READ)
+                .CODE_BITS(CODE_BITS), .INDEX_BITS(INDEX_BITS), .SETS(2), .READ(READ)
             ) bank (
                 .clk(clk),
                 .x(x_now),
                 .merge(p == 0 ? back : drained[FETCH+p]),
                 .write(~drained[FETCH+p] & ~reset),
-                .codes(places),
+                // A clearing goes to the set of its draining, a row to the other one.
+                .set(back ? set_at[FETCH+BANKS] : set_at[FETCH+p]),
+                .codes(codes[p*CODES+:CODES]),
                 .neighbour(passed[p]),
                 .sums(passed[p+1])
             );
@@ -173,13 +162,16 @@ module synq_array_serial #(
     wire finished = kept_now & turn_kept == FINAL_TURN;
     wire to_read = finished & weighed == FINAL_LEVEL & ~weighing_flush;
     wire all_read = move & read_turn == FINAL_TURN;
+    wire [N_OUT-1:0] take;
+    synq_copies #(.LANES(N_OUT)) takes (.clk(clk), .data(drained[CHAIN-1]), .copied(take));
     generate
-        if (TURNS * GROUPS > N_OUT) begin : g_pad
-            always @(posedge clk)
-                if (drained[CHAIN])
-                    totals <= {{(TURNS * GROUPS - N_OUT) * TOTAL_BITS{1'b0}}, passed[BANKS]};
-        end else begin : g_exact
-            always @(posedge clk) if (drained[CHAIN]) totals <= passed[BANKS];
+        for (j = 0; j < TURNS * GROUPS; j = j + 1) begin : g_total
+            if (j < N_OUT) begin : g_lane
+                always @(posedge clk)
+                    if (take[j]) totals[j*TOTAL_BITS+:TOTAL_BITS] <= passed[BANKS][j*TOTAL_BITS+:TOTAL_BITS];
+            end else begin : g_pad
+                always @(posedge clk) totals[j*TOTAL_BITS+:TOTAL_BITS] <= {TOTAL_BITS{1'b0}};
+            end
         end
     endgenerate
     always @(posedge clk) begin

@@ -11,12 +11,14 @@ module synq_bucket_bank #(
     parameter WIDTH = 16,      // of a bucket
     parameter CODE_BITS = 4,
     parameter INDEX_BITS = 3,  // of these, the lowest choose the bucket; the highest negates
+    parameter SETS = 1,        // sets of buckets
     parameter READ = 2         // cycles from x to its codes
 ) (
     input wire clk,
     input wire [X_BITS-1:0] x,
     input wire merge,
     input wire write,
+    input wire set,                          // of the buckets
     input wire [N_OUT*CODE_BITS-1:0] codes,  // READ cycles after the others
     input wire [N_OUT*WIDTH-1:0] neighbour,  // likewise
     output wire [N_OUT*WIDTH-1:0] sums       // a cycle after the codes
@@ -31,27 +33,39 @@ module synq_bucket_bank #(
         if (X_SIGNED != 0 && X_SIGNED != 1) begin : g_rule_3
             error_X_SIGNED_is_0_or_1 error ();
         end
+        if (SETS != 1 && SETS != 2) begin : g_rule_4
+            error_SETS_are_1_or_2 error ();
+        end
     endgenerate
-    reg [X_BITS-1:0] x_early, x_now;
-    reg merge_early, merge_now, write_early, write_now;
-    always @(posedge clk) begin
-        {x_now, x_early} <= {x_early, x};
-        {merge_now, merge_early} <= {merge_early, merge};
-        {write_now, write_early} <= {write_early, write};
-    end
-    wire [WIDTH-1:0] input_now = {{WIDTH - X_BITS{X_SIGNED != 0 && x_now[X_BITS-1]}}, x_now};
+    localparam CONTROLS = X_BITS + 3;
+    localparam PLACE = CODE_BITS + SETS - 1;
+    reg [CONTROLS-1:0] early;
+    wire [N_OUT*CONTROLS-1:0] now;
+    always @(posedge clk) early <= {set, merge, write, x};
+    synq_copies #(.WIDTH(CONTROLS), .LANES(N_OUT)) copies (.clk(clk), .data(early), .copied(now));
 
     genvar j;
     generate
         for (j = 0; j < N_OUT; j = j + 1) begin : g_lane
+            wire set_now, merge_now, write_now;
+            wire [X_BITS-1:0] x_now;
+            assign {set_now, merge_now, write_now, x_now} = now[j*CONTROLS+:CONTROLS];
+            wire [CODE_BITS-1:0] code = codes[j*CODE_BITS+:CODE_BITS];
+            wire [PLACE-1:0] place;
+            if (SETS == 2) begin : g_sets
+                assign place = {code[CODE_BITS-1:INDEX_BITS], set_now, code[INDEX_BITS-1:0]};
+            end else begin : g_set
+                wire unused = set_now;
+                assign place = code;
+            end
             synq_bucket_lane #(
-                .WIDTH(WIDTH), .CODE_BITS(CODE_BITS), .INDEX_BITS(INDEX_BITS)
+                .WIDTH(WIDTH), .CODE_BITS(PLACE), .INDEX_BITS(INDEX_BITS + SETS - 1)
             ) lane (
                 .clk(clk),
-                .code(codes[j*CODE_BITS+:CODE_BITS]),
+                .code(place),
                 .merge(merge_now),
                 .write(write_now),
-                .addend(input_now),
+                .addend({{WIDTH - X_BITS{X_SIGNED != 0 && x_now[X_BITS-1]}}, x_now}),
                 .neighbour(neighbour[j*WIDTH+:WIDTH]),
                 .sum(sums[j*WIDTH+:WIDTH])
             );

@@ -18,8 +18,8 @@ module synq_mac_bank #(
     input wire [X_BITS-1:0] x,
     input wire [N_OUT*CODE_BITS-1:0] codes,    // READ cycles after x
     input wire [N_OUT*TOTAL_BITS-1:0] totals,  // likewise; zero but with x zero
-    input wire first,                          // READ + WEIGH cycles after x: begin with its successor
-    output wire [N_OUT*ACC_BITS-1:0] sums      // likewise
+    input wire first,                          // READ + WEIGH - 1 cycles after x: begin with its successor
+    output wire [N_OUT*ACC_BITS-1:0] sums      // READ + WEIGH cycles after x
 );
     generate  // rules of the parameters
         if (READ != 2) begin : g_rule_1
@@ -33,9 +33,12 @@ module synq_mac_bank #(
         end
     endgenerate
     localparam A_BITS = HAS_TOTALS != 0 && TOTAL_BITS > X_BITS ? TOTAL_BITS : X_BITS + 1 - X_SIGNED;
-    reg [X_BITS-1:0] x_early, x_now;
-    always @(posedge clk) {x_now, x_early} <= {x_early, x};
-    wire [A_BITS-1:0] input_now = {{A_BITS - X_BITS{X_SIGNED != 0 && x_now[X_BITS-1]}}, x_now};
+    reg [X_BITS-1:0] x_early;
+    wire [N_OUT*X_BITS-1:0] x_copies;
+    wire [N_OUT-1:0] first_now;
+    always @(posedge clk) x_early <= x;
+    synq_copies #(.WIDTH(X_BITS), .LANES(N_OUT)) inputs (.clk(clk), .data(x_early), .copied(x_copies));
+    synq_copies #(.LANES(N_OUT)) firsts (.clk(clk), .data(first), .copied(first_now));
 
     wire unused_totals = &{1'b0, totals};
 
@@ -43,6 +46,8 @@ module synq_mac_bank #(
     generate
         for (j = 0; j < N_OUT; j = j + 1) begin : g_lane
             wire [CODE_BITS-1:0] code = codes[j*CODE_BITS+:CODE_BITS];
+            wire [X_BITS-1:0] x_now = x_copies[j*X_BITS+:X_BITS];
+            wire [A_BITS-1:0] input_now = {{A_BITS - X_BITS{X_SIGNED != 0 && x_now[X_BITS-1]}}, x_now};
             reg signed [A_BITS-1:0] factor;
             reg signed [VALUE_BITS-1:0] value;
             reg signed [A_BITS+VALUE_BITS-1:0] product;
@@ -58,7 +63,7 @@ module synq_mac_bank #(
                 else factor <= input_now;
                 value <= VALUES[code*VALUE_BITS+:VALUE_BITS];
                 product <= factor * value;
-                sum <= (first ? $signed({ACC_BITS{1'b0}}) : sum) + term;
+                sum <= (first_now[j] ? $signed({ACC_BITS{1'b0}}) : sum) + term;
             end
             wire unused_product = &{1'b0, product};
             assign sums[j*ACC_BITS+:ACC_BITS] = sum;

@@ -36,6 +36,7 @@ BROKEN = {
         "READ_is_2": "READ=3",
         "WIDTH_holds_an_input": "WIDTH=7",
         "X_SIGNED_is_0_or_1": "X_SIGNED=2",
+        "SETS_are_1_or_2": "SETS=3",
     },
     "synq_bucket_lane": {"CODE_BITS_hold_an_index_and_a_sign": "INDEX_BITS=4"},
     "synq_converters": {"BITS_are_at_least_2": "BITS=1", "INDEX_numbers_the_beats": "BEATS=3"},

@@ -36,6 +36,7 @@ from synq.rtl.placement import BankedArray, PlacedArray, UnrolledArray, place_ar
 from synq.stream import BEAT_BITS
 
 _SHORTEST_SRL = 3
+_LANES_A_COPY = 16  # of `synq_copies`
 _DEEP = 32  # words of a LUT used as memory
 # Yosys' LUT4, LUTRAM and FF of one design on ECP5 over its 7-series', which the rest counts
 _ECP5 = (2.63, 2.07, 1.11)
@@ -202,22 +203,27 @@ def _banks(placed: BankedArray) -> Resources:
     usage += Resources(lut=2 * address * (banks > 0), ff=address * followed)
     usage += Resources(ff=address * max(0, banks - 1))
     for bank in range(banks):
-        usage += _delay(x, bank) + Resources(lut=address, ff=2 * x + 4)
+        usage += _delay(x, bank) + Resources(lut=address, ff=(x + 2) * (1 + _copies(n_out)))
     words = 2 << placed.codes.index_bits if not decoded else 1 << placed.codes.index_bits
     memory = 4 * ceil(width / 8) * ceil(words / _DEEP)
     lane = Resources(lut=width + memory, lutram=memory, ff=width)
     usage += lane * (banks * n_out)
     if decoded and banks:
         usage += _delay(n_out * width, back - banks) + Resources(ff=n_out * width)
-    return usage
+    return usage + Resources(ff=_copies(n_out))  # of what lets a total pass
+
+
+def _copies(n_out: int) -> int:
+    """Registers that hold the same for all lanes, so that none reaches more than a few."""
+    return ceil(n_out / _LANES_A_COPY)
 
 
 def _multipliers(placed: BankedArray) -> Resources:
     n_out, x, address = placed.array.n_out, placed.array.input_format.width, placed.address_bits
     banks, decoded = placed.plan.bucket_rows, placed.plan.decoded_rows
     value = _value_luts(placed) * (1 << max(0, placed.codes.code_bits - 6))
-    row = Resources(lut=n_out * value, ff=2 * x, dsp=n_out) + _delay(x, pipeline.skew(banks))
-    usage = row * decoded
+    row = Resources(lut=n_out * value, ff=x + (x + 1) * _copies(n_out), dsp=n_out)
+    usage = (row + _delay(x, pipeline.skew(banks))) * decoded
     if banks:
         both = placed.total_bits if placed.array.input_format.signed else min(x, placed.total_bits)
         usage += Resources(lut=n_out * both + address * decoded)
