@@ -17,9 +17,12 @@ module synq_buffer #(
         if (BLOCK != 0) begin : g_block
             (* ram_style = "block" *) reg [WIDTH-1:0] words[0:(1<<ADDRESS)-1];
             initial for (i = 0; i < 1 << ADDRESS; i = i + 1) words[i] = {WIDTH{1'b0}};
+            // What is written is not read in the same cycle, or not used: block RAMs differ in what they
+            // show then, and a promise of one of them would cost logic.
             always @(posedge clk) begin
                 if (write) words[write_address] <= data;
-                fetched <= words[read_address];
+                if (write && write_address == read_address) fetched <= {WIDTH{1'bx}};
+                else fetched <= words[read_address];
             end
         end else begin : g_logic
             (* ram_style = "distributed" *) reg [WIDTH-1:0] words[0:(1<<ADDRESS)-1];

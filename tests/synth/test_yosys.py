@@ -358,6 +358,19 @@ def test_a_path_as_vivado_has_routed_it(tmp_path: Path) -> None:
     assert path.ns - 0.109 == pytest.approx(8.841, rel=0.03)
 
 
+def test_a_net_of_many_pins_is_slower(tmp_path: Path) -> None:
+    def nets_ns(readers: int) -> float:
+        many = [f".gate LUT2 I0=n1 I1=other O=m{i}\n.param INIT 0110\n" for i in range(readers)]
+        ends = FF.format("n0", "n0") + FF.format("m0", "q")
+        found = longest(tmp_path, ends, *tables(1), *many)
+        assert found is not None and found.levels == 2
+        return found.nets_ns
+
+    assert nets_ns(1) == nets_ns(64) == pytest.approx(1.6)
+    assert nets_ns(128) == pytest.approx(2.1)
+    assert nets_ns(1024) == pytest.approx(3.6)
+
+
 def test_a_carry_chain_is_one_level(tmp_path: Path) -> None:
     first = ".gate CARRY4 CI=$false CYINIT=$false S[0]=n1 DI[0]=n0 CO[3]=c0 O[0]=s0\n"
     chain = [f".gate CARRY4 CI=c{i} CYINIT=$false CO[3]=c{i + 1} O[3]=s{i + 1}\n" for i in range(5)]

@@ -7,13 +7,16 @@ The model, for speed grade -1:
   that fills a third of an xc7z020 (vivado_2019.2_xc7z020_timing_summary_routed.rpt in tests/data).
   To compare: `report_failfast` (AMD's Tcl Store, designutils) budgets 0.575 ns a look-up table and
   net, thus 0.451 ns a net, for paths that are hard to meet;
+- a net that more than 64 pins listen to takes 0.5 ns more for each doubling: so the clocks agree
+  with those that nextpnr routed on an xc7z020 (docs/rtl.md has them);
 - what a slice holds together needs no routed net: a carry chain, a wide multiplexer, a register
   behind its table or chain.
-Large fanouts and a crowded part make nets slower.
+A crowded part makes nets slower.
 """
 
+import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +24,10 @@ from typing import Any, NamedTuple
 
 from synq.errors import SynqError
 
-MODEL = "0.124 ns a LUT, 0.8 ns a net, 7-series -1; nothing placed"
+MODEL = "0.124 ns a LUT, 0.8 ns a net, more with many pins, 7-series -1; nothing placed"
 
 _NET, _LUT = 0.8, 0.124
+_NEAR, _DOUBLED = 64, 0.5  # pins that a net reaches in that time; ns more for twice as many
 _CONSTANTS = {"$false", "$true", "$undef"}
 # CARRY4, by output bit: from CI, from CYINIT; then from S of the same bit, from other S and DI.
 _O_CI, _O_INIT = (0.222, 0.334, 0.239, 0.313), (0.482, 0.598, 0.584, 0.642)
@@ -83,7 +87,11 @@ def analyse(netlist: Path) -> Longest | None:
     Raises:
         SynqError: a cell is not known.
     """
-    graph = _Graph()
+    pins: Counter[str] = Counter()
+    for cell in _cells(netlist):
+        if cell.kind != "alias":
+            pins.update(net for pin, net in cell.pins.items() if not _is_output(cell.kind, pin))
+    graph = _Graph(pins)
     for cell in _cells(netlist):
         graph.add(cell)
     return graph.longest()
@@ -161,13 +169,18 @@ def _is_output(kind: str, pin: str) -> bool:
 class _Graph:
     """Nets, the arcs to each, where paths start, and where they end."""
 
-    def __init__(self) -> None:
+    def __init__(self, pins: Counter[str]) -> None:
+        self._pins = pins  # that listen to a net
         self._arcs: dict[str, list[_Arc]] = defaultdict(list)
         self._starts: dict[str, _Arrival] = {}
         self._ends: list[tuple[str, float, float, str]] = []  # net, net ns, setup ns, name
         self._slices: set[str] = set()  # nets that a table, a chain or a multiplexer drives
         self._tables: set[str] = set()
         self._chains: set[str] = set()
+
+    def _net(self, net: str) -> float:
+        """ns from what drives a net to the furthest of its pins."""
+        return _NET + _DOUBLED * math.log2(max(1.0, self._pins[net] / _NEAR))
 
     def add(self, cell: _Cell) -> None:
         kind, pins = cell.kind, cell.pins
@@ -183,7 +196,7 @@ class _Graph:
         elif kind in _MUXES:
             for pin in ("I0", "I1", "S"):
                 if pin in pins:
-                    net_ns = _NET if pin == "S" else 0.0
+                    net_ns = self._net(pins[pin]) if pin == "S" else 0.0
                     ns = _MUXES[kind][pin == "S"]
                     self._arcs[pins["O"]].append(_Arc(pins[pin], ns, 0, net_ns))
             self._tables.add(pins["O"])
@@ -201,7 +214,7 @@ class _Graph:
             raise SynqError(f"Yosys used {kind}, whose delay is not known")
 
     def _gate(self, output: str, inputs: list[str], ns: float, levels: int) -> None:
-        self._arcs[output] += [_Arc(net, ns, levels, _NET) for net in inputs]
+        self._arcs[output] += [_Arc(net, ns, levels, self._net(net)) for net in inputs]
 
     def _carry(self, pins: dict[str, str]) -> None:
         for bit in range(4):
@@ -216,13 +229,13 @@ class _Graph:
                 if "CI" in pins:
                     arcs.append(_Arc(pins["CI"], ci[bit], 0, 0.0))
                 if "CYINIT" in pins:
-                    arcs.append(_Arc(pins["CYINIT"], init[bit], 1, _NET))
+                    arcs.append(_Arc(pins["CYINIT"], init[bit], 1, self._net(pins["CYINIT"])))
                 for lower in range(bit + 1):
                     own = pin == "O" and lower == bit
                     if (net := pins.get(f"S[{lower}]")) is not None:
                         arcs.append(_Arc(net, _O_S if own else other, 1, 0.0))
                     if not own and (net := pins.get(f"DI[{lower}]")) is not None:
-                        arcs.append(_Arc(net, other, 1, _NET))
+                        arcs.append(_Arc(net, other, 1, self._net(net)))
 
     def _register(self, cell: _Cell, out: Any, setup: Any) -> None:
         name = _shown(cell.name)
@@ -232,7 +245,7 @@ class _Graph:
                 self._starts[net] = _Arrival(out(stem), 0.0, 0, _shown(net))
             elif stem not in _CLOCKS:
                 beside = cell.kind.startswith("FD") and stem == "D"
-                self._ends.append((net, 0.0 if beside else _NET, setup(stem), name))
+                self._ends.append((net, 0.0 if beside else self._net(net), setup(stem), name))
 
     def _read(self, cell: _Cell) -> None:
         """A memory in look-up tables is read as they are: output X from addresses X."""
@@ -273,7 +286,7 @@ class _Graph:
             if (arrival := arrivals.get(net)) is None:
                 continue
             if net_ns == 0 and net not in self._tables and net not in self._chains:
-                net_ns = _NET
+                net_ns = self._net(net)
             ns = arrival.ns + net_ns + setup
             if best is None or ns > best.ns:
                 nets_ns = arrival.nets_ns + net_ns
