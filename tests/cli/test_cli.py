@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,13 @@ import pytest
 import torch
 
 from samples import dense_samples
+from strategies import synapse_array, with_noise
 from synq.cache import default_cache_dir
+from synq.cli.console import print_converters
+from synq.fixedpoint import FixedPoint, Overflow, Rounding
 from synq.learn.data.dataset import Dataset
 from synq.learn.data.idx import MNIST
+from synq.network import Converter, QuantizedNetwork
 
 COMMANDS = [
     "export",
@@ -788,3 +793,18 @@ def test_options_say_what_a_network_was_trained_on(small: Path, tmp_path: Path) 
     plain, told = run("synq", *given), run("synq", *given, "--input-divisor", "256")
     assert "whole numbers up to 255 given as floats" in plain.stderr and not told.stderr
     assert json.loads(told.stdout)["accuracy"]["software"] == 100
+
+
+def test_converters_and_their_noise_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    random = np.random.default_rng(2)
+    form = FixedPoint(6, 8, True, Rounding.RND, Overflow.SAT)
+    plain = synapse_array(random, 20, 5)
+    quiet = replace(plain, converter=Converter(8, form))
+    for array, said in (
+        (plain, ""),
+        (quiet, "array 0: converters of 6 bits, each for 8 rows of a column\n"),
+        (with_noise(quiet, 0.5), "each for 8 rows of a column, read noise of 0.50 steps\n"),
+    ):
+        print_converters(QuantizedNetwork((array,), ()))
+        told = capsys.readouterr().out
+        assert told.endswith(said) and bool(told) == bool(said)

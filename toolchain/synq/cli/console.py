@@ -20,6 +20,7 @@ from rich.text import Text
 from synq.progress import SILENT, Progress, Task
 
 if TYPE_CHECKING:
+    from synq.network import QuantizedNetwork
     from synq.score import Scores
 
 
@@ -162,3 +163,17 @@ def say(text: str) -> None:
 def quoted(path: Path) -> str:
     """A path as markup, quoted for a shell where it must be."""
     return escape(shlex.quote(str(path)))
+
+
+def print_converters(network: "QuantizedNetwork") -> None:
+    """What reads the columns of tiles: a line for each array that has converters."""
+    for index, array in enumerate(network.arrays):
+        if array.converter is None:
+            continue
+        rows = min(array.converter.tile_rows, array.n_rows)
+        text = f"array {index}: converters of {array.converter.format.width} bits, "
+        text += f"each for {rows} rows of a column"
+        if array.noise is not None:
+            step = 2.0 ** (array.partial.fraction - array.converter.format.fraction)
+            text += f", read noise of {array.noise.deviation / step:.2f} steps"
+        say(text)

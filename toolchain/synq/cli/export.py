@@ -133,6 +133,7 @@ def _print(result: "Export") -> None:
             for index, array in enumerate(result.prepared.network.arrays)
         ],
     )
+    console.print_converters(result.prepared.network)
     for flow, plan in result.plans.items():
         print_plan(plan, result.board, flow)
     names = {

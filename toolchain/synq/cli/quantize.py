@@ -63,4 +63,5 @@ def quantize(
             f"array {index}: {array.effective_levels} effective levels, "
             f"full scale {array.table_format.max_raw}: {values}"
         )
+    console.print_converters(network)
     console.say("[bold]Next:[/] synq-export with the same options makes the project for a board")
