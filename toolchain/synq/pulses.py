@@ -196,17 +196,26 @@ def _places(path: Path, head: list[str], columns: Columns) -> dict[str, int]:
             f"{path}: no column of conductances is found in {', '.join(head)[:200]}: name it",
             settings=("conductance_column",),
         )
+    if "conductance" in places and columns.conductance is None:
+        others = [name for at, name in enumerate(head) if at not in places.values()]
+        if others := [name for name in others if _units_in(name)]:
+            raise UsageError(
+                f"{path}: {quoted(head[places['conductance']])} and {quoted(others[0])} both have a "
+                "unit: name the column of conductances",
+                settings=("conductance_column",),
+            )
     return places
+
+
+def _units_in(name: str) -> set[Unit]:
+    """What a column's name says of its unit."""
+    return {unit for unit in Unit if re.search(rf"(?:^|[\s_(\[/]){unit.value}(?:$|[\s_)\]])", name)}
 
 
 def _unit(path: Path, head: list[str], places: dict[str, int], told: Unit | None) -> Unit:
     """The unit that the user or the header says."""
     names = head if "conductance" not in places else [head[places["conductance"]]]
-    found = set()
-    for name in names:
-        for unit in Unit:
-            if re.search(rf"(?:^|[\s_(\[/]){unit.value}(?:$|[\s_)\]])", name):
-                found.add(unit)
+    found = {unit for name in names for unit in _units_in(name)}
     if len(found) > 1:
         raise SynqError(
             f"{path}: the header mixes units, {', '.join(sorted(found))}: give one unit"
