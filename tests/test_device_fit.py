@@ -202,7 +202,7 @@ def test_columns_by_name(tmp_path: Path) -> None:
         ("10\n20\n30\n40\n", "has 40 siemens: say the unit"),
         ("pulse,g\n0,1e-8\n0,2e-8\n", "a pulse number is there twice"),
         ("G_uS,G_nS\n1,2\n", "the header mixes units, nS, uS"),
-        ("pulse,G (uS),H (nS)\n0,1,2\n", "'G (uS)' and 'H (nS)' both have a unit: name the column"),
+        ("pulse,G (uS),H (nS)\n0,1,2\n", r"'G \(uS\)' and 'H \(nS\)' both have a unit"),
         ("pulse,x\n0,1\n", "no column of conductances is found in pulse, x"),
         ("pulse,g,branch\n0,1e-8,sideways\n", "branch 'sideways' is none of"),
         (b"\xff\xfe\x00", "is not text in UTF-8"),

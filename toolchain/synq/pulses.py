@@ -199,9 +199,10 @@ def _places(path: Path, head: list[str], columns: Columns) -> dict[str, int]:
     if "conductance" in places and columns.conductance is None:
         others = [name for at, name in enumerate(head) if at not in places.values()]
         if others := [name for name in others if _units_in(name)]:
+            taken = quoted(head[places["conductance"]])
             raise UsageError(
-                f"{path}: {quoted(head[places['conductance']])} and {quoted(others[0])} both have a "
-                "unit: name the column of conductances",
+                f"{path}: {taken} and {quoted(others[0])} both have a unit: name the column of "
+                "conductances",
                 settings=("conductance_column",),
             )
     return places
