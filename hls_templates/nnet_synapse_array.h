@@ -280,7 +280,7 @@ template <typename CONFIG_T> struct synapse_raised {
     static const unsigned wider =
         CONFIG_T::partial_width > CONFIG_T::converter_shift ? CONFIG_T::partial_width : CONFIG_T::converter_shift;
     static const unsigned widest = wider > CONFIG_T::noise_bits ? wider : CONFIG_T::noise_bits;
-    typedef ap_int<widest + 2> type;
+    typedef ap_int<widest + 1 + (CONFIG_T::noise_bits > 0)> type;
 };
 
 // What a converter makes of a tile's sum; without one, the sum.

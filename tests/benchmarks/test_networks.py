@@ -1,7 +1,7 @@
 """The comparison with peers: what they are given, and that a wrong answer gets no accuracy."""
 
-import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -13,18 +13,10 @@ from synq import quantize
 from synq.fixedpoint import FixedPoint, Overflow, Rounding, requantize
 from synq.learn.prepare import Quantized
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def networks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    spec = importlib.util.spec_from_file_location("peer_networks", BENCHMARKS / "networks.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "peer_networks", module)
-    spec.loader.exec_module(module)
-    return module
+def networks(benchmark: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark("networks")
 
 
 def peer(folder: Path, code: str) -> str:

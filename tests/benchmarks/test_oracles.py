@@ -1,7 +1,6 @@
 """The comparison with simulators: what they are given, and that a difference shows."""
 
-import importlib.util
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,18 +14,10 @@ from synq import quantize
 from synq.chip import full_scale, polarities
 from synq.learn.prepare import Quantized
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def oracles(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    spec = importlib.util.spec_from_file_location("oracles", BENCHMARKS / "oracles.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "oracles", module)
-    spec.loader.exec_module(module)
-    return module
+def oracles(benchmark: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark("oracles")
 
 
 def simulated(job: dict[str, Any]) -> dict[str, NDArray[np.float64]]:
