@@ -48,7 +48,7 @@ BROKEN = {
         "WEIGH_is_3": "WEIGH=4",
         "X_SIGNED_is_0_or_1": "X_SIGNED=2",
     },
-    "synq_noise": {"COLUMN_numbers_the_lanes": "LANES=3"},
+    "synq_noise": {"COLUMN_numbers_the_beats": "LANES=2"},
     "synq_result": {"ACC_BITS_is_at_most_32": "ACC_BITS=33", "CLASS_BITS_hold_N_OUT": "N_OUT=32"},
     "synq_rom": {"DEPTH_is_that_of_ADDRESS": "DEPTH=3", "READ_is_2": "READ=1"},
     "synq_rows_dense": {
