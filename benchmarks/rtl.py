@@ -213,7 +213,7 @@ def measure(
     simulate.lint(place)
 
     start = time.perf_counter()
-    executable = simulate.build(place, scratch / "build", design.beat_bits)
+    executable = simulate.build(place, scratch / "build", design)
     built = time.perf_counter()
     run = simulate.run(executable, place, network, design, inputs, scratch / "free")
     traffic = simulate.Traffic(gap=0.3, stall=0.3, seed=1)

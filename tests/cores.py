@@ -77,5 +77,5 @@ class CoreBuilder:
             spoil(files)
         simulate.write_rtl(files, folder / "rtl")
         simulate.lint(folder / "rtl", self.verilator)
-        executable = simulate.build(folder / "rtl", folder, design.beat_bits, self.verilator)
+        executable = simulate.build(folder / "rtl", folder, design, self.verilator)
         return Core(network, design, folder, executable)

@@ -3,7 +3,9 @@
 //
 //   driver BEATS RESULTS N_RESULTS SEED GAP STALL LIMIT
 //
-// BEATS: records of BEAT_BITS / 8 bytes and a TLAST byte. RESULTS: records of TDATA, a byte of TKEEP
+// BEATS: records of BEAT_BITS / 8 bytes and a byte: 1 with TLAST, 2 before which the core is told that a
+// network comes, 4 after which its word on it is waited for and written to loads.bin: STATUS, 4 bytes,
+// and DIGEST, 8. RESULTS: records of TDATA, a byte of TKEEP
 // (of a wide stream, all of its bytes and-ed), a byte of TLAST and 8 bytes: the clock cycle since
 // reset. GAP and STALL: probabilities in
 // 1/65536. LIMIT: cycles without any transfer after which it gives up.
@@ -25,6 +27,58 @@ static uint32_t random16() {
     state ^= state >> 27;
     return static_cast<uint32_t>((state * 0x2545F4914F6CDD1Dull) >> 48);
 }
+
+#ifdef RELOADABLE
+// A master of the core's registers: one access at a time, each channel late at random.
+struct Registers {
+    enum { IDLE, WRITING, ANSWERED, READING, READ } state = IDLE;
+    bool address = false, data = false;
+    uint32_t value = 0;
+
+    void write(Vsynq_top &top, unsigned place, uint32_t given) {
+        top.s_axi_awaddr = place;
+        top.s_axi_wdata = given;
+        top.s_axi_wstrb = 0xf;
+        address = data = true;
+        state = WRITING;
+    }
+    void read(Vsynq_top &top, unsigned place) {
+        top.s_axi_araddr = place;
+        address = true;
+        state = READING;
+    }
+    void offer(Vsynq_top &top) {
+        top.s_axi_awvalid |= state == WRITING && address && (random16() & 1);
+        top.s_axi_wvalid |= state == WRITING && data && (random16() & 1);
+        top.s_axi_arvalid |= state == READING && address && (random16() & 1);
+        top.s_axi_bready = random16() & 1;
+        top.s_axi_rready = random16() & 1;
+    }
+    void take(Vsynq_top &top) { // what the next clock edge does
+        if (top.s_axi_awvalid && top.s_axi_awready)
+            address = false;
+        if (top.s_axi_wvalid && top.s_axi_wready)
+            data = false;
+        if (top.s_axi_arvalid && top.s_axi_arready)
+            address = false;
+        if (top.s_axi_bvalid && top.s_axi_bready)
+            state = ANSWERED;
+        if (top.s_axi_rvalid && top.s_axi_rready) {
+            value = top.s_axi_rdata;
+            state = READ;
+        }
+    }
+    void lower(Vsynq_top &top) { // after the edge: nothing that was taken is offered again
+        if (!(state == WRITING && address))
+            top.s_axi_awvalid = 0;
+        if (!(state == WRITING && data))
+            top.s_axi_wvalid = 0;
+        if (!(state == READING && address))
+            top.s_axi_arvalid = 0;
+    }
+};
+enum Loading { NONE, TELLING, SENDING, ASKING, LOW, HIGH };
+#endif
 
 static int fail(const char *what, const char *path) {
     fprintf(stderr, "cannot %s %s: %s\n", what, path, strerror(errno));
@@ -73,16 +127,57 @@ int main(int argc, char **argv) {
         clock();
     top.reset_n = 1;
 
+#ifdef RELOADABLE
+    FILE *loads = fopen("loads.bin", "wb");
+    if (!loads)
+        return fail("write", "loads.bin");
+    Registers registers;
+    Loading loading = NONE;
+    uint32_t status = 0, low = 0;
+#endif
     const size_t n_beats = beats.size() / (beat_bytes + 1);
     size_t sent = 0;
     long long answered = 0, idle = 0;
     uint64_t cycle = 0;
     bool offered = false;
     while (answered < n_results) {
-        if (!offered && sent < n_beats && (gap == 0 || random16() >= gap)) {
+        bool waits = false;
+#ifdef RELOADABLE
+        const unsigned flags = sent < n_beats ? beats[sent * (beat_bytes + 1) + beat_bytes] : 0;
+        if (loading == NONE && !offered && (flags & 2)) {
+            registers.write(top, 0, 1);
+            loading = TELLING;
+        }
+        if (registers.state == Registers::ANSWERED) {
+            registers.state = Registers::IDLE;
+            loading = SENDING;
+        }
+        if (registers.state == Registers::READ) {
+            registers.state = Registers::IDLE;
+            if (loading == ASKING && registers.value == 0) {
+                registers.read(top, 4);
+            } else if (loading == ASKING) {
+                status = registers.value;
+                registers.read(top, 8);
+                loading = LOW;
+            } else if (loading == LOW) {
+                low = registers.value;
+                registers.read(top, 12);
+                loading = HIGH;
+            } else {
+                const uint32_t seen[3] = {status, low, registers.value};
+                if (fwrite(seen, sizeof seen, 1, loads) != 1)
+                    return fail("write", "loads.bin");
+                loading = NONE;
+            }
+        }
+        waits = loading != NONE && loading != SENDING;
+        registers.offer(top);
+#endif
+        if (!offered && !waits && sent < n_beats && (gap == 0 || random16() >= gap)) {
             const unsigned char *beat = &beats[sent * (beat_bytes + 1)];
             memcpy(&top.s_axis_tdata, beat, beat_bytes);
-            top.s_axis_tlast = beat[beat_bytes];
+            top.s_axis_tlast = beat[beat_bytes] & 1;
             offered = true;
         }
         top.s_axis_tvalid = offered;
@@ -103,13 +198,23 @@ int main(int argc, char **argv) {
                 return fail("write", argv[2]);
             answered++;
         }
+#ifdef RELOADABLE
+        registers.take(top);
+        if (takes && (flags & 4)) {
+            registers.read(top, 4);
+            loading = ASKING;
+        }
+#endif
         clock();
+#ifdef RELOADABLE
+        registers.lower(top);
+#endif
         cycle++;
         if (takes) {
             sent++;
             offered = false;
         }
-        idle = takes || gives ? 0 : idle + 1;
+        idle = takes || gives || waits ? 0 : idle + 1;
         if (idle > limit) {
             fprintf(stderr, "no transfer for %lld cycles, after %lld of %lld beats of answers\n", limit, answered,
                     n_results);
@@ -118,6 +223,10 @@ int main(int argc, char **argv) {
     }
     if (fclose(results) != 0)
         return fail("write", argv[2]);
+#ifdef RELOADABLE
+    if (fclose(loads) != 0)
+        return fail("write", "loads.bin");
+#endif
     top.final();
     if (fflush(nullptr) != 0) // the files of the monitors, which Verilator has opened
         return fail("write", "what the monitors saw");

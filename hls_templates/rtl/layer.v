@@ -14,8 +14,26 @@ module synq_layer_@{layer.index}@ (
     output wire out_valid,
     input wire out_ready,
     output wire [@{layer.out_bits - 1}@:0] out_data,
-    output wire out_last
+    output wire out_last@% if reload %@,
+    output wire image_taken,
+    input wire set,
+    input wire write,
+    input wire [@{reload.address - 1}@:0] write_address,
+    input wire [63:0] write_word,
+    input wire [7:0] to_array,
+    input wire [7:0] to_slice,
+    input wire [15:0] to_bank@% endif +%@
 );
+@% if reload %@
+    // What a write goes to, a cycle before it.
+    reg to_this;
+    reg [15:0] to_part;
+    always @(posedge clk) begin
+        to_this <= to_array == 8'd@{layer.index}@;
+        to_part <= to_bank;
+    end
+    wire unused_write = &{1'b0, to_this, to_part, write_address, write_word};
+@% endif %@
 @% if arriving.lanes > stored.lanes %@
     wire pixel_valid, pixel_ready, pixel_last;
     wire [@{arriving.bits - 1}@:0] pixel;
@@ -45,6 +63,9 @@ module synq_layer_@{layer.index}@ (
         .put_tag(put_tag), .put_index(put_index), .put_beat(put_beat)
     );
 
+@% if reload %@
+    assign image_taken = closing;
+@% endif %@
     wire ready, start, advance, hold, empty, tag;
     wire [@{rows.banks * arriving.bits - 1}@:0] x;
     wire [@{rows.banks * memory.address - 1}@:0] row;
@@ -69,15 +90,34 @@ module synq_layer_@{layer.index}@ (
     );
 
     wire [@{rows.banks * memory.address - 1}@:0] address;
-    wire [@{rows.banks * memory.width - 1}@:0] codes;
+    wire [@{memory.widths | sum - 1}@:0] codes;
 @% for bank in range(rows.banks) %@
+@% if reload %@
+    reg [@{memory.slices(bank) - 1}@:0] to_codes_@{bank}@;
+    always @(posedge clk)
+        to_codes_@{bank}@ <= {
+@% for slice in range(memory.slices(bank)) | reverse %@
+            to_array == 8'd@{layer.index}@ & to_bank == 16'd@{bank}@ & to_slice == 8'd@{slice}@@{"" if loop.last else ","}@
+@% endfor %@
+        };
+    synq_code_sets #(
+        .WIDTH(@{memory.widths[bank]}@), .DEPTH(@{memory.depth}@), .ADDRESS(@{memory.address}@), .SLICES(@{memory.slices(bank)}@),
+        .READ(@{pipeline.READ}@), .FILE("@{memory.files[bank]}@")
+    ) codes_@{bank}@ (
+        .clk(clk), .set(set), .address(address[@{bank * memory.address}@+:@{memory.address}@]),
+        .word(codes[@{memory.offset(bank)}@+:@{memory.widths[bank]}@]),
+        .write(to_codes_@{bank}@ & {@{memory.slices(bank)}@{write}}), .write_address(write_address[@{memory.address - 1}@:0]),
+        .write_slice(write_word)
+    );
+@% else %@
     synq_rom #(
-        .WIDTH(@{memory.width}@), .DEPTH(@{memory.depth}@), .ADDRESS(@{memory.address}@), .BLOCK(@{memory.block}@),
+        .WIDTH(@{memory.widths[bank]}@), .DEPTH(@{memory.depth}@), .ADDRESS(@{memory.address}@), .BLOCK(@{memory.block}@),
         .READ(@{pipeline.READ}@), .FILE("@{memory.files[bank]}@")
     ) codes_@{bank}@ (
         .clk(clk), .address(address[@{bank * memory.address}@+:@{memory.address}@]),
-        .word(codes[@{bank * memory.width}@+:@{memory.width}@])
+        .word(codes[@{memory.offset(bank)}@+:@{memory.widths[bank]}@])
     );
+@% endif %@
 @% endfor %@
 
     wire sums_valid, sums_taken, sums_last, sums_tag;
@@ -100,14 +140,30 @@ module synq_layer_@{layer.index}@ (
 @% if synapses.decoded_rows %@
     wire free, done, done_tag;
     wire [@{parts.values * parts.bits - 1}@:0] sums;
+@% else %@
+    wire [@{synapses.weighed_bits - 1}@:0] weighed;
+    wire signed [@{synapses.value_bits - 1}@:0] value;
+@% if reload %@
+    synq_value_sets #(
+        .WIDTH(@{synapses.value_bits}@), .COUNT(@{synapses.levels}@), .INDEX(@{synapses.weighed_bits}@), .VALUES(@{synapses.values}@)
+    ) level_values (
+        .clk(clk), .set(set), .index(weighed), .value(value),
+        .write(write & to_this & to_part == 16'd@{rows.banks}@), .write_index(write_address[@{synapses.weighed_bits - 1}@:0]),
+        .write_value(write_word[@{synapses.value_bits - 1}@:0])
+    );
+@% else %@
+    localparam [@{synapses.levels * synapses.value_bits - 1}@:0] VALUES = @{synapses.values}@;
+    assign value = VALUES[weighed*@{synapses.value_bits}@+:@{synapses.value_bits}@];
+@% endif %@
 @% endif %@
     @{synapses.module}@ #(
         .N_OUT(@{sums.values}@), .X_BITS(@{arriving.bits}@), .X_SIGNED(@{layer.x_signed}@), .BANKS(@{synapses.bucket_rows}@),
 @% if synapses.decoded_rows %@
-        .DECODED(@{synapses.decoded_rows}@), .VALUE_BITS(@{synapses.value_bits}@), .VALUES(@{synapses.values}@),
+        .DECODED(@{synapses.decoded_rows}@), .WEIGHT_BITS(@{synapses.weight_bits}@), .VALUE_BITS(@{synapses.value_bits}@),
+        .DIRECT(@{synapses.direct}@)@% if not synapses.direct %@, .VALUES(@{synapses.values}@)@% endif %@,
         .IMAGES(@{synapses.images}@), .WEIGH(@{pipeline.WEIGH}@),
 @% else %@
-        .VALUE_BITS(@{synapses.value_bits}@), .VALUES(@{synapses.values}@), .GROUPS(@{sums.lanes}@),
+        .VALUE_BITS(@{synapses.value_bits}@), .GROUPS(@{sums.lanes}@),
 @% endif %@
         .LEVELS(@{synapses.levels}@), .WORDS(@{rows.words}@), .ADDRESS(@{memory.address}@), .TOTAL_BITS(@{synapses.total_bits}@),
         .CODE_BITS(@{synapses.code_bits}@), .INDEX_BITS(@{synapses.index_bits}@), .ACC_BITS(@{parts.bits}@),
@@ -127,6 +183,7 @@ module synq_layer_@{layer.index}@ (
         .valid(@{handed}@_valid), .taken(@{handed}@_taken), .last(@{handed}@_last), .tag(@{handed}@_tag), .beat(some_@{handed}@)
     );
 @% else %@
+        .weighed(weighed), .value(value),
         .valid(@{handed}@_valid), .taken(@{handed}@_taken), .last(@{handed}@_last), .sums_tag(@{handed}@_tag), .sums(some_@{handed}@)
     );
 @% endif %@
@@ -139,12 +196,21 @@ module synq_layer_@{layer.index}@ (
         .out_data(out_data), .out_last(out_last)
     );
 @% else %@
+@% if reload %@
+    wire [@{reload.less_bits - 1}@:0] less;
+    synq_value_sets #(
+        .WIDTH(@{reload.less_bits}@), .COUNT(1), .INDEX(1), .VALUES(@{reload.less_bits}@'d@{requantization.less}@)
+    ) shift (
+        .clk(clk), .set(set), .index(1'b0), .value(less), .write(write & to_this & to_part == 16'd@{rows.banks + 1}@),
+        .write_index(1'b0), .write_value(write_word[@{reload.less_bits - 1}@:0])
+    );
+@% endif %@
     synq_activation #(
-        .ACC_BITS(@{sums.bits}@), .LANES(@{sums.lanes}@), .OUT_BITS(@{requantization.bits}@), .SHIFT(@{requantization.shift}@),
+        .ACC_BITS(@{sums.bits}@), .LANES(@{sums.lanes}@), .OUT_BITS(@{requantization.bits}@), .SHIFT(@{requantization.shift}@)@% if reload %@, .LESS_BITS(@{reload.less_bits}@)@% endif %@,
         .ROUND(@{requantization.rounding}@), .SATURATE(@{requantization.saturate}@)
     ) activation (
         .clk(clk), .reset(reset), .sums_valid(sums_valid), .sums_taken(sums_taken), .sums(some_sums),
-        .sums_last(sums_last), .sums_tag(sums_tag), .valid(out_valid), .ready(out_ready),
+        .sums_last(sums_last), .sums_tag(sums_tag), .less(@{"less" if reload else "1'b0"}@), .valid(out_valid), .ready(out_ready),
         .last(out_last), .values(out_data)
     );
 @% endif %@

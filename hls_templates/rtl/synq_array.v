@@ -20,8 +20,10 @@ module synq_array #(
     parameter TOTAL_BITS = 18,
     parameter CODE_BITS = 4,
     parameter INDEX_BITS = 3,
+    parameter WEIGHT_BITS = 4,   // of the codes of decoded rows
     parameter VALUE_BITS = 8,
-    parameter [(1<<CODE_BITS)*VALUE_BITS-1:0] VALUES = 0,
+    parameter DIRECT = 0,        // whether these are values themselves
+    parameter [(DIRECT != 0 ? 1 : 1<<WEIGHT_BITS)*VALUE_BITS-1:0] VALUES = 0,
     parameter ACC_BITS = 24,
     parameter IMAGES = 1,        // from the drain on, until they are free: 1 or 2
     parameter FETCH = 2,         // cycles from a step to its row, from there to its codes, from there
@@ -41,7 +43,7 @@ module synq_array #(
     input wire [(BANKS+DECODED)*ADDRESS-1:0] row,
     // Memories of codes, read in READ cycles.
     output wire [(BANKS+DECODED)*ADDRESS-1:0] address,
-    input wire [(BANKS+DECODED)*N_OUT*CODE_BITS-1:0] codes,
+    input wire [N_OUT*(BANKS*CODE_BITS+DECODED*WEIGHT_BITS)-1:0] codes,
     // Sums of an image; `done` for one cycle. `free`: the last ones are no longer needed.
     input wire free,
     output wire done,
@@ -63,6 +65,7 @@ module synq_array #(
         end
     endgenerate
     localparam CODES = N_OUT * CODE_BITS;
+    localparam WEIGHTS = N_OUT * WEIGHT_BITS;
     localparam SKEW = BANKS > 0 ? BANKS + 1 : 0;               // of the decoded rows
     localparam CLEARING = BANKS > LEVELS ? BANKS : LEVELS;     // from a drain step to its clearing
     localparam CODED = FETCH + READ;                           // from a step to its codes
@@ -189,13 +192,13 @@ module synq_array #(
                 BANKS > 0 && drained[FETCH+SKEW] ? level_at[FETCH+SKEW] : row_now;
             synq_mac_bank #(
                 .N_OUT(N_OUT), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .TOTAL_BITS(TOTAL_BITS),
-                .HAS_TOTALS(BANKS > 0 && p == BANKS ? 1 : 0), .CODE_BITS(CODE_BITS),
-                .VALUE_BITS(VALUE_BITS), .VALUES(VALUES), .ACC_BITS(ACC_BITS),
+                .HAS_TOTALS(BANKS > 0 && p == BANKS ? 1 : 0), .CODE_BITS(WEIGHT_BITS),
+                .VALUE_BITS(VALUE_BITS), .DIRECT(DIRECT), .VALUES(VALUES), .ACC_BITS(ACC_BITS),
                 .READ(READ), .WEIGH(WEIGH)
             ) bank (
                 .clk(clk),
                 .x(x_now),
-                .codes(codes[p*CODES+:CODES]),
+                .codes(codes[BANKS*CODES+(p-BANKS)*WEIGHTS+:WEIGHTS]),
                 .totals(total),
                 .first(ended[SUMMED+SKEW-1]),
                 .sums(own)

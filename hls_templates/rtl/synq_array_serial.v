@@ -19,7 +19,6 @@ module synq_array_serial #(
     parameter CODE_BITS = 4,
     parameter INDEX_BITS = 3,
     parameter VALUE_BITS = 8,
-    parameter [LEVELS*VALUE_BITS-1:0] VALUES = 0,  // signed, by level
     parameter ACC_BITS = 24,
     parameter GROUPS = 1,        // lanes weighed, and sums handed out, a cycle
     parameter FETCH = 2,         // cycles from a step to its row, and from there to its codes
@@ -39,6 +38,9 @@ module synq_array_serial #(
     // Memories of codes, read in READ cycles.
     output wire [BANKS*ADDRESS-1:0] address,
     input wire [BANKS*N_OUT*CODE_BITS-1:0] codes,
+    // The level that is weighed, and its value.
+    output reg [(LEVELS > 1 ? $clog2(LEVELS) : 1)-1:0] weighed,
+    input wire signed [VALUE_BITS-1:0] value,
     // Sums of an image, GROUPS a beat.
     output reg valid,
     input wire taken,
@@ -154,7 +156,6 @@ module synq_array_serial #(
     // ---- Weighing a level, GROUPS lanes a turn.
     reg [TURNS*GROUPS*TOTAL_BITS-1:0] totals;
     reg weighing, weighing_flush, weighing_tag, reading;
-    reg [LEVEL-1:0] weighed;
     reg [TURN-1:0] turn, read_turn;
     wire [TURN-1:0] turn_added, turn_kept;
     wire added, kept_now;
@@ -211,7 +212,6 @@ module synq_array_serial #(
     synq_delay #(.WIDTH(TURN + 1), .CYCLES(PRODUCT)) to_kept (
         .clk(clk), .data({added & ~reset, turn_added}), .delayed({kept_now, turn_kept})
     );
-    wire signed [VALUE_BITS-1:0] value = VALUES[weighed*VALUE_BITS+:VALUE_BITS];
     wire [TURN-1:0] asked = reading ? read_turn : turn_added;
     generate
         for (j = 0; j < GROUPS; j = j + 1) begin : g_group

@@ -9,7 +9,8 @@ module synq_mac_bank #(
     parameter HAS_TOTALS = 0,
     parameter CODE_BITS = 4,
     parameter VALUE_BITS = 8,
-    parameter [(1<<CODE_BITS)*VALUE_BITS-1:0] VALUES = 0,  // signed, by code
+    parameter DIRECT = 0,       // whether a code is its value
+    parameter [(DIRECT != 0 ? 1 : 1<<CODE_BITS)*VALUE_BITS-1:0] VALUES = 0,  // else: signed, by code
     parameter ACC_BITS = 24,
     parameter READ = 2,         // cycles from x to its codes
     parameter WEIGH = 3         // cycles from its codes to its sums: factor, product, sum
@@ -30,6 +31,9 @@ module synq_mac_bank #(
         end
         if (X_SIGNED != 0 && X_SIGNED != 1) begin : g_rule_3
             error_X_SIGNED_is_0_or_1 error ();
+        end
+        if (DIRECT != 0 && CODE_BITS != VALUE_BITS) begin : g_rule_4
+            error_DIRECT_codes_are_values error ();
         end
     endgenerate
     localparam A_BITS = HAS_TOTALS != 0 && TOTAL_BITS > X_BITS ? TOTAL_BITS : X_BITS + 1 - X_SIGNED;
@@ -61,9 +65,13 @@ module synq_mac_bank #(
             always @(posedge clk) begin
                 if (HAS_TOTALS != 0) factor <= input_now | totals[j*TOTAL_BITS+:A_BITS];
                 else factor <= input_now;
-                value <= VALUES[code*VALUE_BITS+:VALUE_BITS];
                 product <= factor * value;
                 sum <= (first_now[j] ? $signed({ACC_BITS{1'b0}}) : sum) + term;
+            end
+            if (DIRECT != 0) begin : g_direct
+                always @(posedge clk) value <= code[VALUE_BITS-1:0];
+            end else begin : g_table
+                always @(posedge clk) value <= VALUES[code*VALUE_BITS+:VALUE_BITS];
             end
             wire unused_product = &{1'b0, product};
             assign sums[j*ACC_BITS+:ACC_BITS] = sum;

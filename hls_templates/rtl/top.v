@@ -23,7 +23,25 @@ module synq_top (
     input wire m_axis_tready,
     output wire [@{top.result_bits - 1}@:0] m_axis_tdata,
     output wire [@{top.result_bits // 8 - 1}@:0] m_axis_tkeep,
-    output wire m_axis_tlast
+    output wire m_axis_tlast@% if reload %@,
+    // AXI4-Lite: see `synq_loader`.
+    input wire [4:0] s_axi_awaddr,
+    input wire s_axi_awvalid,
+    output wire s_axi_awready,
+    input wire [31:0] s_axi_wdata,
+    input wire [3:0] s_axi_wstrb,
+    input wire s_axi_wvalid,
+    output wire s_axi_wready,
+    output wire [1:0] s_axi_bresp,
+    output wire s_axi_bvalid,
+    input wire s_axi_bready,
+    input wire [4:0] s_axi_araddr,
+    input wire s_axi_arvalid,
+    output wire s_axi_arready,
+    output wire [31:0] s_axi_rdata,
+    output wire [1:0] s_axi_rresp,
+    output wire s_axi_rvalid,
+    input wire s_axi_rready@% endif +%@
 );
     reg reset;
     initial reset = 1'b1;  // from the first clock on: nothing is written before it takes effect
@@ -39,8 +57,31 @@ module synq_top (
     wire valid_@{loop.index0}@, @{answer}@_@{loop.index0}@, last_@{loop.index0}@;
     wire [@{width - 1}@:0] data_@{loop.index0}@;
 @% endfor %@
+@% if reload %@
+    wire given, accepted, set, write, image_taken;
+    wire [@{reload.address - 1}@:0] write_address;
+    wire [63:0] write_word;
+    wire [7:0] to_array, to_slice;
+    wire [15:0] to_bank;
+    synq_loader #(
+        .CORE(64'h@{"%016x" | format(reload.core)}@), .DIGEST(64'h@{"%016x" | format(reload.digest)}@), .LENGTH(@{reload.length}@), .ADDRESS(@{reload.address}@),
+        .ANSWER(@{reload.answer_beats}@)
+    ) loader (
+        .clk(clk), .reset(reset),
+@% for name in ("awaddr", "awvalid", "awready", "wdata", "wstrb", "wvalid", "wready", "bresp", "bvalid", "bready", "araddr", "arvalid", "arready", "rdata", "rresp", "rvalid", "rready") %@
+        .@{name}@(s_axi_@{name}@),
+@% endfor %@
+        .in_valid(s_axis_tvalid & ~reset), .in_ready(accepted), .in_data(s_axis_tdata[63:0]), .in_last(s_axis_tlast),
+        .out_valid(given), .out_ready(ready_0), .image_taken(image_taken),
+        .answer_taken(m_axis_tvalid & m_axis_tready), .write(write), .address(write_address), .word(write_word),
+        .to_array(to_array), .to_slice(to_slice), .to_bank(to_bank), .set(set)
+    );
+    assign valid_0 = given;
+    assign s_axis_tready = accepted & ~reset;
+@% else %@
     assign valid_0 = s_axis_tvalid & ~reset;
     assign s_axis_tready = ready_0 & ~reset;
+@% endif %@
     assign data_0 = s_axis_tdata[@{top.pixels.beat_bits - 1}@:0];
     assign last_0 = s_axis_tlast;
     assign m_axis_tvalid = valid_@{n_layers}@;
@@ -49,7 +90,14 @@ module synq_top (
     assign m_axis_tlast = last_@{n_layers}@;
 
 @% for index in range(n_layers) %@
+@% if reload and index %@
+    wire unused_taken_@{index}@;
+@% endif %@
     synq_layer_@{index}@ layer_@{index}@ (
+@% if reload %@
+        .image_taken(@{"unused_taken_%d" | format(index) if index else "image_taken"}@), .set(set), .write(write),
+        .write_address(write_address), .write_word(write_word), .to_array(to_array), .to_slice(to_slice), .to_bank(to_bank),
+@% endif %@
 @% for side, joint in (("in", index), ("out", index + 1)) %@
 @% set answer = top.joints[joint][1] %@
         .@{side}@_valid(valid_@{joint}@), .@{side}@_@{answer}@(@{answer}@_@{joint}@),

@@ -32,7 +32,7 @@ FILES = render_rtl(NETWORK, DESIGN)
 def driver(verilator: simulate.Verilator, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("driver")
     simulate.write_rtl(FILES, place / "rtl")
-    return simulate.build(place / "rtl", place, DESIGN.beat_bits, verilator)
+    return simulate.build(place / "rtl", place, DESIGN, verilator)
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from synq.errors import SynqError
 from synq.network import QuantizedNetwork, Trace, require_equal
 from synq.progress import Task
 from synq.rtl import simulate
-from synq.rtl.design import RtlArray, RtlDesign
+from synq.rtl.design import Capacity, RtlArray, RtlDesign
 
-_Kind = TypeVar("_Kind", RtlArray, RtlDesign)
+_Kind = TypeVar("_Kind", Capacity, RtlArray, RtlDesign)
 _PARTS = 4  # simulations at a time, on any machine: the cycles counted depend on it
 _TRAFFIC = simulate.Traffic(gap=0.3, stall=0.3, seed=1)
 
@@ -51,11 +51,17 @@ def read_design(manifest: Mapping[str, Any]) -> RtlDesign:
         described = _table(_table(manifest["designs"])["rtl"])
         if not isinstance(described["arrays"], list):
             raise TypeError("arrays is no list")
-        arrays = tuple(_filled(RtlArray, _table(array)) for array in described["arrays"])
+        arrays = tuple(_read_array(_table(array)) for array in described["arrays"])
         settings = {name: described[name] for name in described if name != "estimate"}
         return _filled(RtlDesign, {**settings, "arrays": arrays})
     except (KeyError, TypeError, ValueError) as error:
         raise SynqError(f"the manifest describes no Verilog design: {str(error)[:200]}") from None
+
+
+def _read_array(given: dict[str, Any]) -> RtlArray:
+    if given.get("capacity") is None:
+        return _filled(RtlArray, given)
+    return _filled(RtlArray, {**given, "capacity": _filled(Capacity, _table(given["capacity"]))})
 
 
 def _table(given: object) -> dict[str, Any]:
@@ -102,7 +108,7 @@ def simulate_rtl(
     task.update(0, "lint")
     simulate.lint(place, verilator)
     task.update(0, "compile")
-    executable = simulate.build(place, scratch, design.beat_bits, verilator)
+    executable = simulate.build(place, scratch, design, verilator)
     runs = []
     compared = 0
     for number, traffic in enumerate([simulate.Traffic(), _TRAFFIC]):

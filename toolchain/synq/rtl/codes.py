@@ -26,11 +26,13 @@ class RowCodes:
         array: whose codes they are.
         in_buckets: whether some rows go to buckets.
         most: at most so many buckets, beyond one a value; None for one a value.
+        drained: steps of the drain, where they are more than there are levels.
     """
 
     array: SynapseArray
     in_buckets: bool
     most: int | None = None
+    drained: int = 0
 
     @cached_property
     def signed(self) -> SignedCodes:
@@ -47,7 +49,7 @@ class RowCodes:
         """Steps of the drain; one idle step without buckets."""
         if not self.in_buckets:
             return 1
-        return max(1, sum(value != 0 for value in self.level_values))
+        return max(1, self.drained, sum(value != 0 for value in self.level_values))
 
     @property
     def index_bits(self) -> int:

@@ -12,8 +12,40 @@ _LIMITS = {
     "logic_levels": (1, 1000),
     "beat_bits": (BEAT_BITS, 65_536),
     "result_bits": (BEAT_BITS, 1 << 20),
+    "levels": (1, 256),
+    "total_bits": (1, 64),
+    "sum_bits": (1, 64),
+    "value_bits": (1, 64),
+    "shift": (-64, 64),
 }
 """What a design read from a file may say: far more than can be built, but numbers."""
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What an array is built for whose network is replaced while it runs.
+
+    Attributes:
+        buckets: of an output in a bank; 1 without bucket rows.
+        levels: steps of the drain.
+        total_bits: of a level's total.
+        sum_bits: of a sum.
+        value_bits: of a value.
+        shift: bits by which sums are shifted right, at most; 0 of the last array.
+
+    Raises:
+        ValueError: a field is not of its type or out of its range.
+    """
+
+    buckets: int
+    levels: int
+    total_bits: int
+    sum_bits: int
+    value_bits: int
+    shift: int
+
+    def __post_init__(self) -> None:
+        _check_fields(self)
 
 
 @dataclass(frozen=True)
@@ -31,6 +63,7 @@ class RtlArray:
             values over several, which makes each narrower; None for one a value.
         unrolled: whether the synapses are logic rather than codes in memories: an image a cycle.
         logic_levels: of an unrolled array, counters, adders or tables between two registers.
+        capacity: what it can be loaded with while it runs; None if its network is fixed.
 
     Raises:
         ValueError: a field is not of its type or out of its range, or the fields disagree.
@@ -43,11 +76,16 @@ class RtlArray:
     buckets: int | None = None
     unrolled: bool = False
     logic_levels: int = 2
+    capacity: Capacity | None = None
 
     def __post_init__(self) -> None:
         _check_fields(self)
         if self.unrolled and (self.rows or self.event_driven):
             raise ValueError("an unrolled array has no rows: neither buckets nor decoded ones")
+        if not (self.capacity is None or isinstance(self.capacity, Capacity)):
+            raise ValueError(f"capacity describes no array: {self.capacity!r:.40}")
+        if self.unrolled and self.capacity is not None:
+            raise ValueError("the synapses of an unrolled array are fixed")
         if not (self.unrolled or self.rows):
             raise ValueError("an array needs at least one row a cycle")
 
@@ -88,6 +126,13 @@ class RtlDesign:
                 raise ValueError(
                     f"{name} must be a multiple of {BEAT_BITS}, got {getattr(self, name)}"
                 )
+        if len({array.capacity is None for array in self.arrays}) > 1:
+            raise ValueError("all arrays have a capacity, or none")
+
+    @property
+    def reloadable(self) -> bool:
+        """Whether its network can be replaced while it runs."""
+        return self.arrays[0].capacity is not None
 
     def flows(self, index: int) -> bool:
         """Whether arrays `index - 1` and `index` are one pipeline."""
@@ -100,7 +145,7 @@ def wide_result(n_out: int) -> int:
     return BEAT_BITS * beats_per_result(n_out)
 
 
-def _check_fields(described: RtlArray | RtlDesign) -> None:
+def _check_fields(described: Capacity | RtlArray | RtlDesign) -> None:
     """Whether each number and each yes or no is one: designs are read from manifests."""
     for field in fields(described):
         value = getattr(described, field.name)

@@ -16,6 +16,9 @@ from synq.rtl.unrolled import Neuron, concat, rounding_shift
 from synq.stream import BEAT_BITS
 
 _ROUNDING = {Rounding.TRN: 0, Rounding.RND: 1, Rounding.RND_CONV: 2}
+SLICE = 64
+"""Bits of a word of a loaded network."""
+
 _LEAST_QUEUE = 5  # binary logarithm of the answers that a queue holds: what look-up tables do
 
 
@@ -25,13 +28,15 @@ class Requantization:
 
     Attributes:
         bits: of an activation.
-        shift: bits by which a sum is shifted right; left where negative.
+        shift: bits by which a sum is shifted right, at most; left where negative.
+        less: what is taken off it, where it can be replaced.
         rounding: 0 down, 1 ties up, 2 ties to even.
         saturate: 1 clips what is too large, 0 keeps its lowest bits.
     """
 
     bits: int
     shift: int
+    less: int
     rounding: int
     saturate: int
 
@@ -122,18 +127,26 @@ class Memory:
     """The codes of an array: a `synq_rom` a bank.
 
     Attributes:
-        width: bits of a word: the codes of all outputs.
+        widths: bits of a word of each bank: the codes of all outputs.
         depth: words.
         address: bits of a word's number.
         block: 1 for block RAM.
         files: a bank's words, for `$readmemh`.
     """
 
-    width: int
+    widths: tuple[int, ...]
     depth: int
     address: int
     block: int
     files: tuple[str, ...]
+
+    def offset(self, bank: int) -> int:
+        """Where a bank's word begins among those of all."""
+        return sum(self.widths[:bank])
+
+    def slices(self, bank: int) -> int:
+        """Words of a loaded network in one of a bank."""
+        return -(-self.widths[bank] // SLICE)
 
 
 @dataclass(frozen=True)
@@ -146,7 +159,9 @@ class Synapses:
         decoded_rows: rows a cycle that are multiplied.
         levels: steps of the drain.
         total_bits: of a level's total.
-        code_bits: of a code.
+        code_bits: of a code of a bucket row.
+        weight_bits: of a decoded row's.
+        direct: 1 if that is a value.
         index_bits: of a bucket's number.
         value_bits: of a value.
         values: what multipliers take, side by side, the first lowest: the value of each code, or,
@@ -160,10 +175,17 @@ class Synapses:
     levels: int
     total_bits: int
     code_bits: int
+    weight_bits: int
+    direct: int
     index_bits: int
     value_bits: int
     values: str
     images: int
+
+    @property
+    def weighed_bits(self) -> int:
+        """Bits of the number of a level."""
+        return index_bits(self.levels)
 
 
 @dataclass(frozen=True)
@@ -363,7 +385,7 @@ def banked_parameters(placed: BankedArray) -> BankedLayer:
             last_empty=int(banks.last_empty),
         ),
         memory=Memory(
-            width=placed.word_bits,
+            widths=tuple(placed.word_bits(bank) for bank in range(banks.count)),
             depth=placed.code_depth,
             address=placed.address_bits,
             block=int(placed.codes_in_block),
@@ -376,12 +398,11 @@ def banked_parameters(placed: BankedArray) -> BankedLayer:
             levels=codes.levels,
             total_bits=placed.total_bits,
             code_bits=codes.code_bits,
+            weight_bits=placed.weight_bits,
+            direct=int(plan.capacity is not None),
             index_bits=codes.index_bits,
-            value_bits=array.table_format.width,
-            values=_constant(
-                codes.values if plan.decoded_rows else codes.level_values[: codes.levels],
-                array.table_format.width,
-            ),
+            value_bits=placed.value_bits,
+            values=_values(placed),
             images=1 + placed.held_twice,
         ),
         parts=placed.parts,
@@ -391,6 +412,13 @@ def banked_parameters(placed: BankedArray) -> BankedLayer:
         out_bits=_out_bits(placed, BEAT_BITS),
         class_bits=_class_bits(placed),
     )
+
+
+def _values(placed: BankedArray) -> str:
+    codes = placed.codes
+    if not placed.plan.decoded_rows:
+        return _constant(codes.level_values[: codes.levels], placed.value_bits)
+    return "" if placed.plan.capacity is not None else _constant(codes.values, placed.value_bits)
 
 
 def memory_name(index: int, bank: int) -> str:
@@ -458,9 +486,12 @@ def _requantization(placed: PlacedArray) -> Requantization | None:
     activation = placed.activation
     if activation is None:
         return None
+    own, capacity = rounding_shift(placed.array, activation), placed.plan.capacity
+    shift = own if capacity is None else capacity.shift
     return Requantization(
         bits=activation.width,
-        shift=rounding_shift(placed.array, activation),
+        shift=shift,
+        less=shift - own,
         rounding=_ROUNDING[activation.rounding],
         saturate=int(activation.overflow is Overflow.SAT),
     )

@@ -11,13 +11,16 @@ from synq.fixedpoint import FixedPoint, signed_width
 from synq.network import QuantizedNetwork, SynapseArray
 from synq.rtl.banks import Banks
 from synq.rtl.codes import MOST_BUCKETS, RowCodes, bucket_values
-from synq.rtl.design import RtlArray, RtlDesign, wide_result
+from synq.rtl.design import Capacity, RtlArray, RtlDesign, wide_result
 from synq.rtl.packing import Packing
-from synq.rtl.unrolled import Neuron, unroll
+from synq.rtl.unrolled import Neuron, rounding_shift, unroll
 from synq.stream import BEAT_BITS
 
 LOGITS_A_BEAT = 2
 """Sums that the last array hands out a cycle: as many as an output beat holds."""
+
+LESS_BITS = 3
+"""Bits of what a loaded network takes off the shift that a core is built for."""
 
 # Memories of more bits lie in block RAM, smaller ones in logic.
 _MOST_CODE_BITS = 4096
@@ -57,11 +60,15 @@ class PlacedArray:
     @property
     def sums(self) -> Packing:
         """An image's sums as they are handed out."""
-        return Packing(self.array.n_out, self.array.accumulator.width, self.out_lanes)
+        capacity = self.plan.capacity
+        bits = self.array.accumulator.width if capacity is None else capacity.sum_bits
+        return Packing(self.array.n_out, bits, self.out_lanes)
 
     @property
     def parts(self) -> Packing:
         """A tile's sums as they go to converters; without these, as `sums`."""
+        if self.plan.capacity is not None:
+            return self.sums
         return Packing(self.array.n_out, self.array.partial.width, self.out_lanes)
 
     @property
@@ -124,6 +131,39 @@ class BankedArray(PlacedArray):
                 f"array {self.index}: {error}: use as many rows a cycle as divide the tile's",
                 settings=("rows", "tile"),
             ) from None
+        if self.plan.capacity is not None:
+            self._check_capacity(self.plan.capacity)
+
+    def _check_capacity(self, capacity: Capacity) -> None:
+        if self.array.converter is not None:
+            raise SynqError(
+                f"array {self.index}: a core whose network is replaced has no converters: their "
+                "ranges are fixed; leave out one of the two",
+                settings=("reloadable", "adc_bits"),
+            )
+        needs = {
+            "values": (len(self.codes.level_values), capacity.buckets),
+            "levels": (self.codes.levels, capacity.levels),
+            "bits of a total": (self._own_total_bits, capacity.total_bits),
+        }
+        if not self.plan.bucket_rows:
+            needs = {}
+        needs["bits of a sum"] = (self.array.accumulator.width, capacity.sum_bits)
+        needs["bits of a value"] = (self.array.table_format.width, capacity.value_bits)
+        for what, (needed, built) in needs.items():
+            if needed > built:
+                raise SynqError(
+                    f"array {self.index}: the network takes {needed} {what}, the core is built for "
+                    f"{built}: export a core from the larger network"
+                )
+        if self.activation is not None:
+            shift = rounding_shift(self.array, self.activation)
+            least = capacity.shift - (1 << LESS_BITS) + 1
+            if not least <= shift <= capacity.shift:
+                raise SynqError(
+                    f"array {self.index}: the network shifts its sums by {shift} bits, the core is "
+                    f"built for {least} to {capacity.shift}: export a core from the other network"
+                )
 
     @property
     def stored(self) -> Packing:
@@ -135,7 +175,10 @@ class BankedArray(PlacedArray):
     @cached_property
     def codes(self) -> RowCodes:
         """What its codes say."""
-        return RowCodes(self.array, self.plan.bucket_rows > 0, self.plan.buckets)
+        in_buckets, capacity = self.plan.bucket_rows > 0, self.plan.capacity
+        if capacity is None or not in_buckets:
+            return RowCodes(self.array, in_buckets, self.plan.buckets)
+        return RowCodes(self.array, in_buckets, capacity.buckets, capacity.levels)
 
     @cached_property
     def banks(self) -> Banks:
@@ -150,9 +193,14 @@ class BankedArray(PlacedArray):
             tile_rows=None if self.array.converter is None else self.array.converter.tile_rows,
         )
 
-    @cached_property
+    @property
     def total_bits(self) -> int:
         """Bits that hold the total of any level over the bucket banks; more than an input's."""
+        capacity = self.plan.capacity
+        return self._own_total_bits if capacity is None else capacity.total_bits
+
+    @cached_property
+    def _own_total_bits(self) -> int:
         low, high = 0, 0
         if self.plan.bucket_rows:
             rows = self.banks.rows[: self.plan.bucket_rows]
@@ -180,14 +228,29 @@ class BankedArray(PlacedArray):
         return 1 << self.address_bits
 
     @property
-    def word_bits(self) -> int:
+    def value_bits(self) -> int:
+        """Bits of a value."""
+        capacity = self.plan.capacity
+        return self.array.table_format.width if capacity is None else capacity.value_bits
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits of a code of a decoded row: where the network is replaced, that is its value."""
+        return self.codes.code_bits if self.plan.capacity is None else self.value_bits
+
+    def code_bits(self, bank: int) -> int:
+        """Bits of a code in a bank."""
+        return self.codes.code_bits if bank < self.plan.bucket_rows else self.weight_bits
+
+    def word_bits(self, bank: int) -> int:
         """Bits of a word of codes: one of every output."""
-        return self.array.n_out * self.codes.code_bits
+        return self.array.n_out * self.code_bits(bank)
 
     @property
     def codes_in_block(self) -> bool:
         """Whether a bank of codes lies in block RAM."""
-        return self.code_depth * self.word_bits > _MOST_CODE_BITS
+        bits = self.array.n_out * self.codes.code_bits
+        return self.plan.capacity is not None or self.code_depth * bits > _MOST_CODE_BITS
 
     @property
     def input_address_bits(self) -> int:
@@ -204,11 +267,18 @@ class BankedArray(PlacedArray):
         """(code_depth, n_out) int64: the codes in each word of a bank.
 
         Behind the rows follow, with buckets, words that name the levels, and words that name them
-        with the sign set.
+        with the sign set. Where the network is replaced, decoded rows have values for codes.
         """
         words = np.zeros((self.code_depth, self.array.n_out), dtype=np.int64)
         rows, codes = self.banks.rows[bank], self.codes
-        words[: len(rows)][rows >= 0] = codes.codes[rows[rows >= 0]]
+        held = rows[rows >= 0]
+        if self.plan.capacity is not None and bank >= self.plan.bucket_rows:
+            words[: len(rows)][rows >= 0] = self.array.weights[held]
+            if codes.in_buckets:
+                values = np.array(codes.level_values[: codes.levels])
+                words[len(rows) :][: codes.levels] = values[:, None]
+            return words & ((1 << self.value_bits) - 1)
+        words[: len(rows)][rows >= 0] = codes.codes[held]
         if codes.in_buckets:
             names = np.arange(codes.levels)[:, None]
             levels = words[len(rows) :]

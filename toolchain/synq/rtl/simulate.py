@@ -24,6 +24,7 @@ from synq.rtl.verilog import TOP
 from synq.stream import beats_per_result, pack_results, transfer_ends, unpack_results
 
 _KEEP_ALL = 0xFF
+_NETWORK_COMES, _NETWORK_ENDS = 2, 4  # flags of a beat, beside 1 for TLAST
 _PROBABILITY = 1 << 16
 _IDLE_LIMIT = 20_000  # cycles without a transfer: more than any image takes
 _SPLIT = 50_000  # operations a C++ file: a small core is compiled at once, in half the time
@@ -119,12 +120,14 @@ class RtlRun:
             a part's first one counts from the part's begin.
         parts: (n_samples,) int64, which of the simultaneous simulations an image ran in.
         fault: what is wrong with the output stream, or None.
+        loads: what the core said of each network that it was sent: its status and its digest.
     """
 
     stages: Stages
     ends: NDArray[np.int64]
     parts: NDArray[np.int64]
     fault: str | None
+    loads: tuple[tuple[int, int], ...] = ()
 
     @property
     def intervals(self) -> NDArray[np.int64]:
@@ -158,11 +161,13 @@ def lint(place: Path, verilator: Verilator | None = None) -> str:
     return tool.run(["--lint-only", *_WARNINGS, "--top-module", TOP, *_sources(place)], place)
 
 
-def build(place: Path, scratch: Path, beat_bits: int, verilator: Verilator | None = None) -> Path:
+def build(
+    place: Path, scratch: Path, design: RtlDesign, verilator: Verilator | None = None
+) -> Path:
     """Compile the Verilog in `place` with the driver.
 
     Args:
-        beat_bits: width of the input stream.
+        design: of the core.
 
     Returns:
         The executable; run it with `run`.
@@ -178,12 +183,14 @@ def build(place: Path, scratch: Path, beat_bits: int, verilator: Verilator | Non
     monitor = scratch / "synq_monitor.v"
     monitor.write_bytes((folder("hls_templates") / "rtl" / "sim" / "synq_monitor.v").read_bytes())
     jobs = str(os.cpu_count() or 1)
+    reloadable = " -DRELOADABLE" if design.reloadable else ""
     tool.run(
         [
             *["--cc", "--exe", "--build", "-j", jobs, "-O3", "-Wno-fatal", "-DSYNQ_MONITOR"],
             *["--x-assign", "unique", "--x-initial", "unique", "--top-module", TOP],
             *["--output-split", str(_SPLIT)],
-            *["-CFLAGS", f"-O1 -DBEAT_BITS={beat_bits}", "--Mdir", str(scratch / "build")],
+            *["-CFLAGS", f"-O1 -DBEAT_BITS={design.beat_bits}{reloadable}"],
+            *["--Mdir", str(scratch / "build")],
             *["-o", "driver", str(driver), str(monitor), *_sources(place)],
         ],
         place,
@@ -207,6 +214,7 @@ def run(
     scratch: Path,
     traffic: Traffic | None = None,
     parts: int | None = None,
+    networks: Mapping[int, NDArray[np.uint64]] | None = None,
 ) -> RtlRun:
     """Send images through the compiled core, back to back.
 
@@ -217,23 +225,32 @@ def run(
         scratch: folder for files.
         traffic: how the streams behave; without, as fast as the core allows.
         parts: simulations at a time, each with its share of the images; one a core without. With
-            read noise, which counts images, it is one.
+            read noise, which counts images, and with `networks`, it is one.
+        networks: the words of networks to load (`synq.rtl.reload`), by the image before which they
+            are sent.
 
     Raises:
         SynqError: the simulation stopped.
     """
-    parts = 1 if network.noisy else parts
+    networks = networks or {}
+    parts = 1 if network.noisy or networks else parts
     traffic = traffic or Traffic()
     shares = np.array_split(np.arange(len(inputs)), min(len(inputs), parts or os.cpu_count() or 1))
     folders = [scratch / f"part_{number}" for number in range(len(shares))]
     n_beats = beats_per_result(network.sizes[-1]) * 64 // design.result_bits
     bits = network.input_format.width
-    given = [beat_records(inputs[share], bits, design.beat_bits, traffic) for share in shares]
+    runs = [np.split(share, sorted(networks)) if networks else [share] for share in shares]
+    given = [
+        _records([inputs[some] for some in each], bits, design.beat_bits, traffic, networks)
+        for each in runs
+    ]
     wanted_beats = [len(share) * n_beats for share in shares]
     answers = play(executable, place, folders, given, wanted_beats, traffic, design.result_bits)
     faults: list[str] = []
-    for records, share in zip(answers, shares, strict=True):
-        wanted = transfer_ends(len(share), n_beats, traffic.images)
+    for records, each in zip(answers, runs, strict=True):
+        wanted = np.concatenate(
+            [transfer_ends(len(some), n_beats, traffic.images) for some in each]
+        )
         if np.any(records["keep"] != _KEEP_ALL):
             faults.append("the Verilog clears TKEEP")
         if np.any(records["last"].astype(bool) != wanted):
@@ -248,7 +265,8 @@ def run(
     stages.append(("class", classes[:, None]))
     ends = records["cycle"].reshape(-1, n_beats)[:, -1].astype(np.int64)
     part = np.repeat(np.arange(len(shares)), [len(share) for share in shares])
-    return RtlRun(stages, ends, part, faults[0] if faults else None)
+    loads = _read_loads(folders[0]) if networks else ()
+    return RtlRun(stages, ends, part, faults[0] if faults else None, loads)
 
 
 def play(
@@ -327,6 +345,30 @@ def _stages(
                 parts.append(flat[:wanted].reshape(count, -1)[:, :n_out])
             stages.append((name, np.concatenate(parts)))
     return stages
+
+
+def _read_loads(where: Path) -> tuple[tuple[int, int], ...]:
+    """Status and digest after each network that was sent."""
+    seen = np.fromfile(where / "loads.bin", dtype=np.dtype([("status", "<u4"), ("digest", "<u8")]))
+    return tuple((int(status), int(digest)) for status, digest in seen)
+
+
+def _records(
+    images: list[NDArray[np.integer[Any]]],
+    bits: int,
+    beat_bits: int,
+    traffic: Traffic,
+    networks: Mapping[int, NDArray[np.uint64]],
+) -> bytes:
+    """Some images, then a network and images, and so on, as the driver's records."""
+    parts = [beat_records(images[0], bits, beat_bits, traffic)]
+    for (_, words), some in zip(sorted(networks.items()), images[1:], strict=True):
+        records = np.zeros((len(words), beat_bits // 8 + 1), dtype=np.uint8)
+        records[:, :8] = words.astype("<u8").view(np.uint8).reshape(-1, 8)
+        records[0, -1] |= _NETWORK_COMES
+        records[-1, -1] |= _NETWORK_ENDS | 1
+        parts += [records.tobytes(), beat_records(some, bits, beat_bits, traffic)]
+    return b"".join(parts)
 
 
 def beat_records(

@@ -23,6 +23,7 @@ from synq.rtl import pipeline
 from synq.rtl.design import RtlDesign
 from synq.rtl.parameters import banked_parameters, top_parameters, unrolled_parameters
 from synq.rtl.placement import BankedArray, UnrolledArray, place_arrays
+from synq.rtl.reload import banked_arrays, reload_parameters
 from synq.stream import check_logits
 
 TOP = "synq_top"
@@ -61,6 +62,7 @@ def render_rtl(network: QuantizedNetwork, design: RtlDesign) -> dict[str, bytes]
         rendered = environment.from_string(text).render(parameters, pipeline=pipeline)
         return rendered.encode("ascii")
 
+    reload = reload_parameters(banked_arrays(placed), network) if design.reloadable else None
     for each in placed:
         name = f"synq_layer_{each.index}.v"
         if isinstance(each, UnrolledArray):
@@ -70,10 +72,10 @@ def render_rtl(network: QuantizedNetwork, design: RtlDesign) -> dict[str, bytes]
                 files[f"{neuron.name}.v"] = render("neuron.v", neuron=neuron)
         elif isinstance(each, BankedArray):
             banked = banked_parameters(each)
-            files[name] = render("layer.v", layer=banked)
+            files[name] = render("layer.v", layer=banked, reload=reload)
             for bank, file in enumerate(banked.memory.files):
-                files[file] = _hexadecimal(each.code_words(bank), each.codes.code_bits)
-    files[f"{TOP}.v"] = render("top.v", top=top_parameters(placed, design))
+                files[file] = _hexadecimal(each.code_words(bank), each.code_bits(bank))
+    files[f"{TOP}.v"] = render("top.v", top=top_parameters(placed, design), reload=reload)
     return files
 
 
