@@ -1,6 +1,6 @@
 """Cores that are rendered, compiled and run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,11 +36,16 @@ class Core:
         return self.folder / "rtl"
 
     def run(
-        self, inputs: np.ndarray, scratch: Path, traffic: Traffic | None = None, parts: int = 1
+        self,
+        inputs: np.ndarray,
+        scratch: Path,
+        traffic: Traffic | None = None,
+        parts: int = 1,
+        networks: Mapping[int, np.ndarray] | None = None,
     ) -> RtlRun:
         """See `simulate.run`."""
         which = (self.executable, self.place, self.network, self.design)
-        return simulate.run(*which, inputs, scratch, traffic, parts)
+        return simulate.run(*which, inputs, scratch, traffic, parts, networks)
 
     def check(self, inputs: np.ndarray, scratch: Path, traffic: Traffic | None = None) -> RtlRun:
         """The same, every integer that of the reference."""

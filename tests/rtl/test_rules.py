@@ -39,11 +39,18 @@ BROKEN = {
         "SETS_are_1_or_2": "SETS=3",
     },
     "synq_bucket_lane": {"CODE_BITS_hold_an_index_and_a_sign": "INDEX_BITS=4"},
+    "synq_code_sets": {
+        "DEPTH_is_that_of_ADDRESS": "DEPTH=3",
+        "READ_is_2": "READ=1",
+        "SLICES_make_a_word": "SLICES=2",
+    },
     "synq_converters": {"BITS_are_at_least_2": "BITS=1", "INDEX_numbers_the_beats": "BEATS=3"},
     "synq_gearbox": {"COUNT_numbers_the_pixels": "COUNT=9"},
     "synq_intake": {"INDEX_numbers_the_beats": "BEATS=129", "LAST_LANES_is_1_to_LANES": "LANES=7"},
     "synq_largest": {"LEVELS_compare_all_sums": "LEVELS=3", "INDEX_numbers_the_sums": "INDEX=3"},
+    "synq_loader": {"ANSWER_is_at_least_1_beat": "ANSWER=0"},
     "synq_mac_bank": {
+        "DIRECT_codes_are_values": "DIRECT=1",
         "READ_is_2": "READ=1",
         "WEIGH_is_3": "WEIGH=4",
         "X_SIGNED_is_0_or_1": "X_SIGNED=2",
@@ -76,6 +83,7 @@ BROKEN = {
     },
     "synq_table": {"INPUTS_are_1_to_6": "INPUTS=7"},
     "synq_unload": {"BEATS_hold_N_OUT": "N_OUT=3"},
+    "synq_value_sets": {"INDEX_numbers_the_values": "COUNT=3"},
 }
 
 

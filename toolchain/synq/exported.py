@@ -112,6 +112,41 @@ def read_exported(path: Path, told: Told, cache_dir: Path, progress: Progress) -
     )
 
 
+def read_network(path: Path) -> QuantizedNetwork:
+    """The network of a project, whose files must be as exported, or of a network's file.
+
+    Raises:
+        SynqError: it is neither, or is damaged.
+    """
+    if path.suffix == ".npz" and not path.is_dir():
+        return QuantizedNetwork.from_npz(path)
+    read_files(path, read_manifest(path))
+    return QuantizedNetwork.from_npz(path / _NETWORK)
+
+
+def read_design_of(path: Path, device: str | None) -> tuple[QuantizedNetwork, Device, Quantization]:
+    """The network of a project, or of its file, and what it was quantized with: of what chips are.
+
+    Args:
+        device: in place of the one whose name is told.
+
+    Raises:
+        UsageError: the file does not tell it.
+        SynqError: it is neither, or is damaged.
+    """
+    if path.suffix != ".npz" or path.is_dir():
+        found = _read_project(path, device)
+        return found.network, found.device, found.choice
+    network = QuantizedNetwork.from_npz(path)
+    choice, name = _read_origin(path)
+    if choice is None or (device or name) is None:
+        raise UsageError(
+            f"{path} does not tell what it was quantized with: give the project of the chip's "
+            "design"
+        )
+    return network, load_device(device or str(name)), choice
+
+
 def _read_project(project: Path, device: str | None) -> Exported:
     """The network and the test set of a project, whose files must be as exported.
 

@@ -52,6 +52,7 @@ class Request:
         datapath: of every array; chosen without.
         event_driven: whether zero inputs are skipped.
         beat_bits: width of the Verilog core's input stream, a multiple of 64.
+        reloadable: whether the Verilog core's network can be replaced while it runs.
     """
 
     target: Target = Target.THROUGHPUT
@@ -61,6 +62,7 @@ class Request:
     datapath: Datapath | None = None
     event_driven: bool = False
     beat_bits: int = BEAT_BITS
+    reloadable: bool = False
 
     def __post_init__(self) -> None:
         if self.target_fps is not None and not 0 < self.target_fps < float("inf"):

@@ -10,6 +10,7 @@ from synq.cli import (
     device,
     devices,
     export,
+    load_image,
     plan,
     program,
     quantize,
@@ -36,6 +37,7 @@ app.command("program")(program.program)
 app.command("chips")(chips.chips)
 app.command("verify")(verify.verify)
 app.command("synth")(synth.synth)
+app.command("load-image")(load_image.load_image)
 app.command("report")(report.report)
 app.command("boards")(boards.boards)
 app.command("devices")(devices.devices)

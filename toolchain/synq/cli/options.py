@@ -525,6 +525,15 @@ class Design:
             rich_help_panel=_DESIGN,
         ),
     ] = None
+    reloadable: Annotated[
+        bool,
+        typer.Option(
+            "--reloadable",
+            help="With --flow rtl: a core that other networks, and chips, are loaded into.",
+            metavar="",
+            rich_help_panel=_DESIGN,
+        ),
+    ] = False
 
     def flows(self) -> "tuple[Flow, ...]":
         """The back ends.
@@ -558,6 +567,8 @@ class Design:
             raise UsageError(
                 "--beat-bits is for --flow rtl: the stream of the HLS core has 64 bits"
             )
+        if self.reloadable and Flow.RTL not in self.flows():
+            raise UsageError("--reloadable is for --flow rtl: the HLS core's network is fixed")
         return Request(
             Target(self.target),
             self.target_fps,
@@ -566,6 +577,7 @@ class Design:
             Datapath(self.datapath) if self.datapath is not None else None,
             self.event_driven,
             self.beat_bits or 64,
+            self.reloadable,
         )
 
 

@@ -32,7 +32,7 @@ from synq.rtl import pipeline
 from synq.rtl.cycles import worst_case, worst_case_of_wide_answers
 from synq.rtl.design import RtlDesign
 from synq.rtl.packing import index_bits
-from synq.rtl.placement import BankedArray, PlacedArray, UnrolledArray, place_arrays
+from synq.rtl.placement import LESS_BITS, BankedArray, PlacedArray, UnrolledArray, place_arrays
 from synq.stream import BEAT_BITS
 
 _SHORTEST_SRL = 3
@@ -41,6 +41,7 @@ _DEEP = 32  # words of a LUT used as memory
 # Yosys' LUT4, LUTRAM and FF of one design on ECP5 over its 7-series', which the rest counts
 _ECP5 = (2.63, 2.07, 1.11)
 _TOP = Resources(lut=3, ff=1)  # the top module itself
+_LOADER = Resources(lut=400, ff=560)  # and its registers
 _CONTROL_OF_UNROLLED = 50
 
 
@@ -51,10 +52,11 @@ def estimate_design(network: QuantizedNetwork, design: RtlDesign) -> Estimate:
         SynqError: the design cannot be built for this network.
     """
     placed = place_arrays(network, design)
+    top = _TOP + _LOADER if design.reloadable else _TOP
     unrolled = [each for each in placed if isinstance(each, UnrolledArray)]
     wide = design.result_bits > BEAT_BITS and len(unrolled) == len(placed)
     cycles = worst_case_of_wide_answers(unrolled) if wide else worst_case(placed)
-    return Estimate(sum(map(estimate_array, placed), _TOP), *cycles)
+    return Estimate(sum(map(estimate_array, placed), top), *cycles)
 
 
 def for_family(estimate: Estimate, family: str) -> Estimate:
@@ -128,10 +130,12 @@ def _codes(placed: BankedArray) -> Resources:
     if codes.in_buckets:
         named = int(np.bitwise_or.reduce(np.arange(codes.levels))) | 1 << codes.index_bits
     usage = Resources()
-    for rows in placed.banks.rows:
+    for bank, rows in enumerate(placed.banks.rows):
         # Bits that are zero in every word are no memory.
         ones = np.bitwise_or.reduce(codes.codes[rows[rows >= 0]], axis=0) | named
         width = sum(int(each).bit_count() for each in ones)
+        if placed.plan.capacity is not None:
+            width, depth = placed.word_bits(bank), 2 * placed.code_depth
         if placed.codes_in_block:
             usage += Resources(ff=width, bram_18k=block_rams(depth, width))
         else:
@@ -234,6 +238,8 @@ def _multipliers(placed: BankedArray) -> Resources:
 
 def _value_luts(placed: BankedArray) -> int:
     """Different bits of a code's value that are neither constant nor a bit of the code."""
+    if placed.plan.capacity is not None:  # a code is its value
+        return 0
     values = placed.codes.values
 
     def column(numbers: Iterable[int], bit: int) -> tuple[int, ...]:
@@ -299,7 +305,10 @@ def _converters(placed: BankedArray) -> Resources:
 def _activation(placed: BankedArray) -> Resources:
     assert placed.activation is not None
     sums, width = placed.sums, placed.activation.width
-    return Resources(lut=sums.lanes * (sums.bits + width + 4) + 3, ff=sums.lanes * width + 2)
+    usage = Resources(lut=sums.lanes * (sums.bits + width + 4) + 3, ff=sums.lanes * width + 2)
+    if placed.plan.capacity is not None:
+        usage += Resources(lut=sums.lanes * LESS_BITS * (sums.bits + LESS_BITS) // 2)
+    return usage
 
 
 def _result(placed: BankedArray) -> Resources:

@@ -67,7 +67,7 @@ def _capacity(placed: PlacedArray) -> Capacity:
     if not isinstance(placed, BankedArray):
         raise SynqError(
             f"array {placed.index}: the synapses of an unrolled array are fixed: use datapath "
-            "decode or buckets to replace them",
+            "decode or buckets to reload them",
             settings=("datapath", "reloadable"),
         )
     buckets, shift = placed.plan.bucket_rows > 0, 0

@@ -15,6 +15,7 @@ from synq.rtl.codes import MOST_BUCKETS, bucket_values
 from synq.rtl.design import RtlArray, RtlDesign, wide_result
 from synq.rtl.estimate import estimate_array, estimate_design
 from synq.rtl.placement import BankedArray
+from synq.rtl.reload import with_capacity
 from synq.stream import BEAT_BITS
 
 _MEMORY_BITS = 8  # of a bucket, in each four LUTs
@@ -34,25 +35,38 @@ def rtl_designs(
         available: resources of the board.
 
     Raises:
-        UsageError: the datapath is not one of the Verilog's.
+        UsageError: the datapath is not one of the Verilog's, or not one that can be reloaded.
         SynqError: no design can be built.
     """
+    for design in _designs(network, available, request):
+        built = with_capacity(network, design) if request.reloadable else design
+        yield built, estimate_design(network, built)
+
+
+def _designs(
+    network: QuantizedNetwork, available: Resources, request: Request
+) -> Iterator[RtlDesign]:
     if request.datapath is Datapath.BANK:
         raise UsageError(
             "datapath bank needs flow hls; flow rtl has decode, buckets and unrolled",
             settings=("datapath", "flow"),
         )
     converts = any(array.converter is not None for array in network.arrays)
+    if request.reloadable and request.datapath is Datapath.UNROLLED:
+        raise UsageError(
+            "an unrolled core's synapses are fixed: use datapath decode or buckets to reload it",
+            settings=("datapath", "reloadable"),
+        )
     if request.datapath is Datapath.UNROLLED or (
         not (request.fixes_rows or request.datapath or request.event_driven or converts)
+        and not request.reloadable
         and _synapse_bits(network) <= BUDGET * available.lut
     ):
         arrays = (RtlArray(0, 0, unrolled=True),) * len(network.arrays)
         # A wide stream is not to wait for answers of 64 bits.
         wide = request.beat_bits > BEAT_BITS
         result_bits = wide_result(network.sizes[-1]) if wide else BEAT_BITS
-        design = RtlDesign(arrays, request.beat_bits, result_bits)
-        yield design, estimate_design(network, design)
+        yield RtlDesign(arrays, request.beat_bits, result_bits)
     if request.datapath is Datapath.UNROLLED:
         return
     later = [
@@ -75,9 +89,8 @@ def rtl_designs(
         if None in rest:
             continue
         plans = (first, *(plan for plan in rest if plan is not None))
-        design = RtlDesign(plans, request.beat_bits)
         found = True
-        yield design, estimate_design(network, design)
+        yield RtlDesign(plans, request.beat_bits)
     if not found:
         raise SynqError(
             "no Verilog design can be built as asked: an event-driven array takes at most as many "

@@ -386,7 +386,7 @@ def beat_records(
     padded[:, :n_in] = inputs
     planes = (padded.reshape(n_samples * n_beats, lanes, 1) >> np.arange(bits)) & 1
     wide = np.zeros((n_samples * n_beats, beat_bits), dtype=np.uint8)
-    wide[:, : lanes * bits] = planes.reshape(len(wide), -1)
+    wide[:, : lanes * bits] = planes.reshape(len(wide), lanes * bits)
     packed = np.packbits(wide, axis=1, bitorder="little")
     last = transfer_ends(n_samples, n_beats, traffic.images)
     return np.hstack([packed, last.astype(np.uint8)[:, None]]).tobytes()
