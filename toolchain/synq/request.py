@@ -8,6 +8,7 @@ from synq.network import SynapseArray
 from synq.stream import BEAT_BITS
 
 MOST_ROWS = 128  # a cycle
+MOST_HEADROOM = 8
 BUDGET = 0.70  # share of each resource: beyond, placing and routing get hard (UG949)
 
 
@@ -53,6 +54,7 @@ class Request:
         event_driven: whether zero inputs are skipped.
         beat_bits: width of the Verilog core's input stream, a multiple of 64.
         reloadable: whether the Verilog core's network can be replaced while it runs.
+        headroom: bits that a later network's totals may be wider than this one's.
     """
 
     target: Target = Target.THROUGHPUT
@@ -63,6 +65,7 @@ class Request:
     event_driven: bool = False
     beat_bits: int = BEAT_BITS
     reloadable: bool = False
+    headroom: int = 0
 
     def __post_init__(self) -> None:
         if self.target_fps is not None and not 0 < self.target_fps < float("inf"):
@@ -82,6 +85,17 @@ class Request:
             raise UsageError(
                 f"beat bits must be a multiple of {BEAT_BITS}, got {self.beat_bits}",
                 settings=("beat_bits",),
+            )
+
+        if not 0 <= self.headroom <= MOST_HEADROOM:
+            raise UsageError(
+                f"reload headroom must be between 0 and {MOST_HEADROOM} bits, got {self.headroom}",
+                settings=("reload_headroom",),
+            )
+        if self.headroom and not self.reloadable:
+            raise UsageError(
+                "reload headroom is for reloadable cores alone",
+                settings=("reload_headroom", "reloadable"),
             )
 
     @property

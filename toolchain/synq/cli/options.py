@@ -534,6 +534,15 @@ class Design:
             rich_help_panel=_DESIGN,
         ),
     ] = False
+    reload_headroom: Annotated[
+        int,
+        typer.Option(
+            help="Bits that the totals of later networks may be wider than this one's.",
+            parser=_integer,
+            metavar="<int>",
+            rich_help_panel=_DESIGN,
+        ),
+    ] = 0
 
     def flows(self) -> "tuple[Flow, ...]":
         """The back ends.
@@ -578,6 +587,7 @@ class Design:
             self.event_driven,
             self.beat_bits or 64,
             self.reloadable,
+            self.reload_headroom,
         )
 
 

@@ -20,9 +20,6 @@ from synq.rtl.placement import LESS_BITS, BankedArray, PlacedArray, place_arrays
 from synq.rtl.unrolled import rounding_shift
 from synq.stream import beats_per_result
 
-HEADROOM = 1
-"""Bits that sums, and totals of levels, may be wider than those of the network exported."""
-
 _SHIFT_HEADROOM = 3  # of the 2**LESS_BITS shifts, so many are larger
 _END = (1 << 64) - 1
 _FEEDBACK = 0x1B  # x**64 + x**4 + x**3 + x + 1, primitive
@@ -50,20 +47,24 @@ class Reload:
     less_bits: int = LESS_BITS
 
 
-def with_capacity(network: QuantizedNetwork, design: RtlDesign) -> RtlDesign:
-    """The design, built so that this network can be replaced, and by such of `HEADROOM`.
+def with_capacity(network: QuantizedNetwork, design: RtlDesign, headroom: int = 0) -> RtlDesign:
+    """The design, built so that this network can be replaced.
+
+    Args:
+        headroom: bits that totals of levels may be wider than this network's. Sums may be a bit
+            wider even so: that costs little, a total's bit a look-up table or two in every lane.
 
     Raises:
         SynqError: an array is unrolled or has converters, or the design cannot be built.
     """
     placed = place_arrays(network, design)
-    arrays = tuple(replace(each.plan, capacity=_capacity(each)) for each in placed)
+    arrays = tuple(replace(each.plan, capacity=_capacity(each, headroom)) for each in placed)
     built = replace(design, arrays=arrays)
     place_arrays(network, built)
     return built
 
 
-def _capacity(placed: PlacedArray) -> Capacity:
+def _capacity(placed: PlacedArray, headroom: int) -> Capacity:
     if not isinstance(placed, BankedArray):
         raise SynqError(
             f"array {placed.index}: the synapses of an unrolled array are fixed: use datapath "
@@ -76,8 +77,8 @@ def _capacity(placed: PlacedArray) -> Capacity:
     return Capacity(
         buckets=len(placed.codes.level_values) if buckets else 1,
         levels=placed.codes.levels,
-        total_bits=placed.total_bits + HEADROOM * buckets,
-        sum_bits=min(32, placed.array.accumulator.width + HEADROOM),
+        total_bits=placed.total_bits + headroom * buckets,
+        sum_bits=min(32, placed.array.accumulator.width + 1 + headroom),
         value_bits=placed.array.table_format.width,
         shift=shift,
     )

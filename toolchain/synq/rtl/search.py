@@ -39,7 +39,7 @@ def rtl_designs(
         SynqError: no design can be built.
     """
     for design in _designs(network, available, request):
-        built = with_capacity(network, design) if request.reloadable else design
+        built = with_capacity(network, design, request.headroom) if request.reloadable else design
         yield built, estimate_design(network, built)
 
 
