@@ -25,7 +25,7 @@ module synq_array #(
     parameter ACC_BITS = 24,
     parameter IMAGES = 1,        // from the drain on, until they are free: 1 or 2
     parameter FETCH = 2,         // cycles from a step to its row, from there to its codes, from there
-    parameter READ = 2,          // to its sums
+    parameter READ = 3,          // to its sums
     parameter WEIGH = 3
 ) (
     input wire clk,

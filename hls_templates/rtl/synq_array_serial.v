@@ -23,7 +23,7 @@ module synq_array_serial #(
     parameter ACC_BITS = 24,
     parameter GROUPS = 1,        // lanes weighed, and sums handed out, a cycle
     parameter FETCH = 2,         // cycles from a step to its row, and from there to its codes
-    parameter READ = 2
+    parameter READ = 3
 ) (
     input wire clk,
     input wire reset,
@@ -157,10 +157,12 @@ module synq_array_serial #(
     reg [LEVEL-1:0] weighed;
     reg [TURN-1:0] turn, read_turn;
     wire [TURN-1:0] turn_added, turn_kept;
-    wire added, kept_now;
+    wire added, kept_now, kept_final;
     wire move = reading & (~valid | taken);
-    wire finished = kept_now & turn_kept == FINAL_TURN;
-    wire to_read = finished & weighed == FINAL_LEVEL & ~weighing_flush;
+    // The level's last product is made: the next level may be drained, but not behind an image's last.
+    wire finished = added & turn_added == FINAL_TURN;
+    wire final_level = weighed == FINAL_LEVEL & ~weighing_flush;
+    wire to_read = kept_now & kept_final;
     wire all_read = move & read_turn == FINAL_TURN;
     wire [N_OUT-1:0] take;
     synq_copies #(.LANES(N_OUT)) takes (.clk(clk), .data(drained[CHAIN-1]), .copied(take));
@@ -194,7 +196,7 @@ module synq_array_serial #(
             reading <= 1'b0;
             valid <= 1'b0;
         end else begin
-            engaged <= drain | (engaged & ~(all_read | (finished & ~to_read)));
+            engaged <= drain | (engaged & ~(all_read | (finished & ~final_level)));
             weighing <= drained[CHAIN] | (weighing & turn != FINAL_TURN);
             reading <= to_read | (reading & ~all_read);
             valid <= move | (valid & ~taken);
@@ -208,8 +210,10 @@ module synq_array_serial #(
     synq_delay #(.WIDTH(TURN + 1), .CYCLES((TURN + 1) / 2)) to_added (
         .clk(clk), .data({weighing & ~reset, turn}), .delayed({added, turn_added})
     );
-    synq_delay #(.WIDTH(TURN + 1), .CYCLES(PRODUCT)) to_kept (
-        .clk(clk), .data({added & ~reset, turn_added}), .delayed({kept_now, turn_kept})
+    synq_delay #(.WIDTH(TURN + 2), .CYCLES(PRODUCT)) to_kept (
+        .clk(clk),
+        .data({added & ~reset, finished & final_level, turn_added}),
+        .delayed({kept_now, kept_final, turn_kept})
     );
     wire signed [VALUE_BITS-1:0] value = VALUES[weighed*VALUE_BITS+:VALUE_BITS];
     wire [TURN-1:0] asked = reading ? read_turn : turn_added;

@@ -33,7 +33,7 @@ BROKEN = {
         "ADDRESS_numbers_rows_and_levels": "WORDS=1015",
     },
     "synq_bucket_bank": {
-        "READ_is_2": "READ=3",
+        "READ_is_at_least_2": "READ=1",
         "WIDTH_holds_an_input": "WIDTH=7",
         "X_SIGNED_is_0_or_1": "X_SIGNED=2",
         "SETS_are_1_or_2": "SETS=3",
@@ -44,13 +44,13 @@ BROKEN = {
     "synq_intake": {"INDEX_numbers_the_beats": "BEATS=129", "LAST_LANES_is_1_to_LANES": "LANES=7"},
     "synq_largest": {"LEVELS_compare_all_sums": "LEVELS=3", "INDEX_numbers_the_sums": "INDEX=3"},
     "synq_mac_bank": {
-        "READ_is_2": "READ=1",
+        "READ_is_at_least_2": "READ=1",
         "WEIGH_is_3": "WEIGH=4",
         "X_SIGNED_is_0_or_1": "X_SIGNED=2",
     },
     "synq_noise": {"COLUMN_numbers_the_beats": "LANES=2"},
     "synq_result": {"ACC_BITS_is_at_most_32": "ACC_BITS=33", "CLASS_BITS_hold_N_OUT": "N_OUT=32"},
-    "synq_rom": {"DEPTH_is_that_of_ADDRESS": "DEPTH=3", "READ_is_2": "READ=1"},
+    "synq_rom": {"DEPTH_is_that_of_ADDRESS": "DEPTH=3", "READ_is_at_least_2": "READ=1"},
     "synq_rows_dense": {
         "FETCH_is_2": "FETCH=3",
         "ROTATE_needs_fewer_LANES_than_BANKS": "LANES=9",

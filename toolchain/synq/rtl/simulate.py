@@ -18,6 +18,7 @@ from synq.network import QuantizedNetwork, Stages
 from synq.process import Command, run_all
 from synq.process import run as run_command
 from synq.resources import folder
+from synq.rtl import pipeline
 from synq.rtl.design import RtlDesign
 from synq.rtl.placement import place_arrays
 from synq.rtl.verilog import TOP
@@ -183,8 +184,9 @@ def build(place: Path, scratch: Path, beat_bits: int, verilator: Verilator | Non
             *["--cc", "--exe", "--build", "-j", jobs, "-O3", "-Wno-fatal", "-DSYNQ_MONITOR"],
             *["--x-assign", "unique", "--x-initial", "unique", "--top-module", TOP],
             *["--output-split", str(_SPLIT)],
-            *["-CFLAGS", f"-O1 -DBEAT_BITS={beat_bits}", "--Mdir", str(scratch / "build")],
-            *["-o", "driver", str(driver), str(monitor), *_sources(place)],
+            *["-CFLAGS", f"-O1 -DBEAT_BITS={beat_bits} -DSETTLE={pipeline.SETTLE}"],
+            *["--Mdir", str(scratch / "build"), "-o", "driver"],
+            *[str(driver), str(monitor), *_sources(place)],
         ],
         place,
     )
@@ -259,6 +261,7 @@ def play(
     n_results: list[int],
     traffic: Traffic,
     result_bits: int = 64,
+    reset: float = 0.0,
 ) -> list[NDArray[Any]]:
     """Run the compiled core once in each folder, all at a time.
 
@@ -268,6 +271,8 @@ def play(
         beats: each run's input beats, as `beat_records` writes them.
         n_results: output beats after which each run ends.
         result_bits: width of the output stream.
+        reset: probability that a cycle has a reset of one clock. The sender then begins again with
+            the first transfer that is not answered to its end, of which nothing is returned.
 
     Returns:
         Records of each run's output beats: data, keep, last, cycle.
@@ -284,8 +289,8 @@ def play(
         seed = traffic.seed + number
         command = [str(executable.resolve()), "beats.bin", "results.bin", str(count), str(seed)]
         command += [str(int(share * _PROBABILITY)) for share in (traffic.gap, traffic.stall)]
-        command += [str(_IDLE_LIMIT), "+verilator+rand+reset+2"]
-        command += [f"+verilator+seed+{seed + 1}"]
+        command += [str(_IDLE_LIMIT), str(int(reset * _PROBABILITY))]
+        command += ["+verilator+rand+reset+2", f"+verilator+seed+{seed + 1}"]
         commands.append(Command(command, where))
     run_all(commands, "the simulation of the Verilog")
     data = ("data", "<u8") if result_bits == 64 else ("data", "<u8", (result_bits // 64,))
