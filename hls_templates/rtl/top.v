@@ -35,7 +35,7 @@ module synq_top (
     always @(posedge clk) begin
         if (~reset_n) held <= @{count}@'d0;
         else if (reset) held <= held + 1'b1;
-        reset <= ~reset_n | (reset & held != @{count}@'d@{pipeline.SETTLE}@);
+        reset <= ~reset_n | (reset & held < @{count}@'d@{pipeline.SETTLE}@);
     end
     assign m_axis_tkeep = {@{top.result_bits // 8}@{1'b1}};
 @% if top.beat_bits > top.pixels.beat_bits %@

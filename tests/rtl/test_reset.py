@@ -82,10 +82,15 @@ def test_what_is_left_would_be_seen(
     build_core: CoreBuilder, old: str, new: str, tmp_path: Path
 ) -> None:
     core = build(build_core, DESIGNS["serial"], replaced(old, new))
-    assert not answers_are_right(core, tmp_path)
+    try:
+        right = answers_are_right(core, tmp_path)
+    except SynqError as error:  # an answer too many, and the core waits for the next image
+        assert "no transfer for" in str(error)
+        right = False
+    assert not right
 
 
 def test_a_core_that_is_ready_too_early_is_named(build_core: CoreBuilder, tmp_path: Path) -> None:
-    core = build(build_core, DESIGNS["serial"], replaced("!= 7'd64", "!= 7'd63"))
+    core = build(build_core, DESIGNS["mixed"], replaced("< 7'd64", "< 7'd63"))
     with pytest.raises(SynqError, match="a stream moves in clock 63 of the reset"):
         answers_are_right(core, tmp_path)

@@ -8,7 +8,8 @@ bucket lane: its WIDTH bits added, one LUT and one flip-flop each; a bucket memo
 decoded lane: factor, product and sum are a DSP; the value of a code is a LUT a bit up to 6-bit
     codes; with buckets, taking the total instead of the input a LUT a bit that both have. Rows but
     the first add their sums, a LUT a bit.
-codes: a block RAM of 36 bits up to 512 words, 18 of 1024, ... for each bank, and a register a bit.
+codes: a block RAM of 36 bits up to 512 words, 18 of 1024, ... for each bank, and two registers a
+    bit; in logic, one of the address and two a bit.
 input, stored: block RAM or RAM32M a bank; choosing its lane, a LUT for four; rotating a beat to the
     banks, two inputs a LUT. Event lists: two counters, a comparison and a memory a lane.
 delays: three cycles or more are one SRL a bit, below flip-flops.
@@ -40,7 +41,7 @@ _LANES_A_COPY = 16  # of `synq_copies`
 _DEEP = 32  # words of a LUT used as memory
 # Yosys' LUT4, LUTRAM and FF of one design on ECP5 over its 7-series', which the rest counts
 _ECP5 = (2.63, 2.07, 1.11)
-_TOP = Resources(lut=3, ff=1)  # the top module itself
+_TOP = Resources(lut=12, ff=8)  # the top module itself
 _CONTROL_OF_UNROLLED = 50
 
 
@@ -133,9 +134,11 @@ def _codes(placed: BankedArray) -> Resources:
         ones = np.bitwise_or.reduce(codes.codes[rows[rows >= 0]], axis=0) | named
         width = sum(int(each).bit_count() for each in ones)
         if placed.codes_in_block:
-            usage += Resources(ff=width, bram_18k=block_rams(depth, width))
+            later = pipeline.READ - 1  # registers behind the memory's own
+            usage += Resources(ff=later * width, bram_18k=block_rams(depth, width))
         else:
-            usage += Resources(lut=width * max(1, depth // 64), ff=2 * width)
+            earlier = (pipeline.READ - 2) * placed.address_bits
+            usage += Resources(lut=width * max(1, depth // 64), ff=2 * width + earlier)
     return usage
 
 
@@ -202,8 +205,9 @@ def _banks(placed: BankedArray) -> Resources:
     followed = pipeline.FETCH + max(back, skew)
     usage += Resources(lut=2 * address * (banks > 0), ff=address * followed)
     usage += Resources(ff=address * max(0, banks - 1))
+    held = pipeline.READ - 1 + _copies(n_out)  # what goes to the lanes, while codes are read
     for bank in range(banks):
-        usage += _delay(x, bank) + Resources(lut=address, ff=(x + 2) * (1 + _copies(n_out)))
+        usage += _delay(x, bank) + Resources(lut=address, ff=(x + 2) * held)
     words = 2 << placed.codes.index_bits if not decoded else 1 << placed.codes.index_bits
     memory = 4 * ceil(width / 8) * ceil(words / _DEEP)
     lane = Resources(lut=width + memory, lutram=memory, ff=width)
@@ -222,7 +226,8 @@ def _multipliers(placed: BankedArray) -> Resources:
     n_out, x, address = placed.array.n_out, placed.array.input_format.width, placed.address_bits
     banks, decoded = placed.plan.bucket_rows, placed.plan.decoded_rows
     value = _value_luts(placed) * (1 << max(0, placed.codes.code_bits - 6))
-    row = Resources(lut=n_out * value, ff=x + (x + 1) * _copies(n_out), dsp=n_out)
+    held = x * (pipeline.READ - 1) + (x + 1) * _copies(n_out)
+    row = Resources(lut=n_out * value, ff=held, dsp=n_out)
     usage = (row + _delay(x, pipeline.skew(banks))) * decoded
     if banks:
         both = placed.total_bits if placed.array.input_format.signed else min(x, placed.total_bits)
