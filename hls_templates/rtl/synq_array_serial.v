@@ -27,7 +27,7 @@ module synq_array_serial #(
 ) (
     input wire clk,
     input wire reset,
-    // Rows: FETCH cycles after `advance`.
+    // Rows: x FETCH cycles after `advance`, `row` one before: the word's address is chosen, then held.
     input wire ready,
     output wire start,
     output wire advance,
@@ -37,7 +37,7 @@ module synq_array_serial #(
     input wire [BANKS*X_BITS-1:0] x,
     input wire [BANKS*ADDRESS-1:0] row,
     // Memories of codes, read in READ cycles.
-    output wire [BANKS*ADDRESS-1:0] address,
+    output reg [BANKS*ADDRESS-1:0] address,
     input wire [BANKS*N_OUT*CODE_BITS-1:0] codes,
     // Sums of an image, GROUPS a beat.
     output reg valid,
@@ -58,6 +58,7 @@ module synq_array_serial #(
         end
     endgenerate
     localparam CODES = N_OUT * CODE_BITS;
+    localparam ASKED = FETCH - 1;  // from a step to the choice of its word
     localparam CODED = FETCH + READ;  // from a step to its codes
     localparam CHAIN = CODED + BANKS;  // cycles that a step is followed
     localparam PRODUCT = 2;  // from a chosen total to its lane's sum: product, sum
@@ -132,8 +133,11 @@ module synq_array_serial #(
                 .delayed({x_now, row_now})
             );
             wire back = p == 0 && drained[FETCH+BANKS];
-            assign address[p*ADDRESS+:ADDRESS] =
-                drained[FETCH+p] ? level_at[FETCH+p] : back ? level_at[FETCH+BANKS] + TO_CLEAR : row_now;
+            wire back_next = p == 0 && drained[ASKED+BANKS];
+            always @(posedge clk)
+                address[p*ADDRESS+:ADDRESS] <=
+                    drained[ASKED+p] ? level_at[ASKED+p] :
+                    back_next ? level_at[ASKED+BANKS] + TO_CLEAR : row_now;
             synq_bucket_bank #(
                 .N_OUT(N_OUT), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .WIDTH(TOTAL_BITS),
                 .CODE_BITS(CODE_BITS), .INDEX_BITS(INDEX_BITS), .SETS(2), .READ(READ)

@@ -150,7 +150,7 @@ def _dense(placed: BankedArray) -> Resources:
     # Bank 0 is read by itself where it waits or has fewer rows.
     shorter = placed.banks.first_words != placed.banks.words
     apart = banks > 1 and (placed.plan.bucket_rows > 0 or shorter)
-    walk = Resources(lut=address + 5, ff=3 * address + 2)
+    walk = Resources(lut=address + 5, ff=2 * address + 2)
     if group > 1:
         walk += Resources(lut=index + lane + 3, ff=index + 2 * lane)
     usage += walk * (1 + apart)
@@ -177,7 +177,7 @@ def _events(placed: BankedArray) -> Resources:
         lane += Resources(
             lut=address // 2
         )  # naming the row; half of it joins the choice of the lane
-    bank = Resources(lut=(x + address) * ceil((group - 1) / 5) + 2, ff=x + address)
+    bank = Resources(lut=(x + address) * ceil((group - 1) / 5) + 2, ff=x)
     usage = Resources(lut=8, ff=5) + lane * placed.stored.lanes + bank * placed.plan.rows
     return usage + Resources(lut=4, ff=2) * (placed.array.bias_input is not None)
 
@@ -202,12 +202,12 @@ def _banks(placed: BankedArray) -> Resources:
     # The numbers of rows and levels, one chain for all banks.
     if decoded:  # two bits that follow an image to its end
         usage += Resources(lut=2, lutram=2)
-    followed = pipeline.FETCH + max(back, skew)
+    followed = pipeline.FETCH - 1 + max(back, skew)
     usage += Resources(lut=2 * address * (banks > 0), ff=address * followed)
     usage += Resources(ff=address * max(0, banks - 1))
     held = pipeline.READ - 1 + _copies(n_out)  # what goes to the lanes, while codes are read
     for bank in range(banks):
-        usage += _delay(x, bank) + Resources(lut=address, ff=(x + 2) * held)
+        usage += _delay(x, bank) + Resources(lut=address, ff=address + (x + 2) * held)
     words = 2 << placed.codes.index_bits if not decoded else 1 << placed.codes.index_bits
     memory = 4 * ceil(width / 8) * ceil(words / _DEEP)
     lane = Resources(lut=width + memory, lutram=memory, ff=width)
@@ -226,7 +226,7 @@ def _multipliers(placed: BankedArray) -> Resources:
     n_out, x, address = placed.array.n_out, placed.array.input_format.width, placed.address_bits
     banks, decoded = placed.plan.bucket_rows, placed.plan.decoded_rows
     value = _value_luts(placed) * (1 << max(0, placed.codes.code_bits - 6))
-    held = x * (pipeline.READ - 1) + (x + 1) * _copies(n_out)
+    held = address + x * (pipeline.READ - 1) + (x + 1) * _copies(n_out)
     row = Resources(lut=n_out * value, ff=held, dsp=n_out)
     usage = (row + _delay(x, pipeline.skew(banks))) * decoded
     if banks:
