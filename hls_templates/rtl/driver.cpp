@@ -1,14 +1,15 @@
 // Drives the network's two streams in Verilator: sends the beats of a file, records the answers and
 // the cycle of each, with random gaps before beats and random stalls of the receiver.
 //
-//   driver BEATS RESULTS N_RESULTS SEED GAP STALL LIMIT
+//   driver BEATS RESULTS N_RESULTS SEED GAP STALL LIMIT RESET
 //
 // BEATS: records of BEAT_BITS / 8 bytes and a byte: 1 with TLAST, 2 before which the core is told that a
 // network comes, 4 after which its word on it is waited for and written to loads.bin: STATUS, 4 bytes,
 // and DIGEST, 8. RESULTS: records of TDATA, a byte of TKEEP
 // (of a wide stream, all of its bytes and-ed), a byte of TLAST and 8 bytes: the clock cycle since
-// reset. GAP and STALL: probabilities in
-// 1/65536. LIMIT: cycles without any transfer after which it gives up.
+// reset, SETTLE clocks after that of the pin. GAP and STALL: probabilities in 1/65536. LIMIT: cycles
+// without any transfer after which it gives up. RESET: probability of a reset of one clock, after which
+// the first transfer that is not answered to its end is sent again, and its answers are forgotten.
 #include "Vsynq_top.h"
 #include "verilated.h"
 #include <cerrno>
@@ -46,6 +47,11 @@ struct Registers {
         top.s_axi_araddr = place;
         address = true;
         state = READING;
+    }
+    void stop(Vsynq_top &top) {
+        address = data = false;
+        state = IDLE;
+        lower(top);
     }
     void offer(Vsynq_top &top) {
         top.s_axi_awvalid |= state == WRITING && address && (random16() & 1);
@@ -86,8 +92,8 @@ static int fail(const char *what, const char *path) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 8) {
-        fprintf(stderr, "usage: driver BEATS RESULTS N_RESULTS SEED GAP STALL LIMIT\n");
+    if (argc < 9) {
+        fprintf(stderr, "usage: driver BEATS RESULTS N_RESULTS SEED GAP STALL LIMIT RESET\n");
         return 2;
     }
     const size_t beat_bytes = BEAT_BITS / 8;
@@ -95,6 +101,7 @@ int main(int argc, char **argv) {
     state = 2 * strtoull(argv[4], nullptr, 10) + 1;
     const uint32_t gap = atoi(argv[5]), stall = atoi(argv[6]);
     const long long limit = atoll(argv[7]);
+    const uint32_t reset = atoi(argv[8]);
     std::vector<unsigned char> beats;
     FILE *given = fopen(argv[1], "rb");
     if (!given)
@@ -126,6 +133,13 @@ int main(int argc, char **argv) {
     for (int i = 0; i < 4; i++)
         clock();
     top.reset_n = 1;
+    for (int i = 0; i < SETTLE; i++) {
+        clock();
+        if (top.m_axis_tvalid || top.s_axis_tready) {
+            fprintf(stderr, "a stream moves in clock %d of the reset\n", i);
+            return 3;
+        }
+    }
 
 #ifdef RELOADABLE
     FILE *loads = fopen("loads.bin", "wb");
@@ -138,6 +152,10 @@ int main(int argc, char **argv) {
     const size_t n_beats = beats.size() / (beat_bytes + 1);
     size_t sent = 0;
     long long answered = 0, idle = 0;
+    // Where the transfer that is being answered begins.
+    size_t sent_before = 0;
+    long long answered_before = 0;
+    long place_before = 0;
     uint64_t cycle = 0;
     bool offered = false;
     while (answered < n_results) {
@@ -182,7 +200,23 @@ int main(int argc, char **argv) {
         }
         top.s_axis_tvalid = offered;
         top.m_axis_tready = stall == 0 || random16() >= stall;
+        const bool resets = reset != 0 && random16() < reset;
+        top.reset_n = !resets;
         top.eval();
+        if (resets) {
+            clock();
+            cycle++;
+            sent = sent_before;
+            answered = answered_before;
+            offered = false;
+#ifdef RELOADABLE
+            registers.stop(top);
+            loading = NONE;
+#endif
+            if (fseek(results, place_before, SEEK_SET) != 0)
+                return fail("write", argv[2]);
+            continue;
+        }
         const bool takes = offered && top.s_axis_tready;
         const bool gives = top.m_axis_tvalid && top.m_axis_tready;
         if (gives) {
@@ -197,6 +231,13 @@ int main(int argc, char **argv) {
                 fwrite(&last, 1, 1, results) != 1 || fwrite(&cycle, 8, 1, results) != 1)
                 return fail("write", argv[2]);
             answered++;
+            if (last) {
+                // Beyond the transfer that it answers, and the networks before that one.
+                for (unsigned flags = 0; sent_before < n_beats && (flags & 5) != 1; sent_before++)
+                    flags = beats[sent_before * (beat_bytes + 1) + beat_bytes];
+                answered_before = answered;
+                place_before = ftell(results);
+            }
         }
 #ifdef RELOADABLE
         registers.take(top);
@@ -214,7 +255,7 @@ int main(int argc, char **argv) {
             sent++;
             offered = false;
         }
-        idle = takes || gives || waits ? 0 : idle + 1;
+        idle = takes || gives ? 0 : idle + 1;
         if (idle > limit) {
             fprintf(stderr, "no transfer for %lld cycles, after %lld of %lld beats of answers\n", limit, answered,
                     n_results);

@@ -27,12 +27,12 @@ module synq_array #(
     parameter ACC_BITS = 24,
     parameter IMAGES = 1,        // from the drain on, until they are free: 1 or 2
     parameter FETCH = 2,         // cycles from a step to its row, from there to its codes, from there
-    parameter READ = 2,          // to its sums
+    parameter READ = 3,          // to its sums
     parameter WEIGH = 3
 ) (
     input wire clk,
     input wire reset,
-    // Rows: FETCH cycles after `advance`.
+    // Rows: x FETCH cycles after `advance`, `row` one before: the word's address is chosen, then held.
     input wire ready,
     output wire start,
     output wire advance,
@@ -42,7 +42,7 @@ module synq_array #(
     input wire [(BANKS+DECODED)*X_BITS-1:0] x,
     input wire [(BANKS+DECODED)*ADDRESS-1:0] row,
     // Memories of codes, read in READ cycles.
-    output wire [(BANKS+DECODED)*ADDRESS-1:0] address,
+    output reg [(BANKS+DECODED)*ADDRESS-1:0] address,
     input wire [N_OUT*(BANKS*CODE_BITS+DECODED*WEIGHT_BITS)-1:0] codes,
     // Sums of an image; `done` for one cycle. `free`: the last ones are no longer needed.
     input wire free,
@@ -68,6 +68,7 @@ module synq_array #(
     localparam WEIGHTS = N_OUT * WEIGHT_BITS;
     localparam SKEW = BANKS > 0 ? BANKS + 1 : 0;               // of the decoded rows
     localparam CLEARING = BANKS > LEVELS ? BANKS : LEVELS;     // from a drain step to its clearing
+    localparam ASKED = FETCH - 1;                              // from a step to the choice of its word
     localparam CODED = FETCH + READ;                           // from a step to its codes
     localparam SUMMED = CODED + WEIGH;                         // from a step to its sums
     localparam CHAIN = SUMMED + (CLEARING > SKEW ? CLEARING : SKEW);  // cycles that a step is followed
@@ -140,10 +141,12 @@ module synq_array #(
                     .data({x[p*X_BITS+:X_BITS], row[p*ADDRESS+:ADDRESS]}),
                     .delayed({x_now, row_now})
                 );
-                wire clear = p == 0 && drained[FETCH+CLEARING];
-                wire merge = p == 0 ? clear : drained[FETCH+p];
-                assign address[p*ADDRESS+:ADDRESS] =
-                    drained[FETCH+p] ? level_at[FETCH+p] : clear ? level_at[FETCH+CLEARING] + TO_CLEAR : row_now;
+                wire clear_next = p == 0 && drained[ASKED+CLEARING];
+                wire merge = p == 0 ? drained[FETCH+CLEARING] : drained[FETCH+p];
+                always @(posedge clk)
+                    address[p*ADDRESS+:ADDRESS] <=
+                        drained[ASKED+p] ? level_at[ASKED+p] :
+                        clear_next ? level_at[ASKED+CLEARING] + TO_CLEAR : row_now;
                 synq_bucket_bank #(
                     .N_OUT(N_OUT), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .WIDTH(TOTAL_BITS),
                     .CODE_BITS(CODE_BITS), .INDEX_BITS(INDEX_BITS), .READ(READ)
@@ -188,8 +191,8 @@ module synq_array #(
                 .data({x[p*X_BITS+:X_BITS], row[p*ADDRESS+:ADDRESS]}),
                 .delayed({x_now, row_now})
             );
-            assign address[p*ADDRESS+:ADDRESS] =
-                BANKS > 0 && drained[FETCH+SKEW] ? level_at[FETCH+SKEW] : row_now;
+            always @(posedge clk)
+                address[p*ADDRESS+:ADDRESS] <= BANKS > 0 && drained[ASKED+SKEW] ? level_at[ASKED+SKEW] : row_now;
             synq_mac_bank #(
                 .N_OUT(N_OUT), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .TOTAL_BITS(TOTAL_BITS),
                 .HAS_TOTALS(BANKS > 0 && p == BANKS ? 1 : 0), .CODE_BITS(WEIGHT_BITS),

@@ -22,11 +22,11 @@ module synq_array_serial #(
     parameter ACC_BITS = 24,
     parameter GROUPS = 1,        // lanes weighed, and sums handed out, a cycle
     parameter FETCH = 2,         // cycles from a step to its row, and from there to its codes
-    parameter READ = 2
+    parameter READ = 3
 ) (
     input wire clk,
     input wire reset,
-    // Rows: FETCH cycles after `advance`.
+    // Rows: x FETCH cycles after `advance`, `row` one before: the word's address is chosen, then held.
     input wire ready,
     output wire start,
     output wire advance,
@@ -36,7 +36,7 @@ module synq_array_serial #(
     input wire [BANKS*X_BITS-1:0] x,
     input wire [BANKS*ADDRESS-1:0] row,
     // Memories of codes, read in READ cycles.
-    output wire [BANKS*ADDRESS-1:0] address,
+    output reg [BANKS*ADDRESS-1:0] address,
     input wire [BANKS*N_OUT*CODE_BITS-1:0] codes,
     // The level that is weighed, and its value.
     output reg [(LEVELS > 1 ? $clog2(LEVELS) : 1)-1:0] weighed,
@@ -60,6 +60,7 @@ module synq_array_serial #(
         end
     endgenerate
     localparam CODES = N_OUT * CODE_BITS;
+    localparam ASKED = FETCH - 1;  // from a step to the choice of its word
     localparam CODED = FETCH + READ;  // from a step to its codes
     localparam CHAIN = CODED + BANKS;  // cycles that a step is followed
     localparam PRODUCT = 2;  // from a chosen total to its lane's sum: product, sum
@@ -134,8 +135,11 @@ module synq_array_serial #(
                 .delayed({x_now, row_now})
             );
             wire back = p == 0 && drained[FETCH+BANKS];
-            assign address[p*ADDRESS+:ADDRESS] =
-                drained[FETCH+p] ? level_at[FETCH+p] : back ? level_at[FETCH+BANKS] + TO_CLEAR : row_now;
+            wire back_next = p == 0 && drained[ASKED+BANKS];
+            always @(posedge clk)
+                address[p*ADDRESS+:ADDRESS] <=
+                    drained[ASKED+p] ? level_at[ASKED+p] :
+                    back_next ? level_at[ASKED+BANKS] + TO_CLEAR : row_now;
             synq_bucket_bank #(
                 .N_OUT(N_OUT), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .WIDTH(TOTAL_BITS),
                 .CODE_BITS(CODE_BITS), .INDEX_BITS(INDEX_BITS), .SETS(2), .READ(READ)
@@ -158,10 +162,12 @@ module synq_array_serial #(
     reg weighing, weighing_flush, weighing_tag, reading;
     reg [TURN-1:0] turn, read_turn;
     wire [TURN-1:0] turn_added, turn_kept;
-    wire added, kept_now;
+    wire added, kept_now, kept_final;
     wire move = reading & (~valid | taken);
-    wire finished = kept_now & turn_kept == FINAL_TURN;
-    wire to_read = finished & weighed == FINAL_LEVEL & ~weighing_flush;
+    // The level's last product is made: the next level may be drained, but not behind an image's last.
+    wire finished = added & turn_added == FINAL_TURN;
+    wire final_level = weighed == FINAL_LEVEL & ~weighing_flush;
+    wire to_read = kept_now & kept_final;
     wire all_read = move & read_turn == FINAL_TURN;
     wire [N_OUT-1:0] take;
     synq_copies #(.LANES(N_OUT)) takes (.clk(clk), .data(drained[CHAIN-1]), .copied(take));
@@ -195,7 +201,7 @@ module synq_array_serial #(
             reading <= 1'b0;
             valid <= 1'b0;
         end else begin
-            engaged <= drain | (engaged & ~(all_read | (finished & ~to_read)));
+            engaged <= drain | (engaged & ~(all_read | (finished & ~final_level)));
             weighing <= drained[CHAIN] | (weighing & turn != FINAL_TURN);
             reading <= to_read | (reading & ~all_read);
             valid <= move | (valid & ~taken);
@@ -209,8 +215,10 @@ module synq_array_serial #(
     synq_delay #(.WIDTH(TURN + 1), .CYCLES((TURN + 1) / 2)) to_added (
         .clk(clk), .data({weighing & ~reset, turn}), .delayed({added, turn_added})
     );
-    synq_delay #(.WIDTH(TURN + 1), .CYCLES(PRODUCT)) to_kept (
-        .clk(clk), .data({added & ~reset, turn_added}), .delayed({kept_now, turn_kept})
+    synq_delay #(.WIDTH(TURN + 2), .CYCLES(PRODUCT)) to_kept (
+        .clk(clk),
+        .data({added & ~reset, finished & final_level, turn_added}),
+        .delayed({kept_now, kept_final, turn_kept})
     );
     wire [TURN-1:0] asked = reading ? read_turn : turn_added;
     generate

@@ -12,7 +12,7 @@ module synq_bucket_bank #(
     parameter CODE_BITS = 4,
     parameter INDEX_BITS = 3,  // of these, the lowest choose the bucket; the highest negates
     parameter SETS = 1,        // sets of buckets
-    parameter READ = 2         // cycles from x to its codes
+    parameter READ = 3         // cycles from x to its codes
 ) (
     input wire clk,
     input wire [X_BITS-1:0] x,
@@ -24,8 +24,8 @@ module synq_bucket_bank #(
     output wire [N_OUT*WIDTH-1:0] sums       // a cycle after the codes
 );
     generate  // rules of the parameters
-        if (READ != 2) begin : g_rule_1
-            error_READ_is_2 error ();
+        if (READ < 2) begin : g_rule_1
+            error_READ_is_at_least_2 error ();
         end
         if (WIDTH < X_BITS) begin : g_rule_2
             error_WIDTH_holds_an_input error ();
@@ -39,9 +39,11 @@ module synq_bucket_bank #(
     endgenerate
     localparam CONTROLS = X_BITS + 3;
     localparam PLACE = CODE_BITS + SETS - 1;
-    reg [CONTROLS-1:0] early;
+    wire [CONTROLS-1:0] early;
     wire [N_OUT*CONTROLS-1:0] now;
-    always @(posedge clk) early <= {set, merge, write, x};
+    synq_delay #(.WIDTH(CONTROLS), .CYCLES(READ - 1)) reading (
+        .clk(clk), .data({set, merge, write, x}), .delayed(early)
+    );
     synq_copies #(.WIDTH(CONTROLS), .LANES(N_OUT)) copies (.clk(clk), .data(early), .copied(now));
 
     genvar j;

@@ -6,13 +6,13 @@ module synq_code_sets #(
     parameter ADDRESS = 1,
     parameter SLICE = 64,
     parameter SLICES = 1,
-    parameter READ = 2,     // cycles from an address to its word
+    parameter READ = 3,     // cycles from an address to its word
     parameter FILE = "codes.mem"  // what set 0 holds at first
 ) (
     input wire clk,
     input wire set,                  // that is read
     input wire [ADDRESS-1:0] address,
-    output reg [WIDTH-1:0] word,
+    output wire [WIDTH-1:0] word,
     input wire [SLICES-1:0] write,   // to the other set
     input wire [ADDRESS-1:0] write_address,
     input wire [SLICE-1:0] write_slice
@@ -21,8 +21,8 @@ module synq_code_sets #(
         if (DEPTH != (1 << ADDRESS)) begin : g_rule_1
             error_DEPTH_is_that_of_ADDRESS error ();
         end
-        if (READ != 2) begin : g_rule_2
-            error_READ_is_2 error ();
+        if (READ < 2) begin : g_rule_2
+            error_READ_is_at_least_2 error ();
         end
         if (SLICES != (WIDTH + SLICE - 1) / SLICE) begin : g_rule_3
             error_SLICES_make_a_word error ();
@@ -31,10 +31,8 @@ module synq_code_sets #(
     (* ram_style = "block" *) reg [WIDTH-1:0] words[0:2*DEPTH-1];
     initial $readmemh(FILE, words, 0, DEPTH - 1);
     reg [WIDTH-1:0] fetched;
-    always @(posedge clk) begin
-        fetched <= words[{set, address}];
-        word <= fetched;
-    end
+    always @(posedge clk) fetched <= words[{set, address}];
+    synq_delay #(.WIDTH(WIDTH), .CYCLES(READ - 1)) following (.clk(clk), .data(fetched), .delayed(word));
     wire unused = &{1'b0, write_slice};
     genvar s;
     generate

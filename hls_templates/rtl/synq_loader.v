@@ -100,10 +100,10 @@ module synq_loader #(
 
     // ---- Registers.
     wire asked = awready & awaddr == 5'h00 & wstrb[0] & ~loading & ~arrived & ~settling;
-    assign awready = awvalid & wvalid & ~bvalid;
+    assign awready = awvalid & wvalid & ~bvalid & ~reset;
     assign wready = awready;
     assign bresp = 2'b00;
-    assign arready = ~rvalid;
+    assign arready = ~rvalid & ~reset;
     assign rresp = 2'b00;
     wire unused = &{1'b0, wstrb[3:1], wdata[31:1], araddr[1:0]};
 

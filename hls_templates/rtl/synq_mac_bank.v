@@ -12,7 +12,7 @@ module synq_mac_bank #(
     parameter DIRECT = 0,       // whether a code is its value
     parameter [(DIRECT != 0 ? 1 : 1<<CODE_BITS)*VALUE_BITS-1:0] VALUES = 0,  // else: signed, by code
     parameter ACC_BITS = 24,
-    parameter READ = 2,         // cycles from x to its codes
+    parameter READ = 3,         // cycles from x to its codes
     parameter WEIGH = 3         // cycles from its codes to its sums: factor, product, sum
 ) (
     input wire clk,
@@ -23,8 +23,8 @@ module synq_mac_bank #(
     output wire [N_OUT*ACC_BITS-1:0] sums      // READ + WEIGH cycles after x
 );
     generate  // rules of the parameters
-        if (READ != 2) begin : g_rule_1
-            error_READ_is_2 error ();
+        if (READ < 2) begin : g_rule_1
+            error_READ_is_at_least_2 error ();
         end
         if (WEIGH != 3) begin : g_rule_2
             error_WEIGH_is_3 error ();
@@ -37,10 +37,10 @@ module synq_mac_bank #(
         end
     endgenerate
     localparam A_BITS = HAS_TOTALS != 0 && TOTAL_BITS > X_BITS ? TOTAL_BITS : X_BITS + 1 - X_SIGNED;
-    reg [X_BITS-1:0] x_early;
+    wire [X_BITS-1:0] x_early;
     wire [N_OUT*X_BITS-1:0] x_copies;
     wire [N_OUT-1:0] first_now;
-    always @(posedge clk) x_early <= x;
+    synq_delay #(.WIDTH(X_BITS), .CYCLES(READ - 1)) reading (.clk(clk), .data(x), .delayed(x_early));
     synq_copies #(.WIDTH(X_BITS), .LANES(N_OUT)) inputs (.clk(clk), .data(x_early), .copied(x_copies));
     synq_copies #(.LANES(N_OUT)) firsts (.clk(clk), .data(first), .copied(first_now));
 

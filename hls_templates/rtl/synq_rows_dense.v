@@ -26,7 +26,7 @@ module synq_rows_dense #(
     parameter TILE_WORDS = 88,  // rows of a bank in a tile, but the last
     parameter FIRST_TILE_WORDS = 80,  // rows of bank 0
     parameter ADDRESS = 7,
-    parameter FETCH = 2,        // cycles from `advance` to x and its address
+    parameter FETCH = 2,        // cycles from `advance` to x
     parameter BLOCK = 1,        // block RAM rather than logic
     parameter BIAS = 0,         // whether a row is driven by a constant
     parameter BIAS_BANK = 0,
@@ -49,7 +49,7 @@ module synq_rows_dense #(
     output wire empty,                       // no row is left in the tile
     output reg tag,                          // of the image begun last
     output wire [BANKS*X_BITS-1:0] x,        // FETCH cycles after `advance`; zero without a row
-    output wire [BANKS*ADDRESS-1:0] address  // its word
+    output wire [BANKS*ADDRESS-1:0] address  // its word, a cycle earlier
 );
     generate  // rules of the parameters
         if (FETCH != 2) begin : g_rule_1
@@ -275,13 +275,12 @@ module synq_rows_dense #(
             localparam BIAS_HERE = b == BIAS_BANK ? BIAS_INPUT : 0;
             reg valid, biased;
             reg [GROUP_BITS-1:0] chosen;
-            reg [ADDRESS-1:0] row, row_out;
+            reg [ADDRESS-1:0] row;
             reg [X_BITS-1:0] pixel;
             always @(posedge clk) begin
                 valid <= takes[W];
                 chosen <= lane[W*GROUP_BITS+:GROUP_BITS];
                 row <= word[W*ADDRESS+:ADDRESS];
-                row_out <= row;
                 if (!valid) pixel <= {X_BITS{1'b0}};
                 else if (biased) pixel <= BIAS_HERE[X_BITS-1:0];
                 else pixel <= fetched[chosen*X_BITS+:X_BITS];
@@ -293,7 +292,7 @@ module synq_rows_dense #(
                 always @(posedge clk) biased <= 1'b0;
             end
             assign x[b*X_BITS+:X_BITS] = pixel;
-            assign address[b*ADDRESS+:ADDRESS] = row_out;
+            assign address[b*ADDRESS+:ADDRESS] = row;
         end
     endgenerate
 endmodule

@@ -21,7 +21,7 @@ module synq_rows_events #(
     parameter TILES = 1,        // tiles an image
     parameter TILE_BEATS = 1,   // beats a tile, but the last
     parameter LAST_EMPTY = 0,   // whether the last tile has no beat
-    parameter FETCH = 2,        // cycles from `advance` to x and its address
+    parameter FETCH = 2,        // cycles from `advance` to x
     parameter BIAS = 0,         // whether a row is driven by a constant
     parameter BIAS_BANK = 0,
     parameter BIAS_WORD = 0,
@@ -43,7 +43,7 @@ module synq_rows_events #(
     output wire empty,                       // none is left in the tile
     output reg tag,                          // of the image begun last
     output wire [BANKS*X_BITS-1:0] x,        // FETCH cycles after `advance`; zero without an input
-    output wire [BANKS*ADDRESS-1:0] address  // its row
+    output wire [BANKS*ADDRESS-1:0] address  // its row, a cycle earlier
 );
     generate  // rules of the parameters
         if (FETCH != 2) begin : g_rule_1
@@ -200,7 +200,7 @@ module synq_rows_events #(
             end
 
             reg [X_BITS-1:0] chosen, pixel_out;
-            reg [ADDRESS-1:0] row, row_out;
+            reg [ADDRESS-1:0] row;
             integer k;
             always @* begin
                 chosen = biased ? BIAS_INPUT[X_BITS-1:0] : {X_BITS{1'b0}};
@@ -210,12 +210,9 @@ module synq_rows_events #(
                     row = row | places[k*ADDRESS+:ADDRESS];
                 end
             end
-            always @(posedge clk) begin
-                pixel_out <= chosen;
-                row_out <= row;
-            end
+            always @(posedge clk) pixel_out <= chosen;
             assign x[b*X_BITS+:X_BITS] = pixel_out;
-            assign address[b*ADDRESS+:ADDRESS] = row_out;
+            assign address[b*ADDRESS+:ADDRESS] = row;
         end
     endgenerate
 endmodule

@@ -43,9 +43,18 @@ module synq_top (
     output wire s_axi_rvalid,
     input wire s_axi_rready@% endif +%@
 );
+@% set count = pipeline.SETTLE.bit_length() %@
+    // A reset of one clock holds the core for @{pipeline.SETTLE}@ more: what is in delays without a reset has then
+    // come to nothing.
     reg reset;
+    reg [@{count - 1}@:0] held;
     initial reset = 1'b1;  // from the first clock on: nothing is written before it takes effect
-    always @(posedge clk) reset <= ~reset_n;
+    initial held = @{count}@'d0;
+    always @(posedge clk) begin
+        if (~reset_n) held <= @{count}@'d0;
+        else if (reset) held <= held + 1'b1;
+        reset <= ~reset_n | (reset & held < @{count}@'d@{pipeline.SETTLE}@);
+    end
     assign m_axis_tkeep = {@{top.result_bits // 8}@{1'b1}};
 @% if top.beat_bits > top.pixels.beat_bits %@
     wire unused = &{1'b0, s_axis_tkeep, s_axis_tdata[@{top.beat_bits - 1}@:@{top.pixels.beat_bits}@]};
@@ -84,7 +93,7 @@ module synq_top (
 @% endif %@
     assign data_0 = s_axis_tdata[@{top.pixels.beat_bits - 1}@:0];
     assign last_0 = s_axis_tlast;
-    assign m_axis_tvalid = valid_@{n_layers}@;
+    assign m_axis_tvalid = valid_@{n_layers}@ & ~reset;
     assign ready_@{n_layers}@ = m_axis_tready;
     assign m_axis_tdata = data_@{n_layers}@;
     assign m_axis_tlast = last_@{n_layers}@;

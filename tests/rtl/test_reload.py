@@ -11,11 +11,13 @@ from cores import Core, CoreBuilder
 from strategies import images, paired_network, random_design, random_network, seeds
 from synq.errors import SynqError
 from synq.network import QuantizedNetwork, SynapseArray
+from synq.rtl import simulate
 from synq.rtl.back_end import read_design
 from synq.rtl.design import Capacity, RtlArray, RtlDesign
 from synq.rtl.placement import LESS_BITS
 from synq.rtl.reload import network_words, signature, with_capacity
 from synq.rtl.simulate import Traffic
+from synq.stream import pack_results
 
 ANEW = settings(
     deadline=None,
@@ -136,6 +138,30 @@ def test_a_broken_network_is_noticed_and_leaves_the_old_one(
             run.stages, network.run(given).stages(), strict=True
         ):
             np.testing.assert_array_equal(seen, expected, err_msg=name)
+
+
+def test_resets_while_networks_come(core: Core, network: QuantizedNetwork, tmp_path: Path) -> None:
+    """At any clock of a load: it begins anew, and no image meets half a network."""
+    random = np.random.default_rng(10)
+    networks = [network, mixed(random, network), mixed(random, network)]
+    words = [network_words(network, core.design, each) for each in networks]
+    given = [images(random, network, 3) for _ in range(61)]
+    order = random.integers(3, size=60).tolist()
+    sent = {number: words[which] for number, which in enumerate(order)}
+    expected = [networks[0].run(given[0])]
+    expected += [networks[which].run(some) for which, some in zip(order, given[1:], strict=True)]
+    beats = np.concatenate([pack_results(each.accumulators[-1], each.classes) for each in expected])
+    for seed, (gap, stall, reset) in enumerate(((0, 0, 1 / 900), (0.3, 0.3, 1 / 1500))):
+        traffic = Traffic(gap, stall, seed, images=1)
+        records = simulate.stream_records(given, 8, core.design.beat_bits, traffic, sent)
+        place = tmp_path / str(seed)
+        (answers,) = simulate.play(
+            core.executable, core.place, [place], [records], [beats.size], traffic, reset=reset
+        )
+        np.testing.assert_array_equal(answers["data"], beats.ravel().astype(np.uint64))
+        loads = simulate.read_loads(place)
+        assert len(loads) > len(order)  # some were sent again
+        assert {status for status, _ in loads} == {LOADED}
 
 
 def test_what_is_no_network_is_no_load(core: Core, network: QuantizedNetwork) -> None:

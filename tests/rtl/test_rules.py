@@ -33,7 +33,7 @@ BROKEN = {
         "ADDRESS_numbers_rows_and_levels": "WORDS=1015",
     },
     "synq_bucket_bank": {
-        "READ_is_2": "READ=3",
+        "READ_is_at_least_2": "READ=1",
         "WIDTH_holds_an_input": "WIDTH=7",
         "X_SIGNED_is_0_or_1": "X_SIGNED=2",
         "SETS_are_1_or_2": "SETS=3",
@@ -41,7 +41,7 @@ BROKEN = {
     "synq_bucket_lane": {"CODE_BITS_hold_an_index_and_a_sign": "INDEX_BITS=4"},
     "synq_code_sets": {
         "DEPTH_is_that_of_ADDRESS": "DEPTH=3",
-        "READ_is_2": "READ=1",
+        "READ_is_at_least_2": "READ=1",
         "SLICES_make_a_word": "SLICES=2",
     },
     "synq_converters": {"BITS_are_at_least_2": "BITS=1", "INDEX_numbers_the_beats": "BEATS=3"},
@@ -51,13 +51,13 @@ BROKEN = {
     "synq_loader": {"ANSWER_is_at_least_1_beat": "ANSWER=0"},
     "synq_mac_bank": {
         "DIRECT_codes_are_values": "DIRECT=1",
-        "READ_is_2": "READ=1",
+        "READ_is_at_least_2": "READ=1",
         "WEIGH_is_3": "WEIGH=4",
         "X_SIGNED_is_0_or_1": "X_SIGNED=2",
     },
     "synq_noise": {"COLUMN_numbers_the_beats": "LANES=2"},
     "synq_result": {"ACC_BITS_is_at_most_32": "ACC_BITS=33", "CLASS_BITS_hold_N_OUT": "N_OUT=32"},
-    "synq_rom": {"DEPTH_is_that_of_ADDRESS": "DEPTH=3", "READ_is_2": "READ=1"},
+    "synq_rom": {"DEPTH_is_that_of_ADDRESS": "DEPTH=3", "READ_is_at_least_2": "READ=1"},
     "synq_rows_dense": {
         "FETCH_is_2": "FETCH=3",
         "ROTATE_needs_fewer_LANES_than_BANKS": "LANES=9",

@@ -371,7 +371,7 @@ class _Serial(_Banked):
         self.ready_at = max(ended, self.drains[-1] + 1)
         drain = max(self.ready_at, self.engaged)
         self.drains = [drain + level * self.level_cycles for level in range(self.levels)]
-        self.loaded = self.drains[-1] + self.level_cycles - 1
+        self.loaded = self.drains[-1] + self.level_cycles - 1 + pipeline.PRODUCT
         return self.loaded + pipeline.SHOW
 
     def release(self, taken: list[int]) -> None:

@@ -8,7 +8,8 @@ bucket lane: its WIDTH bits added, one LUT and one flip-flop each; a bucket memo
 decoded lane: factor, product and sum are a DSP; the value of a code is a LUT a bit up to 6-bit
     codes; with buckets, taking the total instead of the input a LUT a bit that both have. Rows but
     the first add their sums, a LUT a bit.
-codes: a block RAM of 36 bits up to 512 words, 18 of 1024, ... for each bank, and a register a bit.
+codes: a block RAM of 36 bits up to 512 words, 18 of 1024, ... for each bank, and two registers a
+    bit; in logic, one of the address and two a bit.
 input, stored: block RAM or RAM32M a bank; choosing its lane, a LUT for four; rotating a beat to the
     banks, two inputs a LUT. Event lists: two counters, a comparison and a memory a lane.
 delays: three cycles or more are one SRL a bit, below flip-flops.
@@ -40,7 +41,7 @@ _LANES_A_COPY = 16  # of `synq_copies`
 _DEEP = 32  # words of a LUT used as memory
 # Yosys' LUT4, LUTRAM and FF of one design on ECP5 over its 7-series', which the rest counts
 _ECP5 = (2.63, 2.07, 1.11)
-_TOP = Resources(lut=3, ff=1)  # the top module itself
+_TOP = Resources(lut=12, ff=8)  # the top module itself
 _LOADER = Resources(lut=400, ff=560)  # and its registers
 _CONTROL_OF_UNROLLED = 50
 
@@ -137,9 +138,11 @@ def _codes(placed: BankedArray) -> Resources:
         if placed.plan.capacity is not None:
             width, depth = placed.word_bits(bank), 2 * placed.code_depth
         if placed.codes_in_block:
-            usage += Resources(ff=width, bram_18k=block_rams(depth, width))
+            later = pipeline.READ - 1  # registers behind the memory's own
+            usage += Resources(ff=later * width, bram_18k=block_rams(depth, width))
         else:
-            usage += Resources(lut=width * max(1, depth // 64), ff=2 * width)
+            earlier = (pipeline.READ - 2) * placed.address_bits
+            usage += Resources(lut=width * max(1, depth // 64), ff=2 * width + earlier)
     return usage
 
 
@@ -151,7 +154,7 @@ def _dense(placed: BankedArray) -> Resources:
     # Bank 0 is read by itself where it waits or has fewer rows.
     shorter = placed.banks.first_words != placed.banks.words
     apart = banks > 1 and (placed.plan.bucket_rows > 0 or shorter)
-    walk = Resources(lut=address + 5, ff=3 * address + 2)
+    walk = Resources(lut=address + 5, ff=2 * address + 2)
     if group > 1:
         walk += Resources(lut=index + lane + 3, ff=index + 2 * lane)
     usage += walk * (1 + apart)
@@ -178,7 +181,7 @@ def _events(placed: BankedArray) -> Resources:
         lane += Resources(
             lut=address // 2
         )  # naming the row; half of it joins the choice of the lane
-    bank = Resources(lut=(x + address) * ceil((group - 1) / 5) + 2, ff=x + address)
+    bank = Resources(lut=(x + address) * ceil((group - 1) / 5) + 2, ff=x)
     usage = Resources(lut=8, ff=5) + lane * placed.stored.lanes + bank * placed.plan.rows
     return usage + Resources(lut=4, ff=2) * (placed.array.bias_input is not None)
 
@@ -203,11 +206,12 @@ def _banks(placed: BankedArray) -> Resources:
     # The numbers of rows and levels, one chain for all banks.
     if decoded:  # two bits that follow an image to its end
         usage += Resources(lut=2, lutram=2)
-    followed = pipeline.FETCH + max(back, skew)
+    followed = pipeline.FETCH - 1 + max(back, skew)
     usage += Resources(lut=2 * address * (banks > 0), ff=address * followed)
     usage += Resources(ff=address * max(0, banks - 1))
+    held = pipeline.READ - 1 + _copies(n_out)  # what goes to the lanes, while codes are read
     for bank in range(banks):
-        usage += _delay(x, bank) + Resources(lut=address, ff=(x + 2) * (1 + _copies(n_out)))
+        usage += _delay(x, bank) + Resources(lut=address, ff=address + (x + 2) * held)
     words = 2 << placed.codes.index_bits if not decoded else 1 << placed.codes.index_bits
     memory = 4 * ceil(width / 8) * ceil(words / _DEEP)
     lane = Resources(lut=width + memory, lutram=memory, ff=width)
@@ -226,7 +230,8 @@ def _multipliers(placed: BankedArray) -> Resources:
     n_out, x, address = placed.array.n_out, placed.array.input_format.width, placed.address_bits
     banks, decoded = placed.plan.bucket_rows, placed.plan.decoded_rows
     value = _value_luts(placed) * (1 << max(0, placed.codes.code_bits - 6))
-    row = Resources(lut=n_out * value, ff=x + (x + 1) * _copies(n_out), dsp=n_out)
+    held = address + x * (pipeline.READ - 1) + (x + 1) * _copies(n_out)
+    row = Resources(lut=n_out * value, ff=held, dsp=n_out)
     usage = (row + _delay(x, pipeline.skew(banks))) * decoded
     if banks:
         both = placed.total_bits if placed.array.input_format.signed else min(x, placed.total_bits)

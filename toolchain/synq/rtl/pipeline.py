@@ -7,6 +7,11 @@ Verilator, stands on them.
 
 from synq.rtl.packing import index_bits
 
+SETTLE = 64
+"""From the end of a reset on the pin to the end of the core's (`synq_top`): longer than all delays
+that have no reset themselves. Only rows on their way to distant banks can take longer, and they
+arrive before the first steps after the reset do, as in any image."""
+
 # ---- From the stream to a row.
 STORE = 1
 """From a beat taken to its values stored (`synq_intake`)."""
@@ -16,7 +21,7 @@ NOTICE = 1
 # ---- A step: a row of every bank, or a level of the drain.
 FETCH = 2
 """From a step to the inputs of the rows and their words in the banks (`synq_rows_*`)."""
-READ = 2
+READ = 3
 """From a word to the codes in it (`synq_rom`)."""
 WEIGH = 3
 """From a code to the sum of its lane: factor, product, sum (`synq_mac_bank`)."""
@@ -79,4 +84,4 @@ def choice(count: int) -> int:
 
 def level_cycles(bucket_rows: int, turns: int) -> int:
     """Cycles from a level's drain to the next one's, where totals are weighed in so many turns."""
-    return drained(bucket_rows) + turns + choice(turns) + PRODUCT + 1
+    return drained(bucket_rows) + turns + choice(turns) + 1

@@ -280,6 +280,7 @@ def _interval(placed: BankedArray) -> int:
     for words, first_words in tiles:
         rows = max(words, first_words + banks.waits) + levels
         if not plan.decoded_rows:
-            rows = max(rows, levels * pipeline.level_cycles(plan.bucket_rows, turns) + turns)
+            level = pipeline.level_cycles(plan.bucket_rows, turns)
+            rows = max(rows, levels * level + pipeline.PRODUCT + turns)
         cycles += rows
     return max(cycles, banks.beats)

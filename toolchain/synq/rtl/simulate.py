@@ -18,6 +18,7 @@ from synq.network import QuantizedNetwork, Stages
 from synq.process import Command, run_all
 from synq.process import run as run_command
 from synq.resources import folder
+from synq.rtl import pipeline
 from synq.rtl.design import RtlDesign
 from synq.rtl.placement import place_arrays
 from synq.rtl.verilog import TOP
@@ -189,9 +190,12 @@ def build(
             *["--cc", "--exe", "--build", "-j", jobs, "-O3", "-Wno-fatal", "-DSYNQ_MONITOR"],
             *["--x-assign", "unique", "--x-initial", "unique", "--top-module", TOP],
             *["--output-split", str(_SPLIT)],
-            *["-CFLAGS", f"-O1 -DBEAT_BITS={design.beat_bits}{reloadable}"],
-            *["--Mdir", str(scratch / "build")],
-            *["-o", "driver", str(driver), str(monitor), *_sources(place)],
+            *[
+                "-CFLAGS",
+                f"-O1 -DBEAT_BITS={design.beat_bits} -DSETTLE={pipeline.SETTLE}{reloadable}",
+            ],
+            *["--Mdir", str(scratch / "build"), "-o", "driver"],
+            *[str(driver), str(monitor), *_sources(place)],
         ],
         place,
     )
@@ -241,7 +245,7 @@ def run(
     bits = network.input_format.width
     runs = [np.split(share, sorted(networks)) if networks else [share] for share in shares]
     given = [
-        _records([inputs[some] for some in each], bits, design.beat_bits, traffic, networks)
+        stream_records([inputs[some] for some in each], bits, design.beat_bits, traffic, networks)
         for each in runs
     ]
     wanted_beats = [len(share) * n_beats for share in shares]
@@ -265,7 +269,7 @@ def run(
     stages.append(("class", classes[:, None]))
     ends = records["cycle"].reshape(-1, n_beats)[:, -1].astype(np.int64)
     part = np.repeat(np.arange(len(shares)), [len(share) for share in shares])
-    loads = _read_loads(folders[0]) if networks else ()
+    loads = read_loads(folders[0]) if networks else ()
     return RtlRun(stages, ends, part, faults[0] if faults else None, loads)
 
 
@@ -277,6 +281,7 @@ def play(
     n_results: list[int],
     traffic: Traffic,
     result_bits: int = 64,
+    reset: float = 0.0,
 ) -> list[NDArray[Any]]:
     """Run the compiled core once in each folder, all at a time.
 
@@ -286,6 +291,8 @@ def play(
         beats: each run's input beats, as `beat_records` writes them.
         n_results: output beats after which each run ends.
         result_bits: width of the output stream.
+        reset: probability that a cycle has a reset of one clock. The sender then begins again with
+            the first transfer that is not answered to its end, of which nothing is returned.
 
     Returns:
         Records of each run's output beats: data, keep, last, cycle.
@@ -302,8 +309,8 @@ def play(
         seed = traffic.seed + number
         command = [str(executable.resolve()), "beats.bin", "results.bin", str(count), str(seed)]
         command += [str(int(share * _PROBABILITY)) for share in (traffic.gap, traffic.stall)]
-        command += [str(_IDLE_LIMIT), "+verilator+rand+reset+2"]
-        command += [f"+verilator+seed+{seed + 1}"]
+        command += [str(_IDLE_LIMIT), str(int(reset * _PROBABILITY))]
+        command += ["+verilator+rand+reset+2", f"+verilator+seed+{seed + 1}"]
         commands.append(Command(command, where))
     run_all(commands, "the simulation of the Verilog")
     data = ("data", "<u8") if result_bits == 64 else ("data", "<u8", (result_bits // 64,))
@@ -347,20 +354,25 @@ def _stages(
     return stages
 
 
-def _read_loads(where: Path) -> tuple[tuple[int, int], ...]:
+def read_loads(where: Path) -> tuple[tuple[int, int], ...]:
     """Status and digest after each network that was sent."""
     seen = np.fromfile(where / "loads.bin", dtype=np.dtype([("status", "<u4"), ("digest", "<u8")]))
     return tuple((int(status), int(digest)) for status, digest in seen)
 
 
-def _records(
+def stream_records(
     images: list[NDArray[np.integer[Any]]],
     bits: int,
     beat_bits: int,
     traffic: Traffic,
     networks: Mapping[int, NDArray[np.uint64]],
 ) -> bytes:
-    """Some images, then a network and images, and so on, as the driver's records."""
+    """Some images, then a network and images, and so on, as the driver's records.
+
+    Args:
+        images: (n, n_in) raw integers of `bits` bits each; one more than there are networks.
+        networks: their words, by number, in this order.
+    """
     parts = [beat_records(images[0], bits, beat_bits, traffic)]
     for (_, words), some in zip(sorted(networks.items()), images[1:], strict=True):
         records = np.zeros((len(words), beat_bits // 8 + 1), dtype=np.uint8)
