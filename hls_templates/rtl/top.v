@@ -43,7 +43,7 @@ module synq_top (
     assign s_axis_tready = ready_0 & ~reset;
     assign data_0 = s_axis_tdata[@{top.pixels.beat_bits - 1}@:0];
     assign last_0 = s_axis_tlast;
-    assign m_axis_tvalid = valid_@{n_layers}@;
+    assign m_axis_tvalid = valid_@{n_layers}@ & ~reset;
     assign ready_@{n_layers}@ = m_axis_tready;
     assign m_axis_tdata = data_@{n_layers}@;
     assign m_axis_tlast = last_@{n_layers}@;
