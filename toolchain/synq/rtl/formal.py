@@ -70,6 +70,8 @@ class Proof:
         bounded: whether that is all, and no induction shows it for all cycles.
         cut: names of modules, or their beginnings, in whose place anything comes out.
         defines: macros for the properties.
+        properties: the file of the module's own, if not of its name. Of the modules inside, only
+            what they require is then proven: the rest follows from it.
     """
 
     module: str
@@ -78,6 +80,7 @@ class Proof:
     bounded: bool = False
     cut: tuple[str, ...] = ()
     defines: tuple[tuple[str, str], ...] = ()
+    properties: str = ""
 
     def __str__(self) -> str:
         values = " ".join(f"{name}={str(value):.20}" for name, value in self.parameters)
@@ -246,6 +249,7 @@ def _job(proof: Proof, sources: Sequence[str]) -> str:
         *(f"read_verilog -sv -formal -defer {name}" for name in sources),
         f"hierarchy -check -top {proof.module}{parameters}",
         *cut,
+        "chformal -cover -remove",
         "prep -flatten",
         "setundef -undriven -anyseq",
     ]
@@ -271,12 +275,16 @@ def _with_properties(proof: Proof, files: Mapping[str, bytes]) -> dict[str, str]
             continue
         inside = dict.fromkeys(_INSTANCE.findall(text))
         wanted += [name for name in inside if name not in wanted and f"{name}.v" in files]
-        own = properties / f"{module}.sv"
-        head = "`define REQUIRE " + ("assume" if module == proof.module else "assert") + "\n"
+        is_top = module == proof.module
+        own = properties / f"{(is_top and proof.properties) or module}.sv"
+        head = "`define REQUIRE " + ("assume" if is_top else "assert") + "\n"
         head += "".join(f"`define {name} {value}\n" for name, value in proof.defines)
         if own.is_file():
             begin, _, end = text.rpartition("endmodule")
-            text = f"{begin}{_begun(text, module == proof.module)}{own.read_text('ascii')}endmodule{end}"
+            claims = own.read_text("ascii")
+            if proof.properties and not is_top:
+                claims = claims.replace("assert (", "cover (")
+            text = f"{begin}{_begun(text, is_top)}{claims}endmodule{end}"
         found[f"{module}.sv"] = head + text
     return found
 
