@@ -28,6 +28,7 @@ from synq.process import stream
 from synq.progress import Progress
 from synq.resources import folder
 from synq.rtl.design import RtlDesign
+from synq.rtl.packing import Packing
 from synq.rtl.parameters import (
     BankedLayer,
     UnrolledLayer,
@@ -36,16 +37,20 @@ from synq.rtl.parameters import (
 )
 from synq.rtl.placement import BankedArray, UnrolledArray, place_arrays
 from synq.rtl.verilog import TOP
+from synq.stream import BEAT_BITS, beats_per_result
 
 SECONDS = 120.0
 """Time limit of a proof."""
 
 _TOOLS = {"yosys": "yosys", "yosys-smtbmc": "yosys_smtbmc", "yosys-witness": "yosys_witness"}
-_NAME = re.compile(r"synq_\w+\.v", re.ASCII)
 _INSTANCE = re.compile(r"^ *(synq_\w+) (?:#\(|\w+ \()", re.MULTILINE)
-_LAYER = re.compile(r"synq_layer_\d+")
 _SHALLOW = 4  # steps: more than any induction here needs
 _COPIED_BITS = 2  # of words that a module only copies
+_RESET = 4  # cycles with which a core begins
+_DATA = (  # modules that take no part in when something happens
+    *("synq_buffer", "synq_rom", "synq_mac_bank", "synq_bucket_bank", "synq_select"),
+    *("synq_neuron_", "synq_round", "synq_largest", "synq_noise"),
+)
 _BUFFER_ADDRESS = 8  # of a memory, at most: z3 writes out what it holds at first
 
 
@@ -82,7 +87,7 @@ class Proof:
     properties: str = ""
 
     def __str__(self) -> str:
-        values = " ".join(f"{name}={str(value):.20}" for name, value in self.parameters)
+        values = " ".join(f"{name}={value!s:.20}" for name, value in self.parameters)
         return f"{self.module} {values}".strip()
 
     @property
@@ -361,6 +366,25 @@ def top_proof(layers: int, depth: int = _SHALLOW) -> Proof:
     return Proof(TOP, (), depth, cut=("synq_layer_",), defines=defines)
 
 
+def core_proof(network: QuantizedNetwork, design: RtlDesign, depth: int, limit: int) -> Proof:
+    """That a whole core answers every image, and keeps no stream waiting for `limit` cycles.
+
+    Its data are cut out: the rows may hold anything, sums be anything. A counterexample is searched
+    for as many cycles as `depth`, which only a small network's images pass in.
+    """
+    first = place_arrays(network, design)[0]
+    answer = 1 if design.result_bits != BEAT_BITS else beats_per_result(network.sizes[-1])
+    numbers = {"BEATS": first.arriving.beats, "ANSWER": answer, "LIMIT": limit, "RESET": _RESET}
+    return Proof(
+        TOP,
+        depth=depth,
+        bounded=True,
+        cut=_DATA,
+        defines=tuple((name, str(number)) for name, number in numbers.items()),
+        properties="synq_core",
+    )
+
+
 def _proof(module: str, **parameters: int | str) -> Proof:
     return Proof(module, tuple(parameters.items()))
 
@@ -415,6 +439,14 @@ def _of_banked(layer: BankedLayer) -> Iterator[Proof]:
             CODE_BITS=synapses.code_bits,
             INDEX_BITS=synapses.index_bits,
         )
+    if not synapses.decoded_rows:  # a turn for every share of the totals
+        turns = Packing(sums.values, synapses.total_bits, sums.lanes)
+        yield _proof(
+            "synq_select",
+            WIDTH=_copied(turns.beat_bits),
+            COUNT=turns.beats,
+            INDEX=turns.index_bits,
+        )
     yield from _of_end(sums.values, sums.bits, layer.class_bits, layer.requantization is None)
 
 
@@ -433,6 +465,14 @@ def _of_unrolled(layer: UnrolledLayer) -> Iterator[Proof]:
         return
     yield _proof("synq_fifo", WIDTH=_COPIED_BITS, ADDRESS=layer.address)
     if layer.wide:
+        yield _proof(
+            "synq_answer",
+            N_OUT=sums.values,
+            ACC_BITS=_copied(sums.bits),
+            INDEX=layer.class_index,
+            LEVELS=layer.class_levels,
+            ADDRESS=layer.address,
+        )
         return
     yield _proof(
         "synq_unload",
