@@ -27,7 +27,7 @@ SMALL: Mapping[str, list[dict[str, int | str]]] = {
         {"N_OUT": 1, "ACC_BITS": 4, "INDEX": 1, "LEVELS": 0, "ADDRESS": 2},
     ],
     "synq_bucket_lane": [{"WIDTH": 6}],
-    "synq_buffer": [{"ADDRESS": 3, "BLOCK": 0}, {"ADDRESS": 3, "BLOCK": 1}],
+    "synq_buffer": [{"ADDRESS": 3, "BLOCK": 1}, {"ADDRESS": 3, "BLOCK": 0}],
     "synq_fifo": [{"WIDTH": 4, "ADDRESS": 2}, {"WIDTH": 8, "ADDRESS": 5}],
     "synq_gearbox": [
         {"X_BITS": 2, "LANES": 4, "PIXELS": 6, "COUNT": 3},
@@ -42,7 +42,7 @@ SMALL: Mapping[str, list[dict[str, int | str]]] = {
         | {"ACC_BITS": 11, "TOTAL_BITS": 6, "HAS_TOTALS": totals, "X_SIGNED": signed}
         for totals, signed in ((0, 0), (1, 0), (0, 1))
     ],
-    "synq_result": [{"N_OUT": n_out, "ACC_BITS": 4, "CLASS_BITS": 3} for n_out in (1, 2, 3, 4)],
+    "synq_result": [{"N_OUT": n_out, "ACC_BITS": 4, "CLASS_BITS": 3} for n_out in (3, 1, 2, 4)],
     "synq_select": [{"WIDTH": 2, "COUNT": count, "INDEX": 3} for count in (5, 8)],
     "synq_unload": [
         {"N_OUT": 5, "ACC_BITS": 2, "LANES": 2, "BEATS": 3, "INDEX": 2, "BUFFER": 0},
@@ -52,7 +52,7 @@ SMALL: Mapping[str, list[dict[str, int | str]]] = {
 }
 DEEP = 12  # cycles, in which each of these faults shows
 
-# Of each module, what is changed in it; with the last of its parameters above.
+# Of each module, what is changed in it; with the first of its parameters above.
 FAULTS = {
     "synq_activation": [
         ("assign sums_taken = ~valid | ready", "assign sums_taken = ready"),
@@ -147,7 +147,7 @@ def test_modules_are_proven(prover: Prover, tmp_path: Path, module: str, number:
 )
 def test_a_fault_is_found(prover: Prover, tmp_path: Path, module: str, number: int) -> None:
     files = changed(LIBRARY, module, *FAULTS[module][number])
-    verdict = prove(small(module, -1, DEEP), files, tmp_path / "proof", prover, 600)
+    verdict = prove(small(module, 0, DEEP), files, tmp_path / "proof", prover, 600)
     assert verdict.outcome is Outcome.REFUTED
     assert verdict.place.startswith("synq_")
 
