@@ -39,7 +39,7 @@ from synq.rtl.placement import BankedArray, UnrolledArray, place_arrays
 from synq.rtl.verilog import TOP
 from synq.stream import BEAT_BITS, beats_per_result
 
-SECONDS = 120.0
+SECONDS = 300.0
 """Time limit of a proof."""
 
 _TOOLS = {"yosys": "yosys", "yosys-smtbmc": "yosys_smtbmc", "yosys-witness": "yosys_witness"}
