@@ -207,14 +207,9 @@ def test_no_core_stops(prover: Prover, tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "module", "old", "new"),
     [
-        ("one row", "synq_array", "ended[SUMMED+SKEW] &", "tag & ended[SUMMED+SKEW] &"),
         ("one row", "synq_rows_dense", "tags[write_set] <= put_tag", "tags[write_set] <= 1'b1"),
-        (
-            "wide",
-            "synq_collect",
-            "{{ADDRESS{1'b0}}, closing}",
-            "{{ADDRESS - 3{1'b0}}, closing, 3'b0}",
-        ),
+        ("events", "synq_rows_events", "room = ~complete | begins", "room = ~complete & begins"),
+        ("wide", "synq_collect", "complete_tag <= put_tag", "complete_tag <= put_tag | room"),
     ],
 )
 def test_a_fault_between_the_modules_is_found(
