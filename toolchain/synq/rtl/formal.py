@@ -45,7 +45,7 @@ SECONDS = 300.0
 _TOOLS = {"yosys": "yosys", "yosys-smtbmc": "yosys_smtbmc", "yosys-witness": "yosys_witness"}
 _INSTANCE = re.compile(r"^ *(synq_\w+) (?:#\(|\w+ \()", re.MULTILINE)
 _SHALLOW = 4  # steps: more than any induction here needs
-_COPIED_BITS = 2  # of words that a module only copies
+_COPIED_BITS = 1  # of words that a module only copies: all bits are treated alike
 _RESET = 4  # cycles with which a core begins
 _DATA = (  # modules that take no part in when something happens
     *("synq_buffer", "synq_rom", "synq_mac_bank", "synq_bucket_bank", "synq_select"),
@@ -344,7 +344,7 @@ def prove_core(
 def proofs_of(network: QuantizedNetwork, design: RtlDesign) -> list[Proof]:
     """What is proven of a core: its modules with their parameters, and the streams of its top.
 
-    Words that a module only copies are cut to a few bits, which are all treated alike.
+    Words that a module only copies are cut to one bit: all bits are treated alike.
 
     Raises:
         SynqError: the design cannot be built for this network.
