@@ -271,6 +271,15 @@ def test_export_of_both_flows(exported_rtl: tuple[Path, str]) -> None:
 
 
 @needs_export
+def test_verify_proves_the_verilog(exported_rtl: tuple[Path, str], project: Path) -> None:
+    result = run("synq", "verify", exported_rtl[0], "--formal", "--json")
+    proofs = json.loads(result.stdout)["proofs"]
+    assert {"synq_intake", "synq_result", "synq_top"} <= {each["module"] for each in proofs}
+    assert {each["proven_by"] for each in proofs} == {"induction"}
+    assert_refused(run("synq", "verify", project, "--formal"), 1, "has no Verilog to prove")
+
+
+@needs_export
 def test_verify_simulates_the_verilog(exported_rtl: tuple[Path, str], tmp_path: Path) -> None:
     project = shutil.copytree(exported_rtl[0], tmp_path / "project")
     printed = run("synq", "verify", project).stdout

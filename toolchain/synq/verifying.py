@@ -33,6 +33,7 @@ from synq.project.manifest import (
 )
 from synq.request import Flow
 from synq.rtl.back_end import simulate_rtl
+from synq.rtl.formal import Verdict, prove_core, require_packages
 from synq.score import Task, integer_score
 from synq.scratch import scratch_folder
 
@@ -54,6 +55,7 @@ class Verification:
         flows: back ends that were simulated.
         bit_exact: images, integers compared by check, and mismatches.
         score: of the integer reference and so of every simulation, in its task's metric.
+        proofs: of the Verilog, all of them proven; empty unless they were asked for.
     """
 
     files: int
@@ -63,6 +65,7 @@ class Verification:
     bit_exact: dict[str, Any]
     task: Task
     score: float
+    proofs: tuple[Verdict, ...] = ()
 
     @property
     def shown_score(self) -> str:
@@ -76,13 +79,16 @@ class Verification:
         return int(self.bit_exact["images"])
 
 
-def verify(project: Path, progress: Progress) -> Verification:
+def verify(project: Path, progress: Progress, formal: bool = False) -> Verification:
     """Recheck every digest, render anew what needs no TensorFlow, and run every simulation.
 
+    Args:
+        formal: whether the Verilog's modules are proven, too, with the project's parameters.
+
     Raises:
-        NoToolError: the project has Verilog, and Verilator is missing.
-        SynqError: a file is missing, changed or added, is not as synq renders it, or an integer
-            differs; names the first.
+        NoToolError: the project has Verilog, and Verilator is missing, or what proofs need.
+        SynqError: a file is missing, changed or added, is not as synq renders it, an integer
+            differs, or a proof fails; names the first.
     """
     manifest = read_manifest(project)
     files = read_files(project, manifest)
@@ -94,9 +100,14 @@ def verify(project: Path, progress: Progress) -> Verification:
     inputs, labels = read_vectors(project / "vectors.npz", network, task)
     expected = network.run(inputs)
     contents = read_contents(manifest, network, inputs, labels, expected)
+    if formal:
+        if contents.rtl is None:
+            raise SynqError(f"{project} has no Verilog to prove", settings=("formal",))
+        require_packages()
     made_by = str(manifest.get("synq"))
     rendered = _compare_rendered(project, files, contents) if made_by == __version__ else 0
     compared: dict[str, int] = {}
+    proofs: tuple[Verdict, ...] = ()
     with scratch_folder() as scratch:
         if contents.hls is not None:
             with progress.task("Compile and run the C simulation"):
@@ -111,6 +122,8 @@ def verify(project: Path, progress: Progress) -> Verification:
                 compared["rtl"] = simulate_rtl(
                     rtl, network, contents.rtl, inputs, expected, place, shown
                 ).compared
+            if formal:
+                proofs = prove_core(rtl, network, contents.rtl, scratch / "formal", progress)
     score = integer_score(task, network, expected, labels)
     stated = manifest.get(task.metric)
     if not isinstance(stated, dict):
@@ -121,7 +134,7 @@ def verify(project: Path, progress: Progress) -> Verification:
                 f"the manifest states an {task.words} of {stated.get(name)}, it is {score}"
             )
     found = bit_exact(expected, compared)
-    return Verification(len(files), rendered, made_by, flows, found, task, score)
+    return Verification(len(files), rendered, made_by, flows, found, task, score, proofs)
 
 
 def _compare_rendered(project: Path, files: Mapping[str, bytes], contents: Contents) -> int:

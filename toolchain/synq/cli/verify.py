@@ -14,6 +14,9 @@ _SIMULATIONS = {"hls": "C simulation", "rtl": "Verilog"}
 
 def verify(
     project: Annotated[Path, typer.Argument(help="A folder that synq-export made.")],
+    formal: Annotated[
+        bool, typer.Option("--formal", help="Prove the Verilog's modules, too: extra `formal`.")
+    ] = False,
     as_json: options.JsonOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
@@ -21,17 +24,26 @@ def verify(
     console.start_logging(verbose)
     from synq.verifying import verify as check
 
-    result = check(project.resolve(), console.progress(as_json))
+    result = check(project.resolve(), console.progress(as_json), formal)
     if as_json:
-        console.print_json(
-            {
-                "files": result.files,
-                "rendered": result.rendered,
-                "flows": [flow.value for flow in result.flows],
-                "bit_exact": result.bit_exact,
-                result.task.metric: result.score,
-            }
-        )
+        shown = {
+            "files": result.files,
+            "rendered": result.rendered,
+            "flows": [flow.value for flow in result.flows],
+            "bit_exact": result.bit_exact,
+            result.task.metric: result.score,
+        }
+        if formal:
+            shown["proofs"] = [
+                {
+                    "module": each.proof.module,
+                    "parameters": dict(each.proof.parameters),
+                    "proven_by": each.proof.shown_by,
+                    "seconds": round(each.seconds, 1),
+                }
+                for each in result.proofs
+            ]
+        console.print_json(shown)
         return
     console.say(
         f"[bold green]As exported:[/] {result.files} files have their SHA-256, "
@@ -48,3 +60,9 @@ def verify(
         f"{sum(result.bit_exact['compared'].values()):,} integers compared, "
         f"{result.shown_score}"
     )
+    if formal:
+        modules = dict.fromkeys(each.proof.module for each in result.proofs)
+        console.say(
+            f"[bold green]Proven:[/] {len(result.proofs)} proofs by induction, for every input: "
+            f"{', '.join(modules)}"
+        )
