@@ -22,6 +22,7 @@ from synq.hls.design import HlsDesign
 from synq.hls.sources import render_sources
 from synq.network import QuantizedNetwork, Trace
 from synq.project.driver import render_driver
+from synq.project.filesets import CONSTRAINTS, FILE_LIST, render_filesets
 from synq.project.flow import PROCESSING_SYSTEMS, render_flow
 from synq.project.tables import render_tables
 from synq.request import Flow
@@ -81,7 +82,7 @@ def render_contents(contents: Contents) -> dict[str, bytes]:
     if contents.hls is not None:
         files |= _hls(contents, contents.hls)
     if contents.rtl is not None:
-        files |= _below("rtl", render_rtl(network, contents.rtl))
+        files |= _rtl(contents, contents.rtl)
     return files
 
 
@@ -96,6 +97,21 @@ def _hls(contents: Contents, design: HlsDesign) -> dict[str, bytes]:
         driver = render_driver(network, some, answers, labels, contents.title)
         files |= _below("driver", driver)
     return files
+
+
+def _rtl(contents: Contents, design: RtlDesign) -> dict[str, bytes]:
+    core = render_rtl(contents.network, design)
+    return _below("rtl", core) | render_filesets(contents.board, contents.title, core)
+
+
+def rtl_core(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files of the Verilog core among a project's, by their names in the folder `rtl`."""
+    start = "rtl/"
+    return {
+        name.removeprefix(start): content
+        for name, content in files.items()
+        if name.startswith(start) and name not in (FILE_LIST, CONSTRAINTS)
+    }
 
 
 def _below(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from jinja2 import Environment, StrictUndefined
 
 from synq.board import Board
+from synq.project.filesets import number
 from synq.resources import folder
 
 _log = logging.getLogger("synq")
@@ -203,7 +204,7 @@ def _settings(
         "# What the scripts beside this one work on. Names are relative to the project folder.",
         f"set synq(board) {tcl_word(board.name)}",
         f"set synq(part) {tcl_word(board.part)}",
-        f"set synq(clock_ns) {tcl_word(_number(board.clock_ns))}",
+        f"set synq(clock_ns) {tcl_word(number(board.clock_ns))}",
         f"set synq(top) {tcl_word(top)}",
         f"set synq(sources) {tcl_list(sources)}",
         f"set synq(test_bench) {tcl_word(test_bench)}",
@@ -213,7 +214,7 @@ def _settings(
     if system is not None:
         settings, source = _board_settings(board.name)
         settings |= dict(system.settings)
-        settings[system.clock_setting] = _number(1000 / board.clock_ns)
+        settings[system.clock_setting] = number(1000 / board.clock_ns)
         lines += ["", "# The processing system's parameters."]
         if source:
             lines.append(f"# Memory and pins: {source}")
@@ -232,8 +233,3 @@ def _board_settings(board: str) -> tuple[dict[str, str], str]:
         if board in preset["boards"]:
             return dict(preset["settings"]), preset["source"]
     return {}, ""
-
-
-def _number(value: float) -> str:
-    """A number to a millionth, without trailing zeros."""
-    return f"{value:.6f}".rstrip("0").rstrip(".")
