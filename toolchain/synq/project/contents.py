@@ -23,13 +23,14 @@ from synq.hls.sources import render_sources
 from synq.network import QuantizedNetwork, Trace
 from synq.project.driver import render_driver
 from synq.project.filesets import CONSTRAINTS, FILE_LIST, render_filesets
-from synq.project.flow import PROCESSING_SYSTEMS, render_flow
+from synq.project.flow import BITSTREAMS, PROCESSING_SYSTEMS, render_flow
 from synq.project.tables import render_tables
 from synq.request import Flow
 from synq.rtl.back_end import read_design
 from synq.rtl.design import RtlDesign
 from synq.rtl.verilog import render_rtl
 from synq.score import Task
+from synq.stream import BEAT_BITS
 
 _SHIPPED_VECTORS = 100  # test images that go along as text, for csim_design, cosim_design, driver
 
@@ -83,20 +84,36 @@ def render_contents(contents: Contents) -> dict[str, bytes]:
         files |= _hls(contents, contents.hls)
     if contents.rtl is not None:
         files |= _rtl(contents, contents.rtl)
-    return files
+    return files | _driver(contents)
 
 
 def _hls(contents: Contents, design: HlsDesign) -> dict[str, bytes]:
     network, board = contents.network, contents.board
-    some, labels = contents.inputs[:_SHIPPED_VECTORS], contents.labels[:_SHIPPED_VECTORS]
-    answers = contents.expected.head(_SHIPPED_VECTORS)
+    some, answers = contents.inputs[:_SHIPPED_VECTORS], contents.expected.head(_SHIPPED_VECTORS)
     sources = [f"hls/{source}" for source in axis.SOURCES]
     files = _below("hls", render_sources(network, design, contents.stream, some, answers))
     files |= _below("flow", render_flow(board, axis.TOP, sources, f"hls/{axis.TEST_BENCH}"))
-    if board.family in PROCESSING_SYSTEMS:
-        driver = render_driver(network, some, answers, labels, contents.title)
-        files |= _below("driver", driver)
     return files
+
+
+def _driver(contents: Contents) -> dict[str, bytes]:
+    """The driver, of a board that a system can be built for; nothing else."""
+    beat_bits = {}
+    if contents.hls is not None:
+        beat_bits[Flow.HLS] = BEAT_BITS
+    if contents.rtl is not None:
+        beat_bits[Flow.RTL] = contents.rtl.beat_bits
+    if contents.board.family not in PROCESSING_SYSTEMS:
+        return {}
+    driver = render_driver(
+        contents.network,
+        contents.inputs[:_SHIPPED_VECTORS],
+        contents.expected.head(_SHIPPED_VECTORS),
+        contents.labels[:_SHIPPED_VECTORS],
+        contents.title,
+        {f"{BITSTREAMS[flow]}.bit": bits for flow, bits in beat_bits.items()},
+    )
+    return _below("driver", driver)
 
 
 def _rtl(contents: Contents, design: RtlDesign) -> dict[str, bytes]:

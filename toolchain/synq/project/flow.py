@@ -15,12 +15,14 @@ from jinja2 import Environment, StrictUndefined
 
 from synq.board import Board
 from synq.project.filesets import number
+from synq.request import Flow
 from synq.resources import folder
 
 _log = logging.getLogger("synq")
 
 STAGES = ("csim", "csynth", "cosim", "impl", "bitstream")
-BITSTREAM = "synq"  # driver/synq.bit and driver/synq.hwh
+BITSTREAMS = {Flow.HLS: "synq", Flow.RTL: "synq_rtl"}
+"""driver/NAME.bit and driver/NAME.hwh, by the core that is in it."""
 _TEST_DATA = "hls/tb_data"
 # The newest standard that Vivado HLS's front end takes; hls4ml builds with it under Vitis too.
 _CFLAGS = "-std=c++0x"
@@ -143,7 +145,7 @@ def render_flow(
     files = {
         name: environment.from_string((templates / name).read_text("ascii")).render(
             all_stages=STAGES,
-            bitstream=BITSTREAM,
+            bitstream=BITSTREAMS[Flow.HLS],
             no_system=no_system(board.name, board.family),
             ps=asdict(system) if system else {},
             stages=stages,

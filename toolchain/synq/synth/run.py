@@ -19,8 +19,9 @@ from typing import Any
 from synq.errors import NoToolError, SynqError, UsageError
 from synq.process import stream
 from synq.progress import Progress
-from synq.project.flow import BITSTREAM, STAGES, no_system
+from synq.project.flow import BITSTREAMS, STAGES, no_system
 from synq.project.manifest import read_manifest
+from synq.request import Flow
 from synq.synth.deadline import Deadline, InterruptedRunError
 from synq.synth.remote import Remote, copied, stage_command
 from synq.synth.sources import check_sources
@@ -41,7 +42,7 @@ _PRODUCTS = {
     "csynth": "flow/reports/csynth.xml",
     "cosim": "flow/reports/cosim.rpt",
     "impl": "flow/reports/timing_routed.rpt",
-    "bitstream": f"driver/{BITSTREAM}.bit",
+    "bitstream": f"driver/{BITSTREAMS[Flow.HLS]}.bit",
 }
 _SOLUTION = "flow/build/hls/solution"
 _SHOWN = 72  # characters of a tool's line beside a progress bar
