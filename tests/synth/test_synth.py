@@ -24,7 +24,7 @@ import pytest
 from synq.board import load_board
 from synq.errors import NoToolError, SynqError, UsageError
 from synq.progress import SILENT
-from synq.project.flow import STAGES, render_flow
+from synq.project.flow import STAGES, HlsCore, render_flow
 from synq.project.manifest import write_manifest
 from synq.project.output import write_files
 from synq.synth import remote as far
@@ -87,7 +87,8 @@ def make_project(folder: Path, board: str = "pynq-z2") -> Path:
     folder.mkdir(parents=True)
     sources = {f"hls/firmware/synapse_{name}.cpp": b"x" for name in ("axis", "network")}
     bench = {"hls/synapse_axis_test.cpp": b"x", "hls/tb_data/inputs.txt": b"1 2\n"}
-    flow = render_flow(load_board(board), "synapse_axis", list(sources), next(iter(bench)))
+    core = HlsCore("synapse_axis", tuple(sources), next(iter(bench)))
+    flow = render_flow(load_board(board), core, None)
     write_files(folder, {**sources, **bench, **{f"flow/{name}": flow[name] for name in flow}})
     configuration = {"board": board, "part": load_board(board).part}
     write_manifest(folder, {"configuration": configuration})
