@@ -141,7 +141,7 @@ def stage_command(remote: Remote, copy: str, stage: str) -> list[str]:
     """What runs a stage in a copy there; it ends there when the standard input here does.
 
     Args:
-        stage: one of `STAGES`.
+        stage: as flow/build.sh takes it.
     """
     script = _RUN.format(copy=shlex.quote(copy), stage=stage, seconds=f"{TO_END:g}")
     return _ssh_command(remote, script)
