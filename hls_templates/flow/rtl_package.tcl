@@ -90,8 +90,9 @@ set failed [catch {
             ipx::add_file src/$file $group
         }
     }
+    # A module that is left out synthesis would miss; what the core does not use may be left out.
     set names [names $group]
-    foreach name [concat $synq(rtl_verilog) $synq(rtl_memories)] {
+    foreach name [concat $synq(rtl_top).v $synq(rtl_memories)] {
         if {[lsearch -exact $names [file tail $name]] < 0} {
             error "packaging left out [file tail $name]"
         }

@@ -213,10 +213,16 @@ def test_memories_that_a_version_leaves_out_are_added(tmp_path: Path) -> None:
 
 
 @needs_tcl
+def test_modules_that_the_core_does_not_use_may_be_left_out(tmp_path: Path) -> None:
+    recorded = made_flow(tmp_path).run("rtl_package.tcl", PACKAGING, SYNQ_LEFT_OUT="synq_rom.v")
+    assert (recorded.code, recorded.of("ipx::add_file")) == (0, []), recorded.printed
+
+
+@needs_tcl
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"SYNQ_LEFT_OUT": "synq_rom.v"}, "packaging left out synq_rom.v"),
+        ({"SYNQ_LEFT_OUT": "synq_top.v"}, "packaging left out synq_top.v"),
         ({"SYNQ_INFERRED": "", "SYNQ_NOT_INFERRED": "1"}, "expected one interface s_axis"),
         ({"SYNQ_INFERRED": "s_axis s_axis m_axis clk reset_n"}, "s_axis of the IP, found 2"),
         ({"SYNQ_FAIL": "ipx::check_integrity"}, "it failed"),

@@ -50,7 +50,7 @@ _PRODUCTS = {
         "bitstream": f"driver/{BITSTREAMS[Flow.RTL]}.bit",
     },
 }
-_SCRIPTS = {Flow.HLS: "flow/hls.tcl", Flow.RTL: "flow/rtl_ooc.tcl"}  # that a core's flow has
+_SIGNS = {Flow.HLS: "hls", Flow.RTL: "flow/rtl_ooc.tcl"}  # that a project has a core for them
 _SYSTEMS = {Flow.HLS: "flow/system.tcl", Flow.RTL: "flow/rtl_system.tcl"}
 _USUAL = {Flow.HLS: "csynth", Flow.RTL: "impl"}
 _SOLUTION = "flow/build/hls/solution"
@@ -175,7 +175,7 @@ def _chosen(project: Path, flow: Flow | None) -> Flow:
         UsageError: the project has not the one that is asked for.
         SynqError: it has none.
     """
-    there = [each for each in Flow if (project / _SCRIPTS[each]).is_file()]
+    there = [each for each in Flow if (project / _SIGNS[each]).exists()]
     if not there and (project / "rtl").is_dir():
         raise SynqError(
             f"{project} has no scripts for AMD's tools: synthesize its Verilog with Yosys, or, of "
