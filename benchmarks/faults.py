@@ -76,6 +76,7 @@ KINDS = {
     "driver": FileKind(r"driver/.*"),
     "Verilog": FileKind(r"rtl/.*\.v"),
     "Verilog memories": FileKind(r"rtl/.*\.mem"),
+    "lists for tools": FileKind(r"rtl/synq\.(f|xdc)|synq\.core"),
     "logs": FileKind(r"logs/.*", "only their digests are checked"),
 }
 _COMMENT = re.compile(rb"//[^\n]*|/\*.*?\*/", re.DOTALL)

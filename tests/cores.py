@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from synq import stream
 from synq.network import QuantizedNetwork
 from synq.rtl import simulate
 from synq.rtl.design import RtlDesign
@@ -52,6 +54,31 @@ class Core:
         run = self.run(inputs, scratch, traffic)
         assert difference(run, self.network.run(inputs)) is None, (self.design, traffic)
         return run
+
+    def answer(
+        self, words: NDArray[np.uint64], last: NDArray[np.bool_], scratch: Path
+    ) -> stream.Beats:
+        """What a DMA of 64 bits receives for what it sends, through converters of width where the
+        core's streams are wider. Gaps and stalls are random.
+
+        Args:
+            words: of whole images.
+            last: (n_words,) TLAST.
+        """
+        width, result_bits = self.design.beat_bits // 64, self.design.result_bits
+        beats = np.ascontiguousarray(words, dtype="<u8").reshape(-1, width)
+        ends = last.reshape(-1, width)[:, -1:].astype(np.uint8)
+        given = np.hstack([beats.view(np.uint8), ends]).tobytes()
+        sizes, bits = self.network.sizes, self.network.input_format.width
+        n_images = len(beats) // stream.beats_per_image(sizes[0], bits, self.design.beat_bits)
+        n_results = n_images * stream.beats_per_result(sizes[-1]) * 64 // result_bits
+        place = (self.executable, self.place, [scratch], [given], [n_results])
+        (records,) = simulate.play(*place, Traffic(0.2, 0.2, seed=3), result_bits)
+        n_words = result_bits // 64
+        at_end = np.zeros((len(records), n_words), dtype=bool)
+        at_end[:, -1] = records["last"]
+        keep = np.repeat(records["keep"], n_words)
+        return stream.Beats(records["data"].ravel().astype(np.uint64), keep, at_end.ravel())
 
 
 @dataclass

@@ -228,11 +228,54 @@ def test_a_file_whose_digest_was_mended_is_noticed(name: str, project: Path) -> 
         verify(project, SILENT)
 
 
-def test_verilog_whose_digest_was_mended_is_noticed(project_rtl: Path) -> None:
-    flip(project_rtl / "rtl/synq_layer_0.v", rb"\[(\d+):0\]")
+RENDERED_RTL = {
+    "rtl/synq_layer_0.v": rb"\[(\d+):0\]",
+    "rtl/synq.f": rb"synq_layer_(\d)",
+    "rtl/synq.xdc": rb"-period (\d+)",
+    "synq.core": rb"synq_layer_(\d)",
+    "flow/settings.tcl": rb"clock_ns\) (\d+)",
+    "flow/build.sh": rb"fail (\d)",
+    "flow/rtl_ooc.tcl": rb"Synth (\d)",
+    "flow/rtl_package.tcl": rb"-version (\d)",
+    "flow/rtl_system.tcl": rb"NUM_SI (\d)",
+    "driver/network.json": rb'"n_in": (\d+)',
+    "driver/overlay.py": rb"(\d+)",
+}
+
+
+@pytest.mark.parametrize("name", list(RENDERED_RTL))
+def test_a_file_of_the_verilog_whose_digest_was_mended_is_noticed(
+    name: str, project_rtl: Path
+) -> None:
+    flip(project_rtl / name, RENDERED_RTL[name])
     mend(project_rtl)
-    with pytest.raises(SynqError, match=r"rtl/synq_layer_0\.v is not what its network and design"):
+    with pytest.raises(SynqError, match=re.escape(f"{name} is not what its network and design")):
         verify(project_rtl, SILENT)
+
+
+@pytest.mark.parametrize("name", ["rtl/extra.v", "rtl/synq.g", "flow/system.tcl", "driver/x.bit"])
+def test_a_file_that_was_added_to_the_verilog_is_noticed(name: str, project_rtl: Path) -> None:
+    (project_rtl / name).write_text("x")
+    with pytest.raises(SynqError, match=f"{name} was added"):
+        verify(project_rtl, SILENT)
+    mend(project_rtl)
+    with pytest.raises(SynqError, match=f"{name} was added"):
+        verify(project_rtl, SILENT)
+
+
+def test_a_project_of_verilog_holds_what_one_of_hls_holds(made: Path, made_rtl: Path) -> None:
+    def names(project: Path, folder: str) -> set[str]:
+        return {path.name for path in (project / folder).iterdir()}
+
+    for folder in ("driver", "tables"):
+        assert names(made_rtl, folder) == names(made, folder)
+    assert names(made_rtl, "flow") == {
+        *("Makefile", "build.sh", "settings.tcl"),
+        *("rtl_ooc.tcl", "rtl_package.tcl", "rtl_system.tcl"),
+    }
+    for project, bitfile in ((made, "synq.bit"), (made_rtl, "synq_rtl.bit")):
+        about = json.loads((project / "driver" / "network.json").read_text())
+        assert about["beat_bits"] == {bitfile: 64}
 
 
 @pytest.mark.parametrize("name", ["tables/array_0.npz", "driver/vectors.npz", "network.npz"])

@@ -2,7 +2,7 @@
 
     from overlay import SynapseOverlay
 
-    network = SynapseOverlay()        # synq.bit and synq.hwh lie beside this file
+    network = SynapseOverlay()        # its .bit and .hwh lie beside this file
     network.self_test()               # raises with the first difference
     classes = network.predict(images) # uint8 images, (n, 28, 28) or (n, 784); int8 of signed inputs
 
@@ -10,10 +10,11 @@ The folder is complete: copy it to the board. It needs numpy and, on the board, 
 `network.json` says which network it is, `vectors.npz` holds test images with the integers that the
 network must compute for them.
 
-The stream to the accelerator has 64-bit beats. To it: raw pixels, as many as fit a beat, the first
-in the lowest bits, negative ones in two's complement, each image padded to whole beats. From it, an
-image: the logits as 32-bit integers, two a beat, padded, then one beat with the class. A transfer
-is a number of whole images.
+The stream to the accelerator has beats of the bits that `network.json` says for its bit file, 64
+unless the core was built for wider ones. To it: raw pixels, as many as fit a beat, the first in the
+lowest bits, negative ones in two's complement, each image padded to whole beats. From it, an image:
+the logits as 32-bit integers, two in 64 bits, padded, then 64 bits with the class. A transfer is a
+number of whole images.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ from zipfile import BadZipFile
 import numpy as np
 
 _HERE = Path(__file__).resolve().parent
-_FORMAT = "synq-driver-1"
+_FORMAT = "synq-driver-2"
 _DMA = "axi_dma_0"  # its name in the block design
-_BEAT_BITS = 64
-_BEAT_BYTES = 8
+_WORD_BITS = 64  # of the buffers, and of what the DMA moves
+_WORD_BYTES = 8
 _MOST_IMAGES = 4096  # a transfer; more gain nothing and take memory
 _POLL_SECONDS = 20e-6
 
@@ -45,7 +46,9 @@ class SynapseOverlay:
     The bit file is loaded at the first use. Not for more than one thread.
 
     Args:
-        bitfile: the bit file, its `.hwh` beside it; `synq.bit` beside this file if not given.
+        bitfile: the bit file, its `.hwh` beside it. If not given, the first of those of
+            `network.json` that lies beside this file: synq.bit of the HLS core, synq_rtl.bit of the
+            Verilog core.
         dma: a PYNQ DMA driver to use instead of loading a bit file.
         timeout: seconds that one transfer may take.
         folder: where `network.json` and `vectors.npz` are.
@@ -69,7 +72,6 @@ class SynapseOverlay:
         folder: str | Path = _HERE,
     ) -> None:
         self._folder = Path(folder)
-        self._bitfile = Path(bitfile) if bitfile is not None else self._folder / "synq.bit"
         self._loads = dma is None
         self._dma = dma
         self._overlay: Any = None
@@ -77,6 +79,11 @@ class SynapseOverlay:
         self._buffers: tuple[Any, Any] | None = None
 
         network = _read_json(self._folder / "network.json")
+        beat_bits: dict[str, int] = network["beat_bits"]
+        built = [self._folder / name for name in beat_bits]
+        default = next((path for path in built if path.is_file()), built[0])
+        self._bitfile = Path(bitfile) if bitfile is not None else default
+        self._beat_bits = _beat_bits(self._bitfile.name, beat_bits)
         self.n_in: int = network["n_in"]
         self.n_out: int = network["n_out"]
         self.input_bits: int = network["input_bits"]
@@ -86,9 +93,10 @@ class SynapseOverlay:
         self.read_noise: bool = network["read_noise"]
         self.images_sent = 0
         self._input_integer: int = network["input_integer"]
-        self._lanes = _BEAT_BITS // self.input_bits
+        self._lanes = self._beat_bits // self.input_bits
         self._image_beats = -(-self.n_in // self._lanes)
-        self._result_beats = -(-self.n_out // 2) + 1
+        self._image_words = self._image_beats * self._beat_bits // _WORD_BITS
+        self._result_words = -(-self.n_out // 2) + 1
 
     # ---- What a user calls ----------------------------------------------------------------------
 
@@ -170,9 +178,9 @@ class SynapseOverlay:
             part = rows[first : first + size]
             self._load(part)
             self._transfer(len(part))
-            beats = self._results(len(part))
-            logits[first : first + size] = beats.view("<i4")[:, : self.n_out]
-            classes[first : first + size] = beats[:, -1].astype(np.int64)
+            words = self._results(len(part))
+            logits[first : first + size] = words.view("<i4")[:, : self.n_out]
+            classes[first : first + size] = words[:, -1].astype(np.int64)
         n_classes = max(2, self.n_out)  # a single output tells two apart by its sign
         if classes.min() < 0 or classes.max() >= n_classes:
             raise SynapseError(
@@ -280,19 +288,20 @@ class SynapseOverlay:
     def _load(self, rows: np.ndarray) -> None:
         """Pack raw pixels, of `_pixel_type`, into the buffer that the DMA sends."""
         given, _ = self._allocated()
-        lanes = self._lanes
-        padded = np.zeros((len(rows), self._image_beats * lanes), dtype=np.uint8)
-        padded[:, : self.n_in] = rows.view(np.uint8) & ((1 << self.input_bits) - 1)
-        if self.input_bits == 8:  # the bytes are in place
-            given[: len(rows)] = padded.view("<u8")
+        n_images, bits, filled = len(rows), self.input_bits, self._lanes * self.input_bits
+        padded = np.zeros((n_images, self._image_beats * self._lanes), dtype=np.uint8)
+        padded[:, : self.n_in] = rows.view(np.uint8)
+        if bits == 8:  # the bytes are in place
+            given[:n_images] = padded.view("<u8")
             return
-        beats = np.zeros((len(rows), self._image_beats), dtype=np.uint64)
-        for lane in range(lanes):
-            beats |= padded[:, lane::lanes].astype(np.uint64) << np.uint64(lane * self.input_bits)
-        given[: len(rows)] = beats
+        planes = np.unpackbits(padded[:, :, None], axis=2, count=bits, bitorder="little")
+        beats = np.zeros((n_images, self._image_beats, self._beat_bits), dtype=np.uint8)
+        beats[:, :, :filled] = planes.reshape(n_images, self._image_beats, filled)
+        packed = np.packbits(beats, axis=2, bitorder="little")
+        given[:n_images] = packed.reshape(n_images, -1).view("<u8")
 
     def _results(self, n_images: int) -> np.ndarray:
-        """(n_images, result_beats) uint64: a copy of what the DMA received."""
+        """(n_images, result_words) uint64: a copy of what the DMA received."""
         _, results = self._allocated()
         return np.array(results[:n_images], dtype="<u8", order="C", subok=False)
 
@@ -304,7 +313,7 @@ class SynapseOverlay:
             self._dma = self._loaded_dma()
         # Of older PYNQ versions the limit is one more than the DMA's register holds.
         limit = int(getattr(self._dma, "buffer_max_size", 1 << 14)) - 1
-        image_bytes = _BEAT_BYTES * max(self._image_beats, self._result_beats)
+        image_bytes = _WORD_BYTES * max(self._image_words, self._result_words)
         size = min(limit // image_bytes, _MOST_IMAGES, n_images)
         if size == 0:
             raise SynapseError(
@@ -314,8 +323,8 @@ class SynapseOverlay:
         if self._buffers is None or len(self._buffers[0]) < size:
             allocate = _pynq().allocate
             self._buffers = (
-                allocate((size, self._image_beats), dtype=np.uint64),
-                allocate((size, self._result_beats), dtype=np.uint64),
+                allocate((size, self._image_words), dtype=np.uint64),
+                allocate((size, self._result_words), dtype=np.uint64),
             )
         return size
 
@@ -344,10 +353,10 @@ class SynapseOverlay:
         given, results = self._allocated()
         send, receive = self._dma.sendchannel, self._dma.recvchannel
         self.images_sent += n_images
-        expected = n_images * self._result_beats * _BEAT_BYTES
+        expected = n_images * self._result_words * _WORD_BYTES
         try:
             receive.transfer(results, nbytes=expected)
-            send.transfer(given, nbytes=n_images * self._image_beats * _BEAT_BYTES)
+            send.transfer(given, nbytes=n_images * self._image_words * _WORD_BYTES)
             deadline = time.monotonic() + self._timeout
             self._await(send, "take the images", deadline)
             self._await(receive, "return the results", deadline)
@@ -386,6 +395,17 @@ class SynapseOverlay:
 def _range(bits: int, signed: bool) -> tuple[int, int]:
     """The least and the greatest raw pixel."""
     return (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+
+
+def _beat_bits(bitfile: str, known: dict[str, int]) -> int:
+    """Bits of a beat of the stream to the accelerator in a bit file; one of another name has those
+    of the others, if these are the same."""
+    widths = {known[bitfile]} if bitfile in known else set(known.values())
+    if len(widths) > 1:
+        raise SynapseError(
+            f"{bitfile} is none of {', '.join(known)}: it cannot be told how wide its stream is"
+        )
+    return widths.pop()
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -1,19 +1,32 @@
 #!/usr/bin/env bash
 # Run one stage of the flow, from any folder:
 #
+{% if stages.hls %}
 #   build.sh [csim | csynth | cosim | impl | bitstream | all]      without a stage: csynth
 #
 #   csim       C simulation of the top function against the integer reference
 #   csynth     C synthesis
 #   cosim      simulation of the Verilog that C synthesis made, against the integer reference
 #   impl       out-of-context synthesis, placement and routing of that Verilog
-#   bitstream  the whole system: ../driver/{{ bitstream }}.bit and ../driver/{{ bitstream }}.hwh
+#   bitstream  the whole system: ../driver/{{ bitstreams.hls }}.bit and ../driver/{{ bitstreams.hls }}.hwh
 #
+{% endif %}
+{% if stages.rtl %}
+#   build.sh {{ "impl | bitstream | all, then rtl" if stages.hls else "[impl | bitstream | all]      without a stage: impl" }}
+#
+#   impl       out-of-context synthesis, placement and routing of the Verilog core
+#   bitstream  the core as an IP, then the whole system: ../driver/{{ bitstreams.rtl }}.bit and .hwh
+#
+{% endif %}
 # A stage that needs an earlier one runs it first. Logs go to logs/, reports to reports/, all that
 # the tools leave to build/. Exit code: 0 all is well, 1 a stage failed, 2 no such stage, 3 no tool.
 #
 # The tools are looked for, in this order:
+{% if stages.hls %}
 #   1. $SYNQ_HLS (vitis-run, vitis_hls or vivado_hls) and $SYNQ_VIVADO, each an executable
+{% else %}
+#   1. $SYNQ_VIVADO, an executable
+{% endif %}
 #   2. PATH
 #   3. $XILINX_VITIS, $XILINX_HLS and $XILINX_VIVADO, as AMD's settings64.sh sets them
 #   4. /opt/Xilinx, /tools/Xilinx and ~/Xilinx, the newest version first
@@ -21,8 +34,10 @@ set -euo pipefail
 unset CDPATH
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 
+{% if stages.hls %}
 readonly top={{ top | shell_word }}
 readonly solution=build/hls/solution
+{% endif %}
 
 fail() { # exit code, message
     printf 'synq: error: %s\n' "$2" >&2
@@ -67,10 +82,12 @@ find_tool() { # names
     printf '%s\n' "${found#*$'\t'}"
 }
 
+{% if stages.hls %}
 hls_tool() {
     [[ -n ${SYNQ_HLS:-} ]] || SYNQ_HLS=$(find_tool vitis-run vitis_hls vivado_hls)
     [[ -n $SYNQ_HLS ]] || fail 3 'neither vitis-run nor vitis_hls nor vivado_hls was found'
 }
+{% endif %}
 
 vivado_tool() {
     [[ -n ${SYNQ_VIVADO:-} ]] || SYNQ_VIVADO=$(find_tool vivado)
@@ -111,6 +128,7 @@ step() { # name, product, tool, arguments
     fi
 }
 
+{% if stages.hls %}
 hls() { # stage, product
     hls_tool
     case ${SYNQ_HLS##*/} in
@@ -118,12 +136,14 @@ hls() { # stage, product
         *) SYNQ_STAGE=$1 step "$1" "$2" "$SYNQ_HLS" -f ../hls.tcl ;;
     esac
 }
+{% endif %}
 
 vivado() { # stage, product, script
     vivado_tool
     step "$1" "$2" "$SYNQ_VIVADO" -mode batch -nojournal -nolog -notrace -source "../$3"
 }
 
+{% if stages.hls %}
 # Whether a product is there and no source is newer.
 fresh() { # product
     [[ -s $1 && -z $(find ../hls/firmware settings.tcl hls.tcl -type f -newer "$1" -print -quit) ]]
@@ -140,15 +160,15 @@ impl() {
     synthesized
     vivado impl reports/timing_routed.rpt ooc.tcl
 }
-{% if system %}
+{% if "bitstream" in stages.hls %}
 bitstream() {
     vivado_tool
     synthesized
     exported
-    vivado bitstream {{ ("../driver/" ~ bitstream ~ ".bit") | shell_word }} system.tcl
+    vivado bitstream {{ ("../driver/" ~ bitstreams.hls ~ ".bit") | shell_word }} system.tcl
 }
 {% else %}
-bitstream() { fail 1 {{ no_system | shell_word }}; }
+bitstream() { fail 1 {{ hindered.hls | shell_word }}; }
 {% endif %}
 
 synthesized() {
@@ -162,9 +182,31 @@ exported() {
         hls export "$ip"
     fi
 }
-all() { {{ stages | join("; ") }}; }
+all() { {{ stages.hls | join("; ") }}; }
+{% endif %}
+{% if stages.rtl %}
 
-case ${1-csynth} in
-    csim | csynth | cosim | impl | bitstream | all) "${1-csynth}" ;;
-    *) fail 2 "no such stage as ${1}: csim, csynth, cosim, impl, bitstream or all" ;;
+rtl_impl() { vivado rtl_impl reports/rtl_timing_routed.rpt rtl_ooc.tcl; }
+{% if "bitstream" in stages.rtl %}
+rtl_bitstream() {
+    vivado rtl_package build/rtl_ip/component.xml rtl_package.tcl
+    vivado rtl_bitstream {{ ("../driver/" ~ bitstreams.rtl ~ ".bit") | shell_word }} rtl_system.tcl
+}
+{% else %}
+rtl_bitstream() { fail 1 {{ hindered.rtl | shell_word }}; }
+{% endif %}
+rtl_all() { {% for stage in stages.rtl %}rtl_{{ stage }}{{ "; " if not loop.last }}{% endfor %}; }
+{% endif %}
+
+readonly stage=${1-{{ "csynth" if stages.hls else "impl" }}} core=${2-{{ cores[0] }}}
+case $core-$stage in
+{% if stages.hls %}
+    hls-csim | hls-csynth | hls-cosim | hls-impl | hls-bitstream | hls-all) "$stage" ;;
+    hls-*) fail 2 "no such stage as $stage: csim, csynth, cosim, impl, bitstream or all" ;;
+{% endif %}
+{% if stages.rtl %}
+    rtl-impl | rtl-bitstream | rtl-all) "rtl_$stage" ;;
+    rtl-*) fail 2 "the Verilog core has no stage $stage: impl, bitstream or all" ;;
+{% endif %}
+    *) fail 2 "no such core as $core: {{ cores | join(" or ") }}" ;;
 esac

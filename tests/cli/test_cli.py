@@ -267,7 +267,11 @@ def test_export_of_both_flows(exported_rtl: tuple[Path, str]) -> None:
     assert list(result["designs"]) == ["hls", "rtl"]
     assert 1 <= result["rtl_cycles"]["mean"] <= result["rtl_cycles"]["most"]
     names = {path.name for path in (output / "rtl").iterdir()}
-    assert {"synq_top.v", "synq_layer_0.v", "synq_layer_1.v"} <= names
+    assert {"synq_top.v", "synq_layer_0.v", "synq_layer_1.v", "synq.f"} <= names
+    scripts = {path.name for path in (output / "flow").iterdir()}
+    assert {"ooc.tcl", "system.tcl", "rtl_ooc.tcl", "rtl_system.tcl"} <= scripts
+    driver = json.loads((output / "driver" / "network.json").read_text())
+    assert driver["beat_bits"] == {"synq.bit": 64, "synq_rtl.bit": 64}
 
 
 @needs_export

@@ -262,7 +262,9 @@ def test_commands_in_the_text_are_understood(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=ids)
 def test_modules_exist(document: Path) -> None:
     for span in spans(document):
-        if re.fullmatch(r"synq(\.\w+)+", span) and not span.endswith((".bit", ".hwh", ".ipynb")):
+        if re.fullmatch(r"synq(\.\w+)+", span) and not span.endswith(
+            (".bit", ".hwh", ".ipynb", ".core")
+        ):
             assert is_importable(span), span
 
 

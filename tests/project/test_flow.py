@@ -1,61 +1,26 @@
-"""The flow's files, run by a real Tcl with the vendor's commands replaced by ones that take notes.
+"""The flow's files of the HLS core, run by a real Tcl with stand-ins for the vendor's commands."""
 
-What a stand-in accepts is what the vendor's guides document: a command, pin or interface that is
-not written down here is an error, as it would be there.
-"""
-
-import os
 import shutil
-import subprocess
-import sys
-from dataclasses import dataclass, replace
-from importlib.util import find_spec
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import vivado
 from synq.board import Board, load_board
-from synq.project.flow import PROCESSING_SYSTEMS, STAGES, render_flow, tcl_list, tcl_word
+from synq.project.flow import PROCESSING_SYSTEMS, STAGES, HlsCore, render_flow, tcl_list, tcl_word
+from vivado import HLS, INTERPRETER, VIVADO, Call, Flow, needs_tcl, tcl
 
 TOP = "synapse_axis"
-SOURCES = ["hls/firmware/synapse_axis.cpp", "hls/firmware/synapse_network.cpp"]
+SOURCES = ("hls/firmware/synapse_axis.cpp", "hls/firmware/synapse_network.cpp")
 TEST_BENCH = "hls/synapse_axis_test.cpp"
-NASTY = "größe [exit 7] $HOME {a \"b\" 'c' #;\\d"
-
-# Python's own Tcl has no `exit`.
-TKINTER = """
-import os, sys, tkinter
-def leave(code="0"):
-    tcl.eval("foreach channel [file channels] {catch {flush $channel}}")
-    os._exit(int(code))
-tcl = tkinter.Tcl()
-tcl.createcommand("exit", leave)
-tcl.evalfile(sys.argv[1])
-"""
-if shutil.which("tclsh"):
-    INTERPRETER = [str(shutil.which("tclsh"))]
-elif find_spec("_tkinter"):
-    INTERPRETER = [sys.executable, "-c", TKINTER]
-else:
-    INTERPRETER = []
-needs_tcl = pytest.mark.skipif(not INTERPRETER, reason="neither tclsh nor tkinter is installed")
+CORE = HlsCore(TOP, SOURCES, TEST_BENCH)
 
 
 def flow(board: Board) -> dict[str, bytes]:
-    return render_flow(board, TOP, SOURCES, TEST_BENCH)
-
-
-def tcl(script: Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*INTERPRETER, str(script)],
-        cwd=folder,
-        env={**os.environ, "LC_ALL": "C.UTF-8", **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return render_flow(board, CORE, None)
 
 
 # ---- Quoting ------------------------------------------------------------------------------------
@@ -156,14 +121,14 @@ def test_a_family_without_a_known_processing_system_gets_a_word(
 @pytest.mark.parametrize("top", ["", "1st", "a b", "a;b", "größe"])
 def test_top_must_be_an_identifier(top: str) -> None:
     with pytest.raises(ValueError, match="C identifier"):
-        render_flow(load_board("pynq-z2"), top, SOURCES, TEST_BENCH)
+        HlsCore(top, SOURCES, TEST_BENCH)
 
 
 @pytest.mark.parametrize("name", ["", "/abs.cpp", "../up.cpp", "a b.cpp", "a[b].cpp", "a//b", "-f"])
 def test_sources_must_be_plain_names(name: str) -> None:
-    for sources, bench in (([name], TEST_BENCH), (SOURCES, name)):
+    for sources, bench in (((name,), TEST_BENCH), (SOURCES, name)):
         with pytest.raises(ValueError, match="plain relative name"):
-            render_flow(load_board("pynq-z2"), TOP, sources, bench)
+            HlsCore(TOP, sources, bench)
 
 
 @pytest.mark.parametrize(
@@ -188,206 +153,14 @@ def test_an_unknown_board_of_a_known_family_gets_the_ports_alone() -> None:
     assert "lappend synq(ps) CONFIG.PCW_S_AXI_HP0_DATA_WIDTH 64\n" in text
 
 
-# ---- Stand-ins for the vendor's commands --------------------------------------------------------
-
-PRELUDE = r"""
-# Every call is a line of hexadecimal words in record.txt; a failing one is named by SYNQ_FAIL.
-set record [open $::env(SYNQ_RECORD) w]
-proc note {words} {
-    foreach word $words {
-        binary scan [encoding convertto utf-8 $word] H* digits
-        puts -nonewline $::record "=$digits "
-    }
-    puts $::record ""
-    if {[info exists ::env(SYNQ_FAIL)] && $::env(SYNQ_FAIL) eq [lindex $words 0]} {
-        return -code error "it failed"
-    }
-}
-proc stand_in {names body} {
-    foreach name $names {
-        proc $name args "note \[concat \[list $name\] \$args\]\n$body"
-    }
-}
-proc make_file {path {text x}} {
-    file mkdir [file dirname $path]
-    set file [open $path w]
-    puts -nonewline $file $text
-    close $file
-}
-"""
-
-HLS = r"""
-stand_in {open_project set_top open_solution set_part create_clock config_compile} {}
-stand_in config_array_partition {}
-stand_in add_files {
-    set name [lindex $args [expr {[lindex $args 0] eq "-tb"}]]
-    if {![file exists $name]} {error "no such file as $name"}
-}
-stand_in csim_design {make_file hls/solution/csim/report/synapse_axis_csim.log}
-stand_in csynth_design {
-    make_file hls/solution/syn/verilog/synapse_axis.v
-    make_file hls/solution/syn/report/csynth.xml top
-    make_file hls/solution/syn/report/synapse_axis_csynth.xml function
-    make_file hls/solution/syn/report/synapse_axis_csynth.rpt
-}
-stand_in cosim_design {make_file hls/solution/sim/report/synapse_axis_cosim.rpt}
-stand_in export_design {
-    if {[info exists ::env(SYNQ_OVERFLOW)]} {
-        make_file hls/solution/impl/ip/run_ippack.tcl {set Revision    "2211210930"}
-        error "bad lexical cast: source type value could not be interpreted as target"
-    }
-    make_file hls/solution/impl/ip/component.xml
-}
-"""
-
-VIVADO = r"""
-stand_in {read_xdc synth_design opt_design place_design phys_opt_design route_design} {}
-stand_in {update_ip_catalog create_bd_design assign_bd_address validate_bd_design save_bd_design} {}
-stand_in {update_compile_order create_project} {}
-stand_in {report_utilization report_timing_summary} {make_file [lindex $args end]}
-stand_in {write_checkpoint write_bitstream} {make_file [lindex $args end]}
-stand_in add_files {
-    set name [lindex [lindex $args end] 0]
-    if {![file exists $name]} {error "no such file as $name"}
-}
-stand_in {current_project current_fileset} {return it}
-stand_in get_files {return $args}
-stand_in get_ports {return $args}
-set generated system/system.$::env(SYNQ_PRODUCTS)/sources_1/bd/system
-stand_in make_wrapper {make_file $::generated/hdl/system_wrapper.v}
-stand_in generate_target {
-    if {![info exists ::env(SYNQ_NO_HANDOFF)]} {make_file $::generated/hw_handoff/system.hwh}
-}
-stand_in get_timing_paths {return path-[lindex $args 1]}
-stand_in get_property {
-    if {[lindex $args 1] eq "path-$::env(SYNQ_LATE)"} {return -0.123}
-    return 0.456
-}
-set catalog {
-    xilinx.com:ip:processing_system7:5.5 xilinx.com:ip:zynq_ultra_ps_e:3.5 xilinx.com:ip:axi_dma:7.1
-    xilinx.com:ip:smartconnect:1.0 xilinx.com:ip:proc_sys_reset:5.0 xilinx.com:ip:axi_dma:6.0
-    xilinx.com:hls:synapse_axis:1.0
-}
-lappend catalog {*}$::env(SYNQ_CONSTANTS)
-stand_in get_ipdefs {return [lsearch -all -inline -glob $::catalog [lindex $args end]]}
-
-# What each cell has, from its guide. {pins} {interfaces}
-set has(processing_system7) {
-    {FCLK_CLK0 FCLK_RESET0_N M_AXI_GP0_ACLK S_AXI_HP0_ACLK} {DDR FIXED_IO M_AXI_GP0 S_AXI_HP0}
-}
-set has(zynq_ultra_ps_e) {
-    {pl_clk0 pl_resetn0 maxihpm0_fpd_aclk saxihp0_fpd_aclk} {M_AXI_HPM0_FPD S_AXI_HP0_FPD}
-}
-set has(axi_dma) {
-    {s_axi_lite_aclk m_axi_mm2s_aclk m_axi_s2mm_aclk axi_resetn mm2s_introut s2mm_introut}
-    {S_AXI_LITE M_AXI_MM2S M_AXI_S2MM M_AXIS_MM2S S_AXIS_S2MM}
-}
-set has(smartconnect) {{aclk aresetn} {S00_AXI S01_AXI M00_AXI}}
-set has(proc_sys_reset) {
-    {slowest_sync_clk ext_reset_in aux_reset_in mb_debug_sys_rst dcm_locked mb_reset
-     bus_struct_reset peripheral_reset interconnect_aresetn peripheral_aresetn} {}
-}
-set has(xlconstant) {dout {}}
-set has(ilconstant) {dout {}}
-set has(synapse_axis) {
-    {ap_clk ap_rst_n ap_start ap_done ap_idle ap_ready} {input_r output_r ap_ctrl}
-}
-set cells {}
-stand_in create_bd_cell {
-    dict set ::cells [lindex $args end] [lindex [split [lindex $args 3] :] 2]
-}
-stand_in create_bd_intf_port {}
-stand_in get_bd_intf_ports {return $args}
-stand_in get_bd_cells {
-    if {![dict exists $::cells $args]} {error "no cell $args"}
-    return $args
-}
-proc part_of {name at} {
-    lassign [split $name /] cell part
-    if {![dict exists $::cells $cell]} {return {}}
-    if {[lsearch -exact [lindex $::has([dict get $::cells $cell]) $at] $part] < 0} {return {}}
-    return [list $name]
-}
-stand_in get_bd_pins {return [part_of [lindex $args 0] 0]}
-stand_in get_bd_intf_pins {
-    if {[lindex $args 0] ne "-of_objects"} {return [part_of [lindex $args 0] 1]}
-    switch -exact -- [lindex $args 3] {
-        {MODE == Slave && VLNV == xilinx.com:interface:axis_rtl:1.0} {return $::env(SYNQ_INPUTS)}
-        {MODE == Master && VLNV == xilinx.com:interface:axis_rtl:1.0} {return accelerator/output_r}
-    }
-}
-stand_in {connect_bd_net connect_bd_intf_net} {
-    if {[llength $args] != 2 || {} in $args} {error "connects nothing: $args"}
-}
-stand_in set_property {
-    if {[lindex $args 0] eq "-dict" && [llength [lindex $args 1]] % 2} {error "odd list"}
-}
-"""
-
-Call = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What a script did."""
-
-    code: int
-    printed: str
-    calls: list[Call]
-
-    def names(self) -> list[str]:
-        return [call[0] for call in self.calls]
-
-    def of(self, name: str) -> list[Call]:
-        return [call[1:] for call in self.calls if call[0] == name]
-
-
-class Flow:
-    """A project's `flow` in a folder whose name no shell and no Tcl would take unquoted."""
-
-    def __init__(self, root: Path, board: str) -> None:
-        self.project = root / NASTY / "project"
-        for name, content in flow(load_board(board)).items():
-            path = self.project / "flow" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        for name in (*SOURCES, TEST_BENCH, "hls/tb_data/inputs.txt"):
-            path = self.project / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("x")
-        self.work = self.project / "flow" / "build"
-        self.work.mkdir()
-
-    def made(self, name: str) -> Path:
-        path = self.project / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("x")
-        return path
-
-    def run(self, script: str, stand_ins: str, **environment: str) -> Recorded:
-        record = self.project / "record.txt"
-        driver = self.project / "driver.tcl"
-        driver.write_text(f"{PRELUDE}\n{stand_ins}\nsource ../{script}\nputs {{NOT REACHED}}\n")
-        defaults = {
-            "SYNQ_RECORD": str(record),
-            "SYNQ_PRODUCTS": "gen",
-            "SYNQ_LATE": "never",
-            "SYNQ_CONSTANTS": "xilinx.com:ip:xlconstant:1.1 xilinx.com:inline_hdl:ilconstant:1.0",
-            "SYNQ_INPUTS": "accelerator/input_r",
-        }
-        result = tcl(driver, self.work, **{**defaults, **environment})
-        assert "NOT REACHED" not in result.stdout  # it exits, whatever happened
-        assert result.stderr == ""
-        calls = [
-            tuple(bytes.fromhex(word[1:]).decode() for word in line.split())
-            for line in record.read_text().splitlines()
-        ]
-        return Recorded(result.returncode, result.stdout, calls)
+def made_flow(root: Path, board: str) -> Flow:
+    files = (*SOURCES, TEST_BENCH, "hls/tb_data/inputs.txt")
+    return Flow(root, flow(load_board(board)), files)
 
 
 @pytest.fixture
 def zynq(tmp_path: Path) -> Flow:
-    return Flow(tmp_path, "pynq-z2")
+    return made_flow(tmp_path, "pynq-z2")
 
 
 @needs_tcl
@@ -449,7 +222,7 @@ def test_vivado_hls_is_told_to_partition_larger_arrays(
 ) -> None:
     executable = tmp_path / "vivado_hls"
     executable.symlink_to(INTERPRETER[0])
-    monkeypatch.setattr(sys.modules[__name__], "INTERPRETER", [str(executable)])
+    monkeypatch.setattr(vivado, "INTERPRETER", [str(executable)])
     recorded = zynq.run("hls.tcl", HLS, SYNQ_STAGE="csim")
     assert recorded.code == 0, recorded.printed
     option: Call = ("config_array_partition", "-maximum_size", "4096")
@@ -593,7 +366,7 @@ ORDER = [
 
 
 def exported(tmp_path: Path, board: str) -> Flow:
-    made = Flow(tmp_path, board)
+    made = made_flow(tmp_path, board)
     made.made("flow/build/hls/solution/impl/ip/component.xml")
     return made
 

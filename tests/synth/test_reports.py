@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,10 @@ from synq.synth.reports import MAX_BYTES, find_reports, read_report, read_report
 from synq.synth.result import Clock, Kind, Report, Usage, count, normalize_part, number
 
 REAL = Path(__file__).parent / "data" / "reports"
+VIVADO_REPORTS = [
+    "vivado_2019.2_xc7z020_timing_summary_routed.rpt",
+    "vivado_2025.1_xc7z020_utilization_synth.rpt",
+]
 OLD_HLS = REAL / "vivado_hls_2019.2_xc7z020_axi_csynth.xml"
 NEW_HLS = REAL / "vitis_hls_2025.1_xc7z020_csynth.xml"
 COSIM = REAL / "vitis_hls_cosim_pass.rpt"
@@ -810,6 +814,26 @@ def test_the_manifest_of_the_project_is_found(tmp_path: Path) -> None:
     deeper = write(deep / "a" / "b", OLD_HLS.read_bytes(), "csynth.xml")
     assert find_reference(deeper, None, None) == NOTHING
     assert find_reference(deeper, project, None).estimate == ESTIMATE
+
+
+@pytest.mark.parametrize("name", VIVADO_REPORTS)
+@pytest.mark.parametrize(
+    ("design", "flow"),
+    [("synq_top", "rtl"), ("rtl_system_wrapper", "rtl"), ("synapse_axis", "hls")],
+)
+def test_a_report_of_vivado_is_held_against_its_own_core(
+    name: str, design: str, flow: str, tmp_path: Path
+) -> None:
+    """The project has both: only the design's name tells."""
+    other = replace(ESTIMATE, latency=30)
+    estimates = {"hls": {"estimate": asdict(other)}, "rtl": {"estimate": asdict(ESTIMATE)}}
+    project = manifest(tmp_path, designs=estimates)
+    text = (REAL / name).read_text().replace("design_1_wrapper", design)
+    path = write(project / "flow" / "reports", text)
+    report = read_report(path)
+    assert (report.top, report.flow) == (design, flow)
+    reference = find_reference(path, project, None, report.flow)
+    assert reference.estimate == (ESTIMATE if flow == "rtl" else other)
 
 
 @pytest.mark.parametrize(

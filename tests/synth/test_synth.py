@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tarfile
 import threading
 import time
@@ -21,10 +20,11 @@ from typing import Any
 
 import pytest
 
+from bench import BANNERS, INSTALLED, NASTY, Bench, assert_refused, no_installation
 from synq.board import load_board
 from synq.errors import NoToolError, SynqError, UsageError
 from synq.progress import SILENT
-from synq.project.flow import STAGES, render_flow
+from synq.project.flow import STAGES, HlsCore, render_flow
 from synq.project.manifest import write_manifest
 from synq.project.output import write_files
 from synq.synth import remote as far
@@ -32,133 +32,22 @@ from synq.synth.remote import Remote
 from synq.synth.run import run_stage
 from synq.synth.tools import Tool, Version, check_version, find_tool, parse_version
 
-NASTY = "größe [x] $HOME 'a' \"b\""
-INSTALLED = [folder for folder in ("/opt/Xilinx", "/tools/Xilinx") if Path(folder).exists()]
-no_installation = pytest.mark.skipif(bool(INSTALLED), reason="AMD's tools are installed here")
-
-BANNERS = {
-    "vitis-run": "****** vitis-run v{} (64-bit)",
-    "vitis_hls": "****** Vitis HLS - High-Level Synthesis from C, C++ and OpenCL v{} (64-bit)",
-    "vivado_hls": "****** Vivado(TM) HLS - High-Level Synthesis from C, C++ and SystemC v{}",
-    "vivado": "****** Vivado v{} (64-bit)",
-}
-
-# Writes down how it was called, then does what FAKE says, or what the real one would.
-STAND_IN = r"""#!/bin/sh
-case "$*" in *-version*) echo '{banner}'; exit 0 ;; esac
-echo
-echo '{banner}'
-where="in ${{PWD##*/flow/}} stage ${{SYNQ_STAGE:-none}} settings ${{SETTINGS:-none}}"
-echo "{name} $* $where" >>'{record}'
-[ -t 0 ] || read -r line && exit 9
-case "${{FAKE:-}}" in
-    fail) echo "ERROR: [HLS 200-70] it went wrong"; echo "ERROR: and more"; exit 1 ;;
-    crash) exit 5 ;;
-    lie) echo "ERROR: [Common 17-39] it went wrong" ;;
-    silent) exit 0 ;;
-    stubborn) trap '' TERM ;;
-esac
-case "${{FAKE:-}}" in
-    stubborn | hang) echo working [now] $$; sleep 100 & echo $! >>'{record}'.pids; wait ;;
-esac
-made() {{ mkdir -p "$(dirname "$1")"; echo "$1" >"$1"; }}
-case "$*" in *ooc.tcl) SYNQ_STAGE=impl ;; *system.tcl) SYNQ_STAGE=bitstream ;; esac
-case "$SYNQ_STAGE" in
-    csim) made ../reports/csim.log ;;
-    csynth) made hls/solution/syn/verilog/synapse_axis.v; made ../reports/csynth.xml ;;
-    cosim) made ../reports/cosim.rpt ;;
-    export) echo "ERROR: repaired"; made hls/solution/impl/ip/component.xml ;;
-    impl) made ../reports/timing_routed.rpt ;;
-    bitstream) made ../../driver/synq.bit; made ../../driver/synq.hwh ;;
-esac
-echo "INFO: done"
-"""
-
-
-def stand_in(path: Path, version: str, record: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    banner = BANNERS[path.name].format(version)
-    path.write_text(STAND_IN.format(banner=banner, name=path.name, record=record))
-    path.chmod(0o755)
-    return path
-
 
 def make_project(folder: Path, board: str = "pynq-z2") -> Path:
     folder.mkdir(parents=True)
     sources = {f"hls/firmware/synapse_{name}.cpp": b"x" for name in ("axis", "network")}
     bench = {"hls/synapse_axis_test.cpp": b"x", "hls/tb_data/inputs.txt": b"1 2\n"}
-    flow = render_flow(load_board(board), "synapse_axis", list(sources), next(iter(bench)))
+    core = HlsCore("synapse_axis", tuple(sources), next(iter(bench)))
+    flow = render_flow(load_board(board), core, None)
     write_files(folder, {**sources, **bench, **{f"flow/{name}": flow[name] for name in flow}})
     configuration = {"board": board, "part": load_board(board).part}
     write_manifest(folder, {"configuration": configuration})
     return folder
 
 
-@dataclass
-class Bench:
-    """A machine with a project, and with tools where a test puts them."""
-
-    root: Path
-    project: Path
-
-    @property
-    def record(self) -> Path:
-        return self.root / "record"
-
-    @property
-    def environment(self) -> dict[str, str]:
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("XILINX", "SYNQ_"))
-        }
-        path = [str(self.root / "bin"), "/usr/bin", "/bin"]
-        home = self.root / "home"
-        home.mkdir(exist_ok=True)
-        return {**inherited, "PATH": os.pathsep.join(path), "HOME": str(home)}
-
-    def tool(self, name: str, version: str = "2023.2", folder: str = "bin") -> Path:
-        return stand_in(self.root / folder / name, version, self.record)
-
-    def calls(self) -> list[str]:
-        return self.record.read_text().splitlines() if self.record.exists() else []
-
-    def build(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["bash", str(self.project / "flow" / "build.sh"), *arguments],
-            cwd=self.root,
-            env={**self.environment, **more},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            input="not for the tool\n",
-        )
-
-    def synth(self, *arguments: Any, **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [self.command(), "synth", *map(str, arguments)],
-            cwd=self.root,
-            env={**self.environment, **more},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-
-    @staticmethod
-    def command() -> str:
-        return str(Path(sys.executable).parent / "synq")
-
-
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path, make_project(tmp_path / NASTY / "project"))
-
-
-def assert_refused(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
-    assert (result.returncode, result.stdout) == (code, ""), result.stderr
-    assert result.stderr.count("\n") == 1
-    for word in words:
-        assert word in result.stderr
 
 
 # ---- Finding tools ------------------------------------------------------------------------------

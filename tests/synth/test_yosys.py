@@ -72,7 +72,7 @@ def test_the_report_of_a_run(ran: tuple[Path, str]) -> None:
     ((path, report),) = find_reports(project)
     assert path == project / "flow" / "reports" / "yosys.json"
     assert report.kind is Kind.YOSYS_STATISTICS
-    assert report.kind.flow == "rtl"
+    assert report.flow == "rtl"
     assert (report.part, report.top, report.stage) == (
         "xc7z020clg400-1",
         "synq_top",
@@ -159,7 +159,7 @@ def test_projects_that_cannot_be_synthesized(tmp_path: Path) -> None:
 
 def test_hls_is_refused_where_there_is_none(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", "pynq-z2")
-    words = ("has no HLS project", "synthesize its Verilog with Yosys", "(--tool)")
+    words = ("has no scripts for AMD's tools", "synthesize its Verilog with Yosys", "(--tool)")
     assert_refused(synq("synth", project), 1, *words)
 
 

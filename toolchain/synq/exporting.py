@@ -24,7 +24,13 @@ from synq.learn.prepare import Quantized, Source, Stopwatch, prepare
 from synq.planning import Plan, PlanOf, plan_hls, plan_rtl
 from synq.planning import check_hls as check_board
 from synq.progress import Progress
-from synq.project.contents import Contents, describe_board, project_title, render_contents
+from synq.project.contents import (
+    Contents,
+    describe_board,
+    project_title,
+    render_contents,
+    rtl_core,
+)
 from synq.project.manifest import bit_exact, describe_network, write_manifest
 from synq.project.output import check_replaceable, staged, write_files
 from synq.quantizing import Quantization
@@ -195,7 +201,7 @@ def export_prepared(
         if contents.rtl is not None:
             with watch.stage("verilator"), progress.task("Compile and run the Verilog") as task:
                 rtl_simulation = simulate_rtl(
-                    below("rtl", files),
+                    rtl_core(files),
                     network,
                     contents.rtl,
                     contents.inputs,

@@ -23,6 +23,7 @@ from synq.project.contents import (
     read_flows,
     read_task,
     render_contents,
+    rtl_core,
 )
 from synq.project.manifest import (
     bit_exact,
@@ -118,7 +119,7 @@ def verify(project: Path, progress: Progress, formal: bool = False) -> Verificat
             compared |= simulation.compared
         if contents.rtl is not None:
             with progress.task("Compile and run the Verilog") as shown:
-                rtl, place = below("rtl", files), scratch / "verilog"
+                rtl, place = rtl_core(files), scratch / "verilog"
                 compared["rtl"] = simulate_rtl(
                     rtl, network, contents.rtl, inputs, expected, place, shown
                 ).compared

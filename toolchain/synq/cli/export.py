@@ -164,3 +164,5 @@ def _print(result: "Export") -> None:
         console.say(f"  synq synth {console.quoted(result.output)}   (needs AMD's tools)")
     if result.rtl is not None:
         console.say(f"  synq synth {console.quoted(result.output)} --tool yosys")
+        if result.board.has_hls:
+            console.say(f"  synq synth {console.quoted(result.output)} --flow rtl   (needs Vivado)")

@@ -52,7 +52,7 @@ def report(
     for path in paths:
         folder = path if path.is_dir() else None
         for file, each in read_reports(path):
-            reference = comparison.find_reference(file, folder, given, each.kind.flow)
+            reference = comparison.find_reference(file, folder, given, each.flow)
             read.append((file, each, reference))
     bad = any(comparison.problems(each, reference) for _, each, reference in read)
     if as_json:
@@ -201,7 +201,7 @@ def _lines(report: "Report", reference: "Reference") -> list[str]:
         text = f"Clock: target {report.target_clock_ns:.3f} ns"
         if (worst := report.worst_path_ns) is not None:
             text += f", worst path {worst:.3f} ns"
-            text += f" ({1000 / worst:.1f} MHz)" if report.kind.flow == "rtl" and worst else ""
+            text += f" ({1000 / worst:.1f} MHz)" if report.flow == "rtl" and worst else ""
         lines.append(text)
     if report.critical_path is not None:
         levels = report.logic_levels

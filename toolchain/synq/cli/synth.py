@@ -51,13 +51,17 @@ def synth(
     project: Annotated[Path, typer.Argument(help="A folder that synq-export made.")],
     tool: Annotated[
         Literal["amd", "yosys"],
-        typer.Option(help="AMD's tools on the HLS project, or Yosys on the Verilog."),
+        typer.Option(help="AMD's tools, or Yosys on the Verilog."),
     ] = "amd",
+    flow: Annotated[
+        Literal["hls", "rtl"] | None,
+        typer.Option(help="Which core AMD's tools take, hls without if the project has both."),
+    ] = None,
     stage: Annotated[
         Literal["csim", "csynth", "cosim", "impl", "bitstream"] | None,
         typer.Option(
-            help="How far AMD's tools go, csynth without; an earlier stage that is needed runs "
-            "first."
+            help="How far AMD's tools go, csynth without, of the Verilog core (impl and bitstream "
+            "only) impl; an earlier stage that is needed runs first."
         ),
     ] = None,
     timeout: Annotated[
@@ -79,22 +83,30 @@ def synth(
     console.start_logging(verbose)
     folder = project.resolve()
     if tool == "yosys":
-        given = {"--stage": stage, "--ssh": ssh, "--ssh-dir": ssh_dir, "--keep": keep or None}
+        given = {
+            "--flow": flow,
+            "--stage": stage,
+            "--ssh": ssh,
+            "--ssh-dir": ssh_dir,
+            "--keep": keep or None,
+        }
         for option, value in given.items():
             if value is not None:
                 raise UsageError(f"{option} is about AMD's tools: leave it out with --tool yosys")
         _open(folder, timeout, as_json)
         return
+    from synq.request import Flow
     from synq.synth.remote import Remote
     from synq.synth.run import run_stage
 
-    stage = stage or "csynth"
     if ssh is None and (keep or ssh_dir is not None):
         raise UsageError("--keep and --ssh-dir are about the copy on a host: add --ssh HOST")
     remote = None
     if ssh is not None:
         remote = Remote(ssh, ssh_dir if ssh_dir is not None else Remote.folder, keep)
-    result = run_stage(folder, stage, remote, timeout, _Verbatim(console.progress(as_json)))
+    shown = _Verbatim(console.progress(as_json))
+    core = None if flow is None else Flow(flow)
+    result = run_stage(folder, stage, remote, timeout, shown, core)
     if as_json:
         console.print_json(_json(result))
     else:
@@ -141,7 +153,7 @@ def _open(project: Path, minutes: float, as_json: bool) -> None:
     read = []
     for file in result.reports:
         report = read_report(file)
-        reference = comparison.find_reference(file, project, None, report.kind.flow)
+        reference = comparison.find_reference(file, project, None, report.flow)
         read.append((file, report, reference))
     if as_json:
         console.print_json(

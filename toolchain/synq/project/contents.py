@@ -6,7 +6,7 @@ compile them), `qkeras_model.h5`, the logs, and the test vectors and labels in `
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,13 +22,21 @@ from synq.hls.design import HlsDesign
 from synq.hls.sources import render_sources
 from synq.network import QuantizedNetwork, Trace
 from synq.project.driver import render_driver
-from synq.project.flow import PROCESSING_SYSTEMS, render_flow
+from synq.project.filesets import CONSTRAINTS, FILE_LIST, render_filesets
+from synq.project.flow import (
+    BITSTREAMS,
+    PROCESSING_SYSTEMS,
+    HlsCore,
+    RtlCore,
+    render_flow,
+)
 from synq.project.tables import render_tables
 from synq.request import Flow
 from synq.rtl.back_end import read_design
 from synq.rtl.design import RtlDesign
-from synq.rtl.verilog import render_rtl
+from synq.rtl.verilog import TOP, render_rtl
 from synq.score import Task
+from synq.stream import BEAT_BITS
 
 _SHIPPED_VECTORS = 100  # test images that go along as text, for csim_design, cosim_design, driver
 
@@ -78,24 +86,63 @@ def render_contents(contents: Contents) -> dict[str, bytes]:
     np.savez(vectors, inputs=contents.inputs, labels=contents.labels)
     files = {"network.npz": network.to_npz(), "vectors.npz": vectors.getvalue()}
     files |= _below("tables", render_tables(network))
+    hls, rtl = None, None
     if contents.hls is not None:
         files |= _hls(contents, contents.hls)
+        sources = tuple(f"hls/{source}" for source in axis.SOURCES)
+        hls = HlsCore(axis.TOP, sources, f"hls/{axis.TEST_BENCH}")
     if contents.rtl is not None:
-        files |= _below("rtl", render_rtl(network, contents.rtl))
+        core = render_rtl(network, contents.rtl)
+        files |= _below("rtl", core)
+        files |= render_filesets(contents.board, contents.title, core)
+        rtl = _rtl_core(contents.rtl, core)
+    if contents.board.has_hls:  # AMD's
+        files |= _below("flow", render_flow(contents.board, hls, rtl))
+        files |= _driver(contents, hls, rtl)
     return files
+
+
+def _rtl_core(design: RtlDesign, files: Iterable[str]) -> RtlCore:
+    verilog, memories = (
+        tuple(sorted(f"rtl/{name}" for name in files if name.endswith(end)))
+        for end in (".v", ".mem")
+    )
+    return RtlCore(TOP, verilog, memories, CONSTRAINTS, design.beat_bits, design.result_bits)
 
 
 def _hls(contents: Contents, design: HlsDesign) -> dict[str, bytes]:
-    network, board = contents.network, contents.board
-    some, labels = contents.inputs[:_SHIPPED_VECTORS], contents.labels[:_SHIPPED_VECTORS]
-    answers = contents.expected.head(_SHIPPED_VECTORS)
-    sources = [f"hls/{source}" for source in axis.SOURCES]
-    files = _below("hls", render_sources(network, design, contents.stream, some, answers))
-    files |= _below("flow", render_flow(board, axis.TOP, sources, f"hls/{axis.TEST_BENCH}"))
-    if board.family in PROCESSING_SYSTEMS:
-        driver = render_driver(network, some, answers, labels, contents.title)
-        files |= _below("driver", driver)
-    return files
+    some, answers = contents.inputs[:_SHIPPED_VECTORS], contents.expected.head(_SHIPPED_VECTORS)
+    return _below("hls", render_sources(contents.network, design, contents.stream, some, answers))
+
+
+def _driver(contents: Contents, hls: HlsCore | None, rtl: RtlCore | None) -> dict[str, bytes]:
+    """The driver, if there is a bitstream for it."""
+    beat_bits = {}
+    if hls is not None:
+        beat_bits[Flow.HLS] = BEAT_BITS
+    if rtl is not None and rtl.feedable:
+        beat_bits[Flow.RTL] = rtl.beat_bits
+    if contents.board.family not in PROCESSING_SYSTEMS or not beat_bits:
+        return {}
+    driver = render_driver(
+        contents.network,
+        contents.inputs[:_SHIPPED_VECTORS],
+        contents.expected.head(_SHIPPED_VECTORS),
+        contents.labels[:_SHIPPED_VECTORS],
+        contents.title,
+        {f"{BITSTREAMS[flow]}.bit": bits for flow, bits in beat_bits.items()},
+    )
+    return _below("driver", driver)
+
+
+def rtl_core(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files of the Verilog core among a project's, by their names in the folder `rtl`."""
+    start = "rtl/"
+    return {
+        name.removeprefix(start): content
+        for name, content in files.items()
+        if name.startswith(start) and name not in (FILE_LIST, CONSTRAINTS)
+    }
 
 
 def _below(folder: str, files: Mapping[str, bytes]) -> dict[str, bytes]:

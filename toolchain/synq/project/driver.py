@@ -1,11 +1,12 @@
 """The driver folder: what runs the network on a PYNQ board, complete with reference vectors.
 
 `overlay.py` is shipped as it is; what differs from network to network is data beside it. It serves
-every accelerator that keeps the stream contract of `synq.stream`.
+every accelerator that keeps the stream contract of `synq.stream`, in beats of 64 bits or more.
 """
 
 import io
 import json
+from collections.abc import Mapping
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined
@@ -15,7 +16,7 @@ from synq.network import QuantizedNetwork, Trace
 from synq.resources import folder
 from synq.stream import check_logits
 
-_FORMAT = "synq-driver-1"
+_FORMAT = "synq-driver-2"
 
 
 def render_driver(
@@ -24,6 +25,7 @@ def render_driver(
     expected: Trace,
     labels: NDArray[np.int64],
     title: str,
+    beat_bits: Mapping[str, int],
 ) -> dict[str, bytes]:
     """The driver, by file name in the project's folder `driver`.
 
@@ -32,6 +34,8 @@ def render_driver(
         expected: the integer reference for them.
         labels: (n_samples,) class numbers, or (n_samples, n_out) real targets.
         title: of the notebook.
+        beat_bits: by the name of a bit file, the width of the stream to its accelerator. The driver
+            takes the first one that is there.
 
     Raises:
         SynqError: a logit does not fit the stream.
@@ -41,6 +45,7 @@ def render_driver(
     about = {
         "format": _FORMAT,
         "digest": network.digest,
+        "beat_bits": dict(beat_bits),
         "n_in": network.sizes[0],
         "n_out": network.sizes[-1],
         "input_bits": network.input_format.width,

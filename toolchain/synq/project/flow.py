@@ -14,16 +14,22 @@ from dataclasses import asdict, dataclass
 from jinja2 import Environment, StrictUndefined
 
 from synq.board import Board
+from synq.project.filesets import number
+from synq.request import Flow
 from synq.resources import folder
 
 _log = logging.getLogger("synq")
 
 STAGES = ("csim", "csynth", "cosim", "impl", "bitstream")
-BITSTREAM = "synq"  # driver/synq.bit and driver/synq.hwh
+STAGES_OF = {Flow.HLS: STAGES, Flow.RTL: STAGES[-2:]}
+"""The Verilog core is simulated and checked by the export; Vivado alone takes it on."""
+BITSTREAMS = {Flow.HLS: "synq", Flow.RTL: "synq_rtl"}
+"""driver/NAME.bit and driver/NAME.hwh, by the core that is in it."""
 _TEST_DATA = "hls/tb_data"
 # The newest standard that Vivado HLS's front end takes; hls4ml builds with it under Vitis too.
 _CFLAGS = "-std=c++0x"
-_TEMPLATES = ("hls.tcl", "ooc.tcl", "Makefile", "build.sh")
+_WIDEST_STREAM = 4096  # bits that the converter of widths takes (PG085)
+_DMA_BITS = 64  # of the DMA's streams
 _C_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PROJECT_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _PLAIN_TCL = re.compile(r"[A-Za-z0-9_./:+=,-]+")
@@ -109,49 +115,173 @@ PROCESSING_SYSTEMS = {
 """By Vivado's name of the family."""
 
 
-def render_flow(
-    board: Board, top: str, sources: Sequence[str], test_bench: str
-) -> dict[str, bytes]:
-    """The flow's files, by their name in the project's folder `flow`.
+@dataclass(frozen=True)
+class HlsCore:
+    """The C++ that HLS makes a core of. Files are named relative to the project folder.
 
-    There is no `system.tcl` for a board without a processing system; a warning says so.
-
-    Args:
-        top: the top function, a C identifier.
-        sources: the files to synthesize, relative to the project folder.
-        test_bench: the C++ file with the `main` that returns 0 when all is well, likewise.
+    Attributes:
+        top: the top function.
+        sources: the files to synthesize.
+        test_bench: the C++ file with the `main` that returns 0 when all is well.
 
     Raises:
         ValueError: a name that is none of ours; AMD's tools take no other everywhere.
     """
+
+    top: str
+    sources: tuple[str, ...]
+    test_bench: str
+
+    def __post_init__(self) -> None:
+        _check_names(self.top, (*self.sources, self.test_bench))
+
+
+@dataclass(frozen=True)
+class RtlCore:
+    """The Verilog core. Files are named relative to the project folder.
+
+    Attributes:
+        top: the top module.
+        verilog: its sources.
+        memories: what `$readmemh` reads, by bare names.
+        constraints: of its clock.
+        beat_bits: of the input stream.
+        result_bits: of the output stream.
+
+    Raises:
+        ValueError: as `HlsCore`.
+    """
+
+    top: str
+    verilog: tuple[str, ...]
+    memories: tuple[str, ...]
+    constraints: str
+    beat_bits: int
+    result_bits: int
+
+    def __post_init__(self) -> None:
+        _check_names(self.top, (*self.verilog, *self.memories, self.constraints))
+
+    @property
+    def feedable(self) -> bool:
+        """Whether a DMA's stream can be made as wide as each of its own."""
+        return max(self.beat_bits, self.result_bits) <= _WIDEST_STREAM
+
+
+def _check_names(top: str, files: Sequence[str]) -> None:
     if not _C_IDENTIFIER.fullmatch(top):
-        raise ValueError(f"the top function must be a C identifier, got {top!r}")
-    for name in (*sources, test_bench):
+        raise ValueError(f"the top must be a C identifier, got {top!r}")
+    for name in files:
         if not _PROJECT_FILE.fullmatch(name):
             raise ValueError(f"a source must be a plain relative name, got {name!r}")
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A core as Vivado's scripts see it.
+
+    Attributes:
+        prefix: of its scripts, reports, logs and projects.
+        top: where settings.tcl has its top.
+        clock: input pin; `reset` likewise, active low.
+        start: whether it has a pin that starts it.
+        ip: vendor, library and name that it is packaged under.
+        folder: where it is packaged, relative to flow/build.
+        bitstream: the name of its bit file in the folder driver, without its end.
+        in_bytes: of its input stream, where the DMA's is not as wide; else 0.
+        out_bytes: likewise, 0 or the DMA's, of its output stream.
+    """
+
+    flow: Flow
+    prefix: str
+    top: str
+    clock: str
+    reset: str
+    start: bool
+    ip: str
+    folder: str
+    bitstream: str
+    in_bytes: int = 0
+    out_bytes: int = 0
+
+
+_HLS_BLOCK = _Block(
+    flow=Flow.HLS,
+    prefix="",
+    top="$synq(top)",
+    clock="ap_clk",
+    reset="ap_rst_n",
+    start=True,
+    ip="xilinx.com:hls:$synq(top)",
+    folder="hls/solution/impl/ip",
+    bitstream=BITSTREAMS[Flow.HLS],
+)
+
+
+def _rtl_block(core: RtlCore) -> _Block:
+    return _Block(
+        flow=Flow.RTL,
+        prefix="rtl_",
+        top="$synq(rtl_top)",
+        clock="clk",
+        reset="reset_n",
+        start=False,
+        ip="synq:core:$synq(rtl_top)",
+        folder="rtl_ip",
+        bitstream=BITSTREAMS[Flow.RTL],
+        in_bytes=core.beat_bits // 8 if core.beat_bits != _DMA_BITS else 0,
+        out_bytes=_DMA_BITS // 8 if core.result_bits != _DMA_BITS else 0,
+    )
+
+
+def render_flow(board: Board, hls: HlsCore | None, rtl: RtlCore | None) -> dict[str, bytes]:
+    """The flow's files, by their name in the project's folder `flow`.
+
+    There is no script for a bitstream of a board without a processing system, or of a core with
+    streams that no DMA can feed; a warning says so.
+    """
     system = PROCESSING_SYSTEMS.get(board.family)
-    if system is None:
-        _log.warning("%s", no_system(board.name, board.family))
-    stages = STAGES if system else STAGES[:-1]
-    names = (*_TEMPLATES, "system.tcl") if system else _TEMPLATES
+    hindered = {flow: no_system(board.name, board.family) for flow in Flow if system is None}
+    if system is not None and rtl is not None and not rtl.feedable:
+        hindered[Flow.RTL] = no_feed(rtl)
+    for reason in dict.fromkeys(hindered.values()):
+        _log.warning("%s", reason)
+    scripts: list[tuple[str, str, _Block | None]] = [("Makefile", "Makefile", None)]
+    scripts.append(("build.sh", "build.sh", None))
+    if hls is not None:
+        scripts += [("hls.tcl", "hls.tcl", None), ("ooc.tcl", "ooc.tcl", _HLS_BLOCK)]
+        if Flow.HLS not in hindered:
+            scripts.append(("system.tcl", "system.tcl", _HLS_BLOCK))
+    if rtl is not None:
+        block = _rtl_block(rtl)
+        scripts.append(("rtl_ooc.tcl", "ooc.tcl", block))
+        if Flow.RTL not in hindered:
+            scripts.append(("rtl_package.tcl", "rtl_package.tcl", block))
+            scripts.append(("rtl_system.tcl", "system.tcl", block))
+    cores = [flow for flow, core in ((Flow.HLS, hls), (Flow.RTL, rtl)) if core is not None]
+    stages = {
+        flow.value: () if flow not in cores else STAGES_OF[flow][: -1 if flow in hindered else None]
+        for flow in Flow
+    }
     environment = Environment(
         undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["shell_word"] = shlex.quote
     templates = folder("hls_templates") / "flow"
     files = {
-        name: environment.from_string((templates / name).read_text("ascii")).render(
-            all_stages=STAGES,
-            bitstream=BITSTREAM,
-            no_system=no_system(board.name, board.family),
+        name: environment.from_string((templates / template).read_text("ascii")).render(
+            all_stages=STAGES_OF[cores[0]],
+            bitstreams={flow.value: name for flow, name in BITSTREAMS.items()},
+            core=asdict(block) if block else {},
+            cores=[flow.value for flow in cores],
+            hindered={flow.value: reason for flow, reason in hindered.items()},
             ps=asdict(system) if system else {},
             stages=stages,
-            system=system is not None,
-            top=top,
+            top=hls.top if hls else "",
         )
-        for name in names
+        for name, template, block in scripts
     }
-    files["settings.tcl"] = _settings(board, top, sources, test_bench, system)
+    files["settings.tcl"] = _settings(board, hls, rtl, system)
     return {name: text.encode("ascii") for name, text in sorted(files.items())}
 
 
@@ -161,6 +291,15 @@ def no_system(board: str, family: str) -> str:
         f"{board} ({family}) has no processing system that synq knows to feed the accelerator "
         f"(families {', '.join(PROCESSING_SYSTEMS)} have): no driver and no bitstream, the stage "
         "impl places and routes the accelerator by itself"
+    )
+
+
+def no_feed(core: RtlCore) -> str:
+    """Why a core gets no bitstream, in one line."""
+    return (
+        f"the Verilog core has streams of {core.beat_bits} and {core.result_bits} bits, wider than "
+        f"the {_WIDEST_STREAM} of a converter: no driver and no bitstream of it, the stage impl "
+        "places and routes it by itself"
     )
 
 
@@ -192,28 +331,34 @@ def tcl_list(words: Sequence[str]) -> str:
 
 
 def _settings(
-    board: Board,
-    top: str,
-    sources: Sequence[str],
-    test_bench: str,
-    system: ProcessingSystem | None,
+    board: Board, hls: HlsCore | None, rtl: RtlCore | None, system: ProcessingSystem | None
 ) -> str:
     """`settings.tcl`: the data that all the other scripts take."""
     lines = [
         "# What the scripts beside this one work on. Names are relative to the project folder.",
         f"set synq(board) {tcl_word(board.name)}",
         f"set synq(part) {tcl_word(board.part)}",
-        f"set synq(clock_ns) {tcl_word(_number(board.clock_ns))}",
-        f"set synq(top) {tcl_word(top)}",
-        f"set synq(sources) {tcl_list(sources)}",
-        f"set synq(test_bench) {tcl_word(test_bench)}",
-        f"set synq(test_data) {tcl_word(_TEST_DATA)}",
-        f"set synq(cflags) {tcl_word(_CFLAGS)}",
+        f"set synq(clock_ns) {tcl_word(number(board.clock_ns))}",
     ]
+    if hls is not None:
+        lines += [
+            f"set synq(top) {tcl_word(hls.top)}",
+            f"set synq(sources) {tcl_list(hls.sources)}",
+            f"set synq(test_bench) {tcl_word(hls.test_bench)}",
+            f"set synq(test_data) {tcl_word(_TEST_DATA)}",
+            f"set synq(cflags) {tcl_word(_CFLAGS)}",
+        ]
+    if rtl is not None:
+        lines += [
+            f"set synq(rtl_top) {tcl_word(rtl.top)}",
+            f"set synq(rtl_verilog) {tcl_list(rtl.verilog)}",
+            f"set synq(rtl_memories) {tcl_list(rtl.memories)}",
+            f"set synq(rtl_constraints) {tcl_word(rtl.constraints)}",
+        ]
     if system is not None:
         settings, source = _board_settings(board.name)
         settings |= dict(system.settings)
-        settings[system.clock_setting] = _number(1000 / board.clock_ns)
+        settings[system.clock_setting] = number(1000 / board.clock_ns)
         lines += ["", "# The processing system's parameters."]
         if source:
             lines.append(f"# Memory and pins: {source}")
@@ -232,8 +377,3 @@ def _board_settings(board: str) -> tuple[dict[str, str], str]:
         if board in preset["boards"]:
             return dict(preset["settings"]), preset["source"]
     return {}, ""
-
-
-def _number(value: float) -> str:
-    """A number to a millionth, without trailing zeros."""
-    return f"{value:.6f}".rstrip("0").rstrip(".")

@@ -10,14 +10,17 @@ from typing import Any
 from synq.errors import SynqError
 from synq.files import read_bounded, reason
 from synq.network import QuantizedNetwork, SynapseArray, Trace, described_converter
-from synq.project.flow import BITSTREAM
+from synq.project.flow import BITSTREAMS
 
 MANIFEST = "manifest.json"
 _FORMAT = "synq-project-1"
 _MAX_BYTES = 16 << 20
 _MAX_NAME = 200  # characters of a file's name
 # What `synq synth` and flow/build.sh add to a project; anything else that is added is refused.
-_PRODUCT = re.compile(rf"flow/(build|logs|reports)(/.*)?|driver/{BITSTREAM}\.(bit|hwh)", re.DOTALL)
+_PRODUCT = re.compile(
+    rf"flow/(build|logs|reports)(/.*)?|driver/({'|'.join(BITSTREAMS.values())})\.(bit|hwh)",
+    re.DOTALL,
+)
 
 
 def write_manifest(root: Path, content: Mapping[str, Any]) -> None:

@@ -55,7 +55,7 @@ def find_reference(
 
     Args:
         path: the report.
-        flow: the back end it is about, `Kind.flow`: each has an estimate of its own.
+        flow: the back end it is about, `Report.flow`: each has an estimate of its own.
         folder: the folder it was found below; the project may be that, or contain it.
         board: what the user gave; it comes before the manifest's.
     """

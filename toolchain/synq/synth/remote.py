@@ -14,14 +14,16 @@ from pathlib import Path
 
 from synq.errors import SynqError, UsageError
 from synq.process import TO_END
-from synq.project.flow import BITSTREAM
+from synq.project.flow import BITSTREAMS
 from synq.synth.deadline import Deadline
 
 _log = logging.getLogger("synq")
 
 _TO_COPY = 900.0  # seconds for a project to get to another machine, or its reports back
 _LEFT = ("flow/build", "flow/logs", "flow/reports")  # by earlier runs
-_FETCHED = re.compile(rf"flow/(reports|logs)/[\w.-]+|driver/{BITSTREAM}\.(bit|hwh)")
+_FETCHED = re.compile(
+    rf"flow/(reports|logs)/[\w.-]+|driver/({'|'.join(BITSTREAMS.values())})\.(bit|hwh)"
+)
 # A user's own ssh configuration may hand the name on to a shell (ProxyCommand, Match exec).
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:%/+\[\]-]*")
 
@@ -83,7 +85,7 @@ _FETCH = """\
 cd -- {copy} || exit 1
 mkdir -p flow/reports flow/logs
 set -- flow/reports flow/logs
-for name in driver/{bitstream}.bit driver/{bitstream}.hwh; do
+for name in {bitstreams}; do
     if [ -f "$name" ]; then set -- "$@" "$name"; fi
 done
 tar -czf - "$@"
@@ -122,7 +124,10 @@ def copied(
         finally:
             with suppress(SynqError):
                 show("fetching logs and reports")
-                fetch = _FETCH.format(copy=copy, bitstream=BITSTREAM)
+                files = (
+                    f"driver/{name}.{end}" for name in BITSTREAMS.values() for end in ("bit", "hwh")
+                )
+                fetch = _FETCH.format(copy=copy, bitstreams=" ".join(files))
                 _unpack(project, _ssh(remote, fetch), remote.host)
     finally:
         if not remote.keep:
@@ -136,7 +141,7 @@ def stage_command(remote: Remote, copy: str, stage: str) -> list[str]:
     """What runs a stage in a copy there; it ends there when the standard input here does.
 
     Args:
-        stage: one of `STAGES`.
+        stage: as flow/build.sh takes it.
     """
     script = _RUN.format(copy=shlex.quote(copy), stage=stage, seconds=f"{TO_END:g}")
     return _ssh_command(remote, script)
@@ -185,8 +190,9 @@ def _packed(project: Path) -> bytes:
 
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name in ("hls", "flow", "manifest.json"):
-            archive.add(project / name, name, filter=wanted)
+        for name in ("hls", "rtl", "flow", "manifest.json"):
+            if (project / name).exists():
+                archive.add(project / name, name, filter=wanted)
     return buffer.getvalue()
 
 

@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from synq.cost import Resources
 from synq.errors import SynqError
+from synq.rtl.verilog import TOP
+
+_VERILOG = (TOP, "rtl_system_wrapper")  # the Verilog core, and the system around it in Vivado
 
 
 class OtherReportError(SynqError):
@@ -21,11 +24,6 @@ class Kind(StrEnum):
     VIVADO_TIMING = "vivado_timing"  # report_timing_summary (UG835, UG906)
     YOSYS_STATISTICS = "yosys_statistics"  # stat -json, after technology mapping
     NEXTPNR = "nextpnr"  # --report of nextpnr, after routing
-
-    @property
-    def flow(self) -> str:
-        """The back end of which it reports: "hls" or "rtl"."""
-        return "rtl" if self in (Kind.YOSYS_STATISTICS, Kind.NEXTPNR) else "hls"
 
 
 @dataclass(frozen=True)
@@ -143,6 +141,12 @@ class Report:
     clocks: tuple[Clock, ...] = ()
     timing_met: bool | None = None
     cosim_status: str | None = None
+
+    @property
+    def flow(self) -> str:
+        """The back end of whose core it reports: "hls" or "rtl"."""
+        open_tools = (Kind.YOSYS_STATISTICS, Kind.NEXTPNR)
+        return "rtl" if self.kind in open_tools or self.top in _VERILOG else "hls"
 
     def usage(self, resource: str) -> Usage | None:
         """The resource of this name, one of `RESOURCES`."""

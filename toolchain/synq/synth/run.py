@@ -19,8 +19,9 @@ from typing import Any
 from synq.errors import NoToolError, SynqError, UsageError
 from synq.process import stream
 from synq.progress import Progress
-from synq.project.flow import BITSTREAM, STAGES, no_system
+from synq.project.flow import BITSTREAMS, STAGES, no_system
 from synq.project.manifest import read_manifest
+from synq.request import Flow
 from synq.synth.deadline import Deadline, InterruptedRunError
 from synq.synth.remote import Remote, copied, stage_command
 from synq.synth.sources import check_sources
@@ -37,12 +38,21 @@ from synq.synth.tools import (
 _log = logging.getLogger("synq")
 
 _PRODUCTS = {
-    "csim": "flow/reports/csim.log",
-    "csynth": "flow/reports/csynth.xml",
-    "cosim": "flow/reports/cosim.rpt",
-    "impl": "flow/reports/timing_routed.rpt",
-    "bitstream": f"driver/{BITSTREAM}.bit",
+    Flow.HLS: {
+        "csim": "flow/reports/csim.log",
+        "csynth": "flow/reports/csynth.xml",
+        "cosim": "flow/reports/cosim.rpt",
+        "impl": "flow/reports/timing_routed.rpt",
+        "bitstream": f"driver/{BITSTREAMS[Flow.HLS]}.bit",
+    },
+    Flow.RTL: {
+        "impl": "flow/reports/rtl_timing_routed.rpt",
+        "bitstream": f"driver/{BITSTREAMS[Flow.RTL]}.bit",
+    },
 }
+_SIGNS = {Flow.HLS: "hls", Flow.RTL: "flow/rtl_ooc.tcl"}  # that a project has a core for them
+_SYSTEMS = {Flow.HLS: "flow/system.tcl", Flow.RTL: "flow/rtl_system.tcl"}
+_USUAL = {Flow.HLS: "csynth", Flow.RTL: "impl"}
 _SOLUTION = "flow/build/hls/solution"
 _SHOWN = 72  # characters of a tool's line beside a progress bar
 _STARTED = re.compile(r"synq: \w+: (\S.*?/(?:vitis-run|vitis_hls|vivado_hls|vivado)) -")
@@ -71,41 +81,48 @@ class StageRun:
 
 
 def run_stage(
-    project: Path, stage: str, remote: Remote | None, minutes: float, progress: Progress
+    project: Path,
+    stage: str | None,
+    remote: Remote | None,
+    minutes: float,
+    progress: Progress,
+    flow: Flow | None = None,
 ) -> StageRun:
     """Run a stage of the project in `project`, and the earlier stages that it needs.
 
     Args:
-        stage: one of `STAGES`.
+        stage: one of `STAGES`; csynth without, of the Verilog core impl.
         remote: where to run; here without.
         minutes: time limit for all of it.
+        flow: which core; the HLS one without, if the project has it.
 
     Raises:
-        UsageError: the stage is unknown.
+        UsageError: the stage is unknown, or the core is not there or has no such stage.
         NoToolError: a tool is not to be found, here or there; says what to run elsewhere.
         InterruptedRunError: Ctrl-C.
         SynqError: the folder is not a project with a flow; a tool's version will not do; the time
             is up; a tool failed, by its exit code, its log or for want of its product.
     """
-    if stage not in STAGES:
+    if stage is not None and stage not in STAGES:
         raise UsageError(f"no such stage as {stage}: choose one of {', '.join(STAGES)}")
     manifest = read_manifest(project)
-    if not (project / "hls").is_dir() and (project / "rtl").is_dir():
-        raise SynqError(
-            f"{project} has no HLS project for AMD's tools: synthesize its Verilog with Yosys, or "
-            "export both flows",
-            settings=("tool",),
+    flow = _chosen(project, flow)
+    run = _Stage(flow, stage or _USUAL[flow])
+    if run.stage not in _PRODUCTS[flow]:
+        raise UsageError(
+            f"the Verilog core has no stage {stage}: choose one of {', '.join(_PRODUCTS[flow])}",
+            settings=("stage",),
         )
     if not (project / "flow" / "build.sh").is_file():
         raise SynqError(f"{project} has no flow/build.sh: export it again with this synq")
     check_sources(project, manifest)
-    if stage == "bitstream" and not (project / "flow" / "system.tcl").is_file():
-        raise SynqError(_no_system(manifest.get("configuration")))
+    if run.stage == "bitstream" and not (project / _SYSTEMS[flow]).is_file():
+        raise SynqError(_no_system(manifest.get("configuration"), flow))
     deadline = Deadline(minutes)
     start = time.monotonic()
-    log = project / "flow" / "logs" / f"{stage}.log"
+    log = project / run.log
     place = f" on {remote.host}" if remote else ""
-    with progress.task(f"Run {stage}{place}") as task:
+    with progress.task(f"Run {run.stage}{place}") as task:
 
         def show(line: str) -> None:
             _log.debug("%s", line)
@@ -114,68 +131,119 @@ def run_stage(
 
         try:
             if remote is None:
-                copy, tools = None, _run_here(project, stage, deadline, show)
+                copy, tools = None, _run_here(project, run, deadline, show)
             else:
-                copy, tools = _run_there(project, stage, remote, deadline, show)
+                copy, tools = _run_there(project, run, remote, deadline, show)
         except KeyboardInterrupt:
             kept = f"; its log is {log}" if log.exists() else ""
-            raise InterruptedRunError(f"{stage} was interrupted{kept}") from None
-    product = project / _PRODUCTS[stage]
+            raise InterruptedRunError(f"{run.stage} was interrupted{kept}") from None
+    product = project / run.product
     if not product.is_file():
-        raise SynqError(f"{stage} made no {_PRODUCTS[stage]}, see {log}")
+        raise SynqError(f"{run.stage} made no {run.product}, see {log}")
     reports = sorted((project / "flow" / "reports").glob("*"))
     return StageRun(
-        stage, tools, log, product, tuple(reports), copy, round(time.monotonic() - start, 3)
+        run.stage, tools, log, product, tuple(reports), copy, round(time.monotonic() - start, 3)
     )
 
 
-def _no_system(configuration: Any) -> str:
+@dataclass(frozen=True)
+class _Stage:
+    """A stage of a core's flow."""
+
+    flow: Flow
+    stage: str
+
+    @property
+    def words(self) -> str:
+        """As flow/build.sh takes it."""
+        return self.stage if self.flow is Flow.HLS else f"{self.stage} {self.flow.value}"
+
+    @property
+    def log(self) -> str:
+        name = self.stage if self.flow is Flow.HLS else f"{self.flow.value}_{self.stage}"
+        return f"flow/logs/{name}.log"
+
+    @property
+    def product(self) -> str:
+        return _PRODUCTS[self.flow][self.stage]
+
+
+def _chosen(project: Path, flow: Flow | None) -> Flow:
+    """Which core's flow is meant.
+
+    Raises:
+        UsageError: the project has not the one that is asked for.
+        SynqError: it has none.
+    """
+    there = [each for each in Flow if (project / _SIGNS[each]).exists()]
+    if not there and (project / "rtl").is_dir():
+        raise SynqError(
+            f"{project} has no scripts for AMD's tools: synthesize its Verilog with Yosys, or, of "
+            "a part of AMD's, export it again with this synq",
+            settings=("tool",),
+        )
+    if flow is not None and there and flow not in there:
+        raise UsageError(
+            f"{project} has no {flow.value} core for AMD's tools: leave that out, or export both "
+            "flows",
+            settings=("flow",),
+        )
+    return flow or (there[0] if there else Flow.HLS)
+
+
+def _no_system(configuration: Any, flow: Flow) -> str:
+    if flow is Flow.RTL:
+        return (
+            "there is no script for a bitstream of the Verilog core, as the export warned: its "
+            "board has no processing system that synq knows, or its streams are too wide; the "
+            "stage impl places and routes it by itself"
+        )
     known = configuration if isinstance(configuration, dict) else {}
     names = [str(known.get(name, f"an unknown {name}"))[:80] for name in ("board", "part")]
     return no_system(*names)
 
 
 def _run_here(
-    project: Path, stage: str, deadline: Deadline, show: Callable[[str], None]
+    project: Path, run: _Stage, deadline: Deadline, show: Callable[[str], None]
 ) -> tuple[Tool, ...]:
     bash = shutil.which("bash")
     if bash is None:
         raise SynqError("flow/build.sh needs bash, which is not installed")
     tools: dict[Kind, Tool] = {}
-    for kind in _needed(project, stage):
+    for kind in _needed(project, run):
         try:
             show(f"looking for the {kind} tool")
             tools[kind] = identify(find_tool(kind), deadline.seconds())
         except NoToolError as error:
-            raise NoToolError(f"{error}; {_elsewhere(project, stage)}") from None
+            raise NoToolError(f"{error}; {_elsewhere(project, run)}") from None
     environment = {
         **os.environ,
         **{OVERRIDES[kind]: str(tool.path) for kind, tool in tools.items()},
     }
-    command = [bash, str(project / "flow" / "build.sh"), stage]
-    _watch(project, stage, command, deadline, show, {"env": environment})
+    command = [bash, str(project / "flow" / "build.sh"), *run.words.split()]
+    _watch(project, run, command, deadline, show, {"env": environment})
     return tuple(tools.values())
 
 
 def _run_there(
-    project: Path, stage: str, remote: Remote, deadline: Deadline, show: Callable[[str], None]
+    project: Path, run: _Stage, remote: Remote, deadline: Deadline, show: Callable[[str], None]
 ) -> tuple[str | None, tuple[Tool, ...]]:
     """Where the copy stays if it does, and the tools that ran."""
     with copied(project, remote, deadline, show) as copy:
-        tools = _listen_there(project, stage, remote, copy, deadline, show)
+        tools = _listen_there(project, run, remote, copy, deadline, show)
     return (copy if remote.keep else None), tools
 
 
 def _listen_there(
     project: Path,
-    stage: str,
+    run: _Stage,
     remote: Remote,
     copy: str,
     deadline: Deadline,
     show: Callable[[str], None],
 ) -> tuple[Tool, ...]:
     """Run the stage, log what it prints, and note the tools from how it announces them."""
-    log = project / "flow" / "logs" / f"{stage}.log"
+    log = project / run.log
     log.parent.mkdir(parents=True, exist_ok=True)
     tools: list[Tool] = []
     started: Path | None = None
@@ -195,30 +263,33 @@ def _listen_there(
                     tools.append(tool)
 
         settings = {"stdin": subprocess.PIPE}  # stays open as long as ssh is to run
-        command = stage_command(remote, copy, stage)
-        _watch(project, stage, command, deadline, listen, settings, f" on {remote.host}")
+        command = stage_command(remote, copy, run.words)
+        _watch(project, run, command, deadline, listen, settings, f" on {remote.host}")
     return tuple(tools)
 
 
-def _needed(project: Path, stage: str) -> list[Kind]:
+def _needed(project: Path, run: _Stage) -> list[Kind]:
     """The tools that a stage runs, given what earlier ones have left."""
-    if stage not in ("impl", "bitstream"):
+    if run.flow is Flow.RTL:
+        return ["vivado"]
+    if run.stage not in ("impl", "bitstream"):
         return ["hls"]
-    left = "impl/ip/component.xml" if stage == "bitstream" else "syn/verilog"
+    left = "impl/ip/component.xml" if run.stage == "bitstream" else "syn/verilog"
     return ["vivado"] if (project / _SOLUTION / left).exists() else ["hls", "vivado"]
 
 
-def _elsewhere(project: Path, stage: str) -> str:
+def _elsewhere(project: Path, run: _Stage) -> str:
     folder = shlex.quote(str(project))
+    chosen = "" if run.flow is Flow.HLS else f" --flow {run.flow.value}"
     return (
-        f"where it is installed, run `{folder}/flow/build.sh {stage}` in a copy of the project, or "
-        f"let `synq synth {folder} --stage {stage} --ssh HOST` do so"
+        f"where it is installed, run `{folder}/flow/build.sh {run.words}` in a copy of the "
+        f"project, or let `synq synth {folder} --stage {run.stage}{chosen} --ssh HOST` do so"
     )
 
 
 def _watch(
     project: Path,
-    stage: str,
+    run: _Stage,
     command: list[str],
     deadline: Deadline,
     show: Callable[[str], None],
@@ -238,12 +309,12 @@ def _watch(
     logs = project / "flow" / "logs"
     if code is None:
         raise SynqError(
-            f"{stage} took longer than {deadline.minutes:g} minutes and was ended, see {logs}; "
+            f"{run.stage} took longer than {deadline.minutes:g} minutes and was ended, see {logs}; "
             "give it more time",
             ("timeout",),
         )
     if code == 3:
-        raise NoToolError(f"{said}{place}; {_elsewhere(project, stage)}")
+        raise NoToolError(f"{said}{place}; {_elsewhere(project, run)}")
     if code != 0:
         said = said.replace("see flow/logs/", f"see {logs}/")
-        raise SynqError(said or f"{stage} ended with code {code}{place}, see {logs}")
+        raise SynqError(said or f"{run.stage} ended with code {code}{place}, see {logs}")
