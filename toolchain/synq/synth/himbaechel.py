@@ -137,7 +137,7 @@ def place_and_route(
         report = parse_report(with_facts(routed.report, {"passes_on": log.passes_on}))
         _compare(report, log.report)
     except SynqError as error:
-        raise SynqError(f"nextpnr went wrong: what it wrote {error}") from None
+        raise SynqError(f"nextpnr's log or report: {error}") from None
     return replace(routed, passes_on=log.passes_on)
 
 
@@ -152,7 +152,7 @@ def _compare(report: Report, logged: Report) -> None:
         math.isclose(period, others[name], rel_tol=_SAME) for name, period in periods.items()
     )
     if not same or any(report.usage(name) != logged.usage(name) for name in RESOURCES):
-        raise SynqError("does not agree: its report and its log say different things")
+        raise SynqError("they say different things")
 
 
 def _periods(report: Report) -> dict[str, float]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from synq.errors import SynqError
 from synq.synth import critical_path, result
 from synq.synth.critical_path import Step
-from synq.synth.nextpnr_report import clock_of, report_of, seven_series
+from synq.synth.nextpnr_report import clock_of, frequency, report_of, seven_series
 from synq.synth.result import Report, Usage
 
 HEAD = b"Info: Using uarch 'xilinx' for device '"
@@ -22,11 +22,11 @@ _USED = re.compile(r"Info: \t *(\w+): *(\d{1,9})/ *(\d{1,9}) +\d+%")
 _PASSES_ON = re.compile(r"Info: +(\d{1,9})x LUT1")
 _ROUTED = "Info: Routing complete."
 _FREQUENCY = re.compile(
-    r"(?:Info|Warning): Max frequency for clock '([^']+)': (\d+\.\d+) MHz "
-    r"\((PASS|FAIL) at (\d+\.\d+) MHz\)"
+    r"(?:Info|Warning): Max frequency for clock '([^']+)': (\d{1,6}\.\d\d) MHz "
+    r"\((PASS|FAIL) at (\d{1,6}\.\d\d) MHz\)"
 )
 _PATH = re.compile(r"Info: Critical path report for clock '[^']+' \(posedge -> posedge\):")
-_STEP = re.compile(r"Info: +([a-z-]+) +(-?\d+\.\d+) +-?\d+\.\d+ (?:Source|Net) (.+)")
+_STEP = re.compile(r"Info: +([a-z-]+) +(-?\d{1,6}\.\d\d) +-?\d+\.\d\d (?:Source|Net) (.+)")
 _SINK = re.compile(r"Info: +Sink (.+)")
 _LINE = re.compile(r"Info: {20,}(\S+:\d+\.\d+-\d+\.\d+)")
 _PLACES = re.compile(r" \(\d+,\d+\) -> \(\d+,\d+\)$")
@@ -101,10 +101,11 @@ def read_log(lines: Iterable[str]) -> Log:
         raise SynqError("is cut off: it does not say that the program finished; run it again")
     if not routed:
         raise SynqError("is of a run that did not route: its timing is a guess")
-    clocks = tuple(
-        clock_of(name, achieved, asked, met) for name, (achieved, asked, met) in timed.items()
-    )
     try:
+        clocks = tuple(
+            clock_of(name, frequency(achieved), frequency(asked), met)
+            for name, (achieved, asked, met) in timed.items()
+        )
         resources = seven_series(used, passes_on)
     except ValueError as error:
         raise SynqError(f"is damaged: {error}") from None

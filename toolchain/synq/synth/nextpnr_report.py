@@ -47,7 +47,7 @@ def parse_report(text: str) -> Report:
             for name, each in content["utilization"].items()
         }
         clocks = tuple(
-            clock_of(str(name), _frequency(each["achieved"]), _frequency(each["constraint"]))
+            clock_of(str(name), frequency(each["achieved"]), frequency(each["constraint"]))
             for name, each in content["fmax"].items()
         )
         _check_family(utilization)
@@ -124,6 +124,15 @@ def clock_of(name: str, achieved: float, asked: float, met: bool | None = None) 
     return Clock(result.known(name) or "", round(1000 / asked, 6), round(slack, 6))
 
 
+def frequency(value: Any) -> float:
+    """The value, if it is a frequency in MHz.
+
+    Raises:
+        ValueError: it is not.
+    """
+    return number(value, 1e-3, 1e6)
+
+
 def _check_family(counted: Mapping[str, Usage]) -> None:
     if "TRELLIS_COMB" in counted or "SLICE_LUTX" in counted or not counted:
         return
@@ -191,8 +200,3 @@ def _registers(paths: list[dict[str, Any]]) -> str | None:
 def _short(cell: str) -> str:
     """A register's name in the sources, without what Yosys hangs on it."""
     return re.split(r"_(?:TRELLIS_FF|LUT4|CCU2C|PFUMX|L6MUX21|DP16KD|MULT18X18D)", cell)[0][:80]
-
-
-def _frequency(value: Any) -> float:
-    """In MHz."""
-    return number(value, 1e-3, 1e6)
