@@ -91,9 +91,10 @@ KINDS: dict[str, Kind] = {
         "nextpnr.json",
         "reports/nextpnr_0.11.1_lfe5u-85f.json",
         "field/nextpnr_ice40.json",
-        "field/nextpnr_himbaechel_xc7z020_decode.json",
+        "reports/nextpnr_himbaechel_xc7z020_decode.json",
         mutators=(*_MUTATORS, *JSON),
     ),
+    "nextpnr log": _kind("nextpnr.rpt", "reports/nextpnr_himbaechel_xc7z020_small.log"),
     "board TOML": Kind(
         "board.toml",
         mutated([path.read_bytes() for path in sorted(_BOARDS.glob("*.toml"))], _MUTATORS),

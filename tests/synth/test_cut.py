@@ -71,6 +71,8 @@ WHOLE = {
     "timing, no path": (DATA / "field" / "vivado_no_timed_paths_timing_summary.rpt").read_text(),
     "Yosys": changed("yosys_0.70_xc7z020.json"),
     "nextpnr": changed("nextpnr_0.11.1_lfe5u-85f.json"),
+    "nextpnr, 7-series": changed("nextpnr_himbaechel_xc7z020_small.json"),
+    "nextpnr's log, 7-series": changed("nextpnr_himbaechel_xc7z020_small.log"),
 }
 
 

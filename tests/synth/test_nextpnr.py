@@ -14,7 +14,7 @@ from synq.errors import NoToolError, SynqError
 from synq.process import TimeUpError
 from synq.progress import SILENT
 from synq.project.manifest import changed_files, read_manifest
-from synq.synth import nextpnr
+from synq.synth import nextpnr, nextpnr_report
 from synq.synth.comparison import Reference, problems
 from synq.synth.open_synthesis import OpenRun, run_open
 from synq.synth.reports import find_reports, read_report
@@ -197,7 +197,7 @@ def test_the_verdict(achieved: float, met: bool) -> None:
     content = json.loads(REAL.read_text())
     ((name, clock),) = content["fmax"].items()
     clock["achieved"] = achieved
-    report = nextpnr.parse_report(json.dumps(content))
+    report = nextpnr_report.parse_report(json.dumps(content))
     assert report.timing_met is met
     assert bool(problems(report, Reference(None, None))) is not met
     (only,) = report.clocks

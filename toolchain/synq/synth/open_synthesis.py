@@ -14,7 +14,7 @@ from synq.process import TimeUpError
 from synq.progress import Progress
 from synq.project.manifest import read_manifest
 from synq.scratch import scratch_folder
-from synq.synth import nextpnr, timing, yosys
+from synq.synth import himbaechel, nextpnr, timing, yosys
 from synq.synth.deadline import Deadline, InterruptedRunError
 from synq.synth.sources import check_sources
 from synq.synth.tool_json import with_facts
@@ -22,6 +22,8 @@ from synq.synth.tool_json import with_facts
 _log = logging.getLogger("synq")
 _SHOWN = 72  # characters of a tool's line beside a progress bar
 _RTL = "rtl"
+_Route = Callable[[Path, float, Callable[[str], None]], nextpnr.Routed]
+"""Scratch folder, seconds, listener."""
 _STATISTICS, _ROUTED = "yosys.json", "nextpnr.json"
 
 
@@ -42,16 +44,19 @@ class OpenRun:
     seconds: float
 
 
-def run_open(project: Path, minutes: float, progress: Progress) -> OpenRun:
+def run_open(
+    project: Path, minutes: float, progress: Progress, given: himbaechel.Given | None = None
+) -> OpenRun:
     """Synthesize the project in `project` for its part; for an ECP5, place and route as well.
 
     The reports of an earlier run are replaced when this one has gone well, each by itself.
 
     Args:
         minutes: time limit for all of it.
+        given: place and route for 7-series too, with what it names.
 
     Raises:
-        NoToolError: a tool is missing.
+        NoToolError: a tool is missing, or the chip database.
         InterruptedRunError: Ctrl-C.
         SynqError: the folder is no project with Verilog; the part is not known; a tool failed; the
             time is up.
@@ -66,10 +71,9 @@ def run_open(project: Path, minutes: float, progress: Progress) -> OpenRun:
         if name.startswith(f"{_RTL}/") and name.endswith((".v", ".mem"))
     }
     family = yosys.family_of(part)
-    route = family is yosys.ECP5
-    if route:
-        nextpnr.device_options(part)
-        nextpnr.find_nextpnr()  # before a minute of synthesis rather than after
+    route = _router(part, clock_ns, family, given)  # sought before minutes of synthesis
+    if route is not None and family is yosys.XC7:
+        family = yosys.XC7_ROUTED
     yosys.find_yosys()
     reports, logs = project / "flow" / "reports", project / "flow" / "logs"
     start = time.monotonic()
@@ -84,21 +88,21 @@ def run_open(project: Path, minutes: float, progress: Progress) -> OpenRun:
                     files, scratch, family, deadline.seconds(), show, netlist=True
                 )
                 facts: dict[str, Any] = {"part": part, "clock_ns": clock_ns}
-                if family is yosys.XC7:
+                if family in (yosys.XC7, yosys.XC7_ROUTED):
                     show("longest path")
                     facts |= timing.facts(timing.analyse(scratch / yosys.FLAT_NETLIST))
             tools.append(statistics.tool)
             printed = (scratch / yosys.STATISTICS).read_text()
             made.append(_put(reports / _STATISTICS, with_facts(printed, facts)))
             (reports / _ROUTED).unlink(missing_ok=True)  # of an earlier netlist
-            if route:
+            if route is not None:
                 stage = "nextpnr"
                 with _task(progress, f"nextpnr for {part}", start) as show:
-                    routed = nextpnr.place_and_route(
-                        scratch, part, clock_ns, deadline.seconds(), show
-                    )
+                    routed = route(scratch, deadline.seconds(), show)
                 tools.append(f"nextpnr {routed.version}")
-                known = {"tool_version": routed.version, "part": part}
+                known: dict[str, Any] = {"tool_version": routed.version, "part": part}
+                if routed.passes_on is not None:
+                    known["passes_on"] = routed.passes_on
                 made.append(_put(reports / _ROUTED, with_facts(routed.report, known)))
         except KeyboardInterrupt:
             kept = _keep_logs(scratch, logs)
@@ -116,6 +120,37 @@ def run_open(project: Path, minutes: float, progress: Progress) -> OpenRun:
         kept = _keep_logs(scratch, logs)
     seconds = round(time.monotonic() - start, 3)
     return OpenRun(tuple(tools), tuple(made), tuple(kept), seconds)
+
+
+def _router(
+    part: str, clock_ns: float, family: yosys.Family, given: himbaechel.Given | None
+) -> _Route | None:
+    """What places and routes for a part; None if nothing shall, or none is known.
+
+    Raises:
+        NoToolError: it is missing.
+        SynqError: `given` and the part do not go together.
+    """
+    if family is yosys.ECP5:
+        if given not in (None, himbaechel.Given()):
+            raise SynqError(
+                f"{part} is an ECP5, for which nextpnr-ecp5 needs no chip database and is found by "
+                "itself: leave them out",
+                ("chip_database", "nextpnr"),
+            )
+        nextpnr.device_options(part)
+        nextpnr.find_nextpnr()
+        return lambda scratch, seconds, listen: nextpnr.place_and_route(
+            scratch, part, clock_ns, seconds, listen
+        )
+    if given is None:
+        return None
+    if family is not yosys.XC7:
+        raise SynqError(f"nextpnr places and routes for 7-series and ECP5, and {part} is neither")
+    prepared = himbaechel.prepare(part, given)
+    return lambda scratch, seconds, listen: himbaechel.place_and_route(
+        prepared, scratch, clock_ns, seconds, listen
+    )
 
 
 def _target(project: Path, configuration: Any) -> tuple[str, float]:

@@ -14,7 +14,14 @@ from pathlib import Path
 
 from synq.errors import SynqError
 from synq.files import in_words, read_at_most, reason
-from synq.synth import hls_reports, nextpnr, vivado_timing, vivado_utilization, yosys_statistics
+from synq.synth import (
+    hls_reports,
+    nextpnr_log,
+    nextpnr_report,
+    vivado_timing,
+    vivado_utilization,
+    yosys_statistics,
+)
 from synq.synth.result import Kind, OtherReportError, Report
 
 _log = logging.getLogger("synq")
@@ -37,6 +44,7 @@ _MARKS = {
     b": report_timing_summary": Kind.VIVADO_TIMING,
     b"Utilization Design Information": Kind.VIVADO_UTILIZATION,
     b": report_utilization": Kind.VIVADO_UTILIZATION,
+    nextpnr_log.HEAD: Kind.NEXTPNR,
 }
 _ACCELERATOR = b"Accelerator Utilization"
 _COSIM_HEAD = re.compile(rb"^\+ *RTL *\+ *Status *\+", re.MULTILINE)
@@ -53,17 +61,18 @@ _JSON_MARKS = {
 }
 _JSON_PARSERS: dict[Kind, Callable[[str], Report]] = {
     Kind.YOSYS_STATISTICS: yosys_statistics.parse_report,
-    Kind.NEXTPNR: nextpnr.parse_report,
+    Kind.NEXTPNR: nextpnr_report.parse_report,
 }
 _PARSERS: dict[Kind, Callable[[Iterator[str]], Report]] = {
     Kind.HLS_COSIM: hls_reports.parse_cosim,
     Kind.VIVADO_UTILIZATION: vivado_utilization.parse_utilization,
     Kind.VIVADO_TIMING: vivado_timing.parse_timing,
+    Kind.NEXTPNR: nextpnr_log.parse_log,
 }
 _HLS_TEXT = "is the text form of an HLS report: give the csynth.xml beside it"
 _NOT_KNOWN = (
     "is not a report that synq reads: HLS csynth.xml and cosim.rpt, Vivado report_utilization and "
-    "report_timing_summary, Yosys stat -json, nextpnr --report"
+    "report_timing_summary, Yosys stat -json, nextpnr --report and himbaechel's log"
 )
 
 
@@ -92,7 +101,7 @@ def read_report(path: Path) -> Report:
         if kind is Kind.HLS_CSYNTH:
             _check_size(content, _MAX_XML)
             return hls_reports.parse_csynth(content)
-        if kind in _JSON_PARSERS:
+        if kind in _JSON_PARSERS and _is_json(head):
             return _read_json(content, _JSON_PARSERS[kind])
         _check_size(content, MAX_BYTES)
         return _PARSERS[kind](_lines(content))
@@ -230,12 +239,21 @@ def _kind(head: bytes, whole: bool) -> Kind | None:
         OtherReportError: it is one that synq does not read.
         SynqError: it can only be one that is cut off.
     """
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = _begun(head)
     if text.startswith(b"<"):
         return Kind.HLS_CSYNTH  # or other XML, as its parser says
-    if text.startswith(b"{"):
+    if _is_json(head):
         return _json_kind(text, whole)
     return _text_kind(text, whole)
+
+
+def _begun(head: bytes) -> bytes:
+    """A text without what may stand before it."""
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip()
+
+
+def _is_json(head: bytes) -> bool:
+    return _begun(head).startswith(b"{")
 
 
 def _json_kind(text: bytes, whole: bool) -> Kind | None:

@@ -23,7 +23,7 @@ class Kind(StrEnum):
     VIVADO_UTILIZATION = "vivado_utilization"  # report_utilization (UG835, UG906)
     VIVADO_TIMING = "vivado_timing"  # report_timing_summary (UG835, UG906)
     YOSYS_STATISTICS = "yosys_statistics"  # stat -json, after technology mapping
-    NEXTPNR = "nextpnr"  # --report of nextpnr, after routing
+    NEXTPNR = "nextpnr"  # --report of nextpnr after routing, or himbaechel's log
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Report:
             measured, else estimated.
         interval_min: clock cycles from one start to the next; also the largest.
         lut: look-up tables, and alike the other resources; `lutram` those used as memory or
-            shift register, which `lut` includes.
+            shift register, which `lut` includes. Of nextpnr for 7-series the most there can be.
         layers: each layer's part, where the tool keeps layers apart; the rest joins them.
         black_boxes: instances of which Vivado has no netlist, so that their resources are not
             in the numbers: in block designs whose cores are synthesized apart, all that matters.

@@ -67,8 +67,12 @@ def number(value: Any, low: float, high: float) -> float:
 
 
 def with_facts(report: str, facts: dict[str, Any]) -> str:
-    """A report as its tool wrote it, and what is known beside it: fields of `Report`."""
-    written = json.loads(report)
+    """A report as its tool wrote it, and what is known beside it: fields of `Report`.
+
+    Raises:
+        SynqError: it is no JSON object, as one that is cut off.
+    """
+    written = read_json(report, "a tool's report")
     written.pop(_FACTS, None)
     return json.dumps({_FACTS: facts, **written}, indent=1) + "\n"
 

@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from synq.errors import NoToolError, SynqError
@@ -18,6 +18,8 @@ from synq.synth.yosys_statistics import Statistics, parse_statistics
 
 SHELL = "synq_shell"
 """Registers around the core, for place and route: it has more port bits than a part has pins."""
+SHELL_PORTS = ("clk", "serial", "folded")
+"""Its clock, input and output."""
 
 # Files in the scratch folder.
 NETLIST = "netlist.json"
@@ -39,12 +41,14 @@ class Family:
         command: what synthesizes; the modules of layers and bucket lanes ask to be kept apart.
         memories: the label of the command where memories are mapped.
         parts: what the part's name begins with.
+        shell: whether its netlist is for place and route, of `SHELL`.
     """
 
     name: str
     command: str
     memories: str
     parts: str
+    shell: bool = False
 
 
 XC7 = Family(
@@ -56,7 +60,10 @@ XCUP = Family(
     "map_memory",
     r"x[caq](zu|k\d\d|[kva]u\d+p|u\d)",
 )
-ECP5 = Family("ecp5", "synth_ecp5", "map_ram", r"lfe5u")
+ECP5 = Family("ecp5", "synth_ecp5", "map_ram", r"lfe5u", shell=True)
+# As nextpnr's himbaechel takes it: with buffers for the shell's pins and its clock, and no shift
+# registers in look-up tables, whose outputs come 1.2 ns after the clock.
+XC7_ROUTED = replace(XC7, command="synth_xilinx -family xc7 -flatten -abc9 -nosrl", shell=True)
 
 # What a block memory holds does not change what it costs, and Yosys would take minutes to copy it.
 # But memories that hold the same, and are read at the same address, would become one: keep each.
@@ -75,6 +82,21 @@ flatten -noscopeinfo
 opt_clean -purge
 write_blif -gates -param -noalias -top {TOP} {FLAT_NETLIST}
 """
+_ROUTE = f"write_json {NETLIST}\n"
+# The core flat for the estimate of its clock, then the shell with the core in it.
+_FLATTEN_AND_ROUTE = f"""\
+setattr -mod -unset keep_hierarchy *
+setattr -mod -set keep_hierarchy 1 {TOP}
+flatten -noscopeinfo
+opt_clean -purge
+design -push-copy
+delete {SHELL}
+write_blif -gates -param -noalias -top {TOP} {FLAT_NETLIST}
+design -pop
+setattr -mod -unset keep_hierarchy *
+flatten -noscopeinfo
+opt_clean -purge
+{_ROUTE}"""
 
 
 def family_of(part: str) -> Family:
@@ -108,8 +130,8 @@ def synthesize(
         family: of the part.
         seconds: time limit.
         listen: gets what Yosys prints, line by line, as it comes.
-        netlist: whether to leave a netlist in `scratch`: of ECP5 `NETLIST` of `SHELL`, for place
-            and route; else `FLAT_NETLIST`, for `synq.synth.timing`.
+        netlist: whether to leave netlists in `scratch`: `NETLIST` of `SHELL` if the family is for
+            place and route, and but for ECP5 `FLAT_NETLIST`, for `synq.synth.timing`.
 
     Raises:
         NoToolError: there is no Yosys.
@@ -122,7 +144,7 @@ def synthesize(
             raise SynqError(f"{name!r} is no name for a file of the Verilog")
     if f"{TOP}.v" not in files:
         raise SynqError(f"the Verilog has no {TOP}.v")
-    shell = netlist and family is ECP5
+    shell = netlist and family.shell
     given = {name: content for name, content in sorted(files.items()) if name != _MONITOR}
     if shell:
         given[f"{SHELL}.v"] = _shell(files[f"{TOP}.v"].decode(errors="replace")).encode()
@@ -137,7 +159,7 @@ def synthesize(
             synthesis=family.command,
             memories=family.memories,
             statistics=STATISTICS,
-            netlist=(f"write_json {NETLIST}\n" if shell else _FLATTEN) if netlist else "",
+            netlist=_last_steps(family) if netlist else "",
         )
     )
     (scratch / STATISTICS).unlink(missing_ok=True)
@@ -159,6 +181,13 @@ def synthesize(
         reason = (error or last or "it printed nothing").strip()[:300]
         raise SynqError(f"Yosys stopped with code {code}: {reason}")
     return parse_statistics((scratch / STATISTICS).read_text())
+
+
+def _last_steps(family: Family) -> str:
+    """What leaves the netlists."""
+    if not family.shell:
+        return _FLATTEN
+    return _ROUTE if family is ECP5 else _FLATTEN_AND_ROUTE
 
 
 def find_yosys() -> list[str]:
