@@ -51,6 +51,7 @@ ROOMS = (
     "planning",
     "project",
     "synth",
+    "page",
     "exporting",
     "verifying",
     "exported",
