@@ -55,6 +55,7 @@ ROOMS = (
     "exporting",
     "verifying",
     "exported",
+    "differing",
     "results",
     "workers",
     "yields",

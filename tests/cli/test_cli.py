@@ -36,6 +36,8 @@ COMMANDS = [
     "program",
     "chips",
     "verify",
+    "show",
+    "diff",
     "synth",
     "report",
     "boards",

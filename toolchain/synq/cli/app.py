@@ -9,11 +9,13 @@ from synq.cli import (
     chips,
     device,
     devices,
+    diff,
     export,
     plan,
     program,
     quantize,
     report,
+    show,
     sweep,
     synth,
     train,
@@ -35,6 +37,8 @@ app.command("sweep")(sweep.sweep)
 app.command("program")(program.program)
 app.command("chips")(chips.chips)
 app.command("verify")(verify.verify)
+app.command("show")(show.show)
+app.command("diff")(diff.diff)
 app.command("synth")(synth.synth)
 app.command("report")(report.report)
 app.command("boards")(boards.boards)

@@ -7,13 +7,11 @@ be drawn anew, by `synq report` with more reports or by `synq verify` to compare
 import base64
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 from synq.cost import Resources
 from synq.definition import Pattern, Range, read_table
-from synq.errors import SynqError
-from synq.files import read_bounded
+from synq.files import in_words
 from synq.score import Task
 
 FACTS = "report.json"
@@ -293,6 +291,8 @@ def facts_from_json(content: bytes) -> Facts:
     Raises:
         ValueError: it is something else, or contradicts itself.
     """
+    if len(content) > _MAX_BYTES:
+        raise ValueError(f"it is larger than {in_words(_MAX_BYTES)}")
     try:
         told: Any = json.loads(content)
     except RecursionError:
@@ -302,20 +302,6 @@ def facts_from_json(content: bytes) -> Facts:
     facts = read_table(told, Facts)
     _check(facts)
     return facts
-
-
-def read_facts(project: Path) -> Facts:
-    """The facts of a project's page.
-
-    Raises:
-        SynqError: there are none, or they are damaged.
-    """
-    path = project / FACTS
-    content = read_bounded(path, _MAX_BYTES)
-    try:
-        return facts_from_json(content)
-    except ValueError as error:
-        raise SynqError(f"{path} is damaged ({error!s:.200}): export the project again") from None
 
 
 def _check(facts: Facts) -> None:

@@ -154,7 +154,7 @@ def weight_histograms(index: int, before: Weights, array: SynapseArray) -> Marku
     """Above the trained weights, below those of the array, upside down."""
     counts = np.array(before.counts)
     used = np.bincount(array.codes.ravel(), minlength=array.effective_levels)
-    values = array.codebook / array.table_format.max_raw
+    values = array.codebook / array.full_scale
     span = max(1.0, float(np.abs(values).max()))
 
     def draw(figure: "Figure") -> None:
@@ -276,15 +276,6 @@ def designs(facts: Facts) -> Markup:
                 label=f"{FLOWS.get(flow, flow)}, chosen",
             )
         axes.axhline(100 * BUDGET, color=SECOND, linewidth=1, linestyle=(0, (4, 3)))
-        axes.annotate(
-            f"{100 * BUDGET:.0f} %: beyond, routing gets hard",
-            (0.01, 100 * BUDGET),
-            (0, 4),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            fontsize=9,
-            color=MUTED,
-        )
         axes.set_ylim(0, max(82, axes.get_ylim()[1]))
         axes.set_xlabel("images a second, estimated")
         axes.set_ylabel("largest share of the board, %")

@@ -11,6 +11,7 @@ import numpy as np
 from synq.chip import State
 from synq.cost import RESOURCES
 from synq.errors import SynqError
+from synq.files import atomic_write
 from synq.network import QuantizedNetwork
 from synq.page import figures, pictures
 from synq.page.document import render
@@ -20,6 +21,7 @@ from synq.project.manifest import read_listed, read_manifest
 from synq.request import BUDGET
 from synq.synth import comparison
 from synq.synth.comparison import Reference
+from synq.synth.reports import project_reports
 from synq.synth.result import Kind, Report
 
 PAGE = "report.html"
@@ -152,6 +154,36 @@ def page_as_exported(
     return _of_project(facts, network, manifest, ()) if facts.drawn_by == drawn_by() else None
 
 
+def read_facts(project: Path) -> Facts:
+    """The facts of a project's page, as exported.
+
+    Raises:
+        SynqError: it is no project, has none, or they have changed.
+    """
+    manifest = read_manifest(project)
+    _check_facts(project, manifest)
+    return _facts(project, read_listed(project, manifest, (FACTS,)))
+
+
+def has_page(project: Path) -> bool:
+    """Whether the folder is a project with facts for a page.
+
+    Raises:
+        SynqError: it is no project.
+    """
+    return FACTS in read_manifest(project)["files"]
+
+
+def write_fresh_page(project: Path) -> Path:
+    """Write the page of a project with what tools have reported by now, and say where.
+
+    Raises:
+        SynqError: as `fresh_page`; a report cannot be read, or the page not be written.
+    """
+    atomic_write(project / FRESH, fresh_page(project, project_reports(project)))
+    return project / FRESH
+
+
 def fresh_page(project: Path, reports: Sequence[tuple[Path, Report]]) -> bytes:
     """The page of a project on disk, with what tools have reported.
 
@@ -160,17 +192,30 @@ def fresh_page(project: Path, reports: Sequence[tuple[Path, Report]]) -> bytes:
             as exported.
     """
     manifest = read_manifest(project)
-    if FACTS not in manifest["files"]:
-        raise SynqError(f"{project} has no {FACTS}: export it again with this synq")
+    _check_facts(project, manifest)
     files = read_listed(project, manifest, (FACTS, "network.npz"))
     network = QuantizedNetwork.from_npz(project / "network.npz")
     named = [(_relative(file, project), report) for file, report in reports]
     try:
-        return _of_project(facts_from_json(files[FACTS]), network, manifest, named)
+        return _of_project(_facts(project, files), network, manifest, named)
     except (ArithmeticError, ValueError) as error:
-        raise SynqError(
-            f"{project}: {FACTS} is damaged ({error!s:.200}): export the project again"
-        ) from None
+        raise _damaged(project, error) from None
+
+
+def _check_facts(project: Path, manifest: Mapping[str, Any]) -> None:
+    if FACTS not in manifest["files"]:
+        raise SynqError(f"{project} has no {FACTS}: export it again with this synq")
+
+
+def _facts(project: Path, files: Mapping[str, bytes]) -> Facts:
+    try:
+        return facts_from_json(files[FACTS])
+    except ValueError as error:
+        raise _damaged(project, error) from None
+
+
+def _damaged(project: Path, error: Exception) -> SynqError:
+    return SynqError(f"{project}: {FACTS} is damaged ({error!s:.200}): export the project again")
 
 
 def _of_project(
@@ -244,7 +289,7 @@ def _array(facts: Facts, network: QuantizedNetwork, index: int) -> dict[str, Any
         {
             "code": code,
             "raw": int(value),
-            "weight": int(value) / array.table_format.max_raw,
+            "weight": int(value) / array.full_scale,
             "count": int(count),
             "share": _share(int(count) / array.codes.size),
             "height": int(count) / most,
