@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from synq.chip import full_scale
 from synq.cost import RESOURCES
 from synq.network import QuantizedNetwork, SynapseArray
 from synq.page.facts import Facts
@@ -169,7 +171,7 @@ def _arrays(first: QuantizedNetwork, second: QuantizedNetwork) -> Iterator[Array
         changes = tuple(_changes(_described(one), _described(two)))
         synapses, moved, furthest = 0, 0, 0.0
         if one.codes.shape == two.codes.shape:
-            off = np.abs(one.weights / one.full_scale - two.weights / two.full_scale)
+            off = np.abs(_weights(one) - _weights(two))
             synapses, moved = off.size, int(np.count_nonzero(off))
             furthest = float(off.max())
         if changes or moved or not synapses:
@@ -178,6 +180,12 @@ def _arrays(first: QuantizedNetwork, second: QuantizedNetwork) -> Iterator[Array
         yield ArrayChange(index, tuple(_changes(_described(first.arrays[index]), {})), 0, 0, 0.0)
     for index in range(min(len(first.arrays), len(second.arrays)), len(second.arrays)):
         yield ArrayChange(index, tuple(_changes({}, _described(second.arrays[index]))), 0, 0, 0.0)
+
+
+def _weights(array: SynapseArray) -> NDArray[np.float64]:
+    """Normalized: 1 is full scale."""
+    weights: NDArray[np.float64] = array.weights / full_scale(array.table_format)
+    return weights
 
 
 def _described(array: SynapseArray) -> dict[str, str]:

@@ -144,11 +144,6 @@ class SynapseArray:
         return len(self.codebook)
 
     @property
-    def full_scale(self) -> int:
-        """The raw integer that the normalized weight 1 is stored as."""
-        return (1 << self.table_format.fraction) - 1
-
-    @property
     def code_bits(self) -> int:
         """Bits of one stored code."""
         return max(1, (self.effective_levels - 1).bit_length())

@@ -6,6 +6,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from synq.chip import full_scale
 from synq.cost import RESOURCES
 from synq.network import SynapseArray
 from synq.page.facts import ChipFacts, DeviceFacts, Facts, Weights
@@ -154,7 +155,7 @@ def weight_histograms(index: int, before: Weights, array: SynapseArray) -> Marku
     """Above the trained weights, below those of the array, upside down."""
     counts = np.array(before.counts)
     used = np.bincount(array.codes.ravel(), minlength=array.effective_levels)
-    values = array.codebook / array.full_scale
+    values = array.codebook / full_scale(array.table_format)
     span = max(1.0, float(np.abs(values).max()))
 
     def draw(figure: "Figure") -> None:

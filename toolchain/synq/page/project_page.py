@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from synq.chip import State
+from synq.chip import State, full_scale
 from synq.cost import RESOURCES
 from synq.errors import SynqError
 from synq.files import atomic_write
@@ -289,7 +289,7 @@ def _array(facts: Facts, network: QuantizedNetwork, index: int) -> dict[str, Any
         {
             "code": code,
             "raw": int(value),
-            "weight": int(value) / array.full_scale,
+            "weight": int(value) / full_scale(array.table_format),
             "count": int(count),
             "share": _share(int(count) / array.codes.size),
             "height": int(count) / most,
