@@ -223,11 +223,11 @@ def _reports(reports: list[Report]) -> dict[str, dict[str, str]]:
     for report in reports:
         kind = " ".join(filter(None, (str(report.kind).replace("_", " "), report.stage)))
         numbers = {name: usage.used for name in RESOURCES if (usage := report.usage(name))}
-        numbers |= {
-            "latency, cycles": report.latency_worst,
-            "interval, cycles": report.interval_max,
-        }
-        own = {f"{kind}: {name}": f"{n:,}" for name, n in numbers.items() if n is not None}
+        if report.latency_worst is not None:
+            numbers["latency, cycles"] = report.latency_worst
+        if report.interval_max is not None:
+            numbers["interval, cycles"] = report.interval_max
+        own = {f"{kind}: {name}": f"{n:,}" for name, n in numbers.items()}
         if report.worst_path_ns is not None:
             own[f"{kind}: worst path, ns"] = f"{report.worst_path_ns:.3f}"
         told[kind] = own

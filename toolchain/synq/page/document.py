@@ -29,7 +29,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"whole": whole, "percent": percent, "signed": signed, "times": times}
+    environment.filters |= {
+        "whole": whole,
+        "percent": percent,
+        "signed": signed,
+        "times": times,
+        "zip": zip,
+    }
     return environment
 
 

@@ -98,7 +98,7 @@ def gather(
         designs=tuple(designs),
         stream_cycles=max(plan.stream_cycles for plan in plans.values()),
         counted=_counted(rtl),
-        chip=_chip(prepared.chip),
+        chip=chip_facts(prepared.chip),
     )
 
 
@@ -257,7 +257,8 @@ def _designs(flow: Flow, plan: Plan) -> list[DesignFacts]:
     ]
 
 
-def _chip(chip: Chip | None) -> ChipFacts:
+def chip_facts(chip: Chip | None) -> ChipFacts:
+    """What a page shows of a chip; nothing of None."""
     if chip is None:
         return ChipFacts("", 0, 0.0, 1.0, (), (), 0, 0.0, ())
     width = chip.window.width

@@ -15,7 +15,7 @@ from synq.files import atomic_write
 from synq.network import QuantizedNetwork
 from synq.page import figures, pictures
 from synq.page.document import render
-from synq.page.facts import FACTS, Answers, Facts, facts_from_json
+from synq.page.facts import FACTS, Answers, ChipFacts, Facts, facts_from_json
 from synq.page.gather import drawn_by
 from synq.project.manifest import read_listed, read_manifest
 from synq.request import BUDGET
@@ -135,7 +135,7 @@ def render_page(
         bars_of=_bars(facts, reports),
         tools=[_tool(file, report) for file, report in reports],
         deviations=figures.deviations(facts.chip) if facts.chip.cells else "",
-        states=_states(facts),
+        states=states_of(facts.chip),
         maps=[(pictures.cell_map(each), each) for each in facts.chip.maps],
         told=_told(manifest),
         digests=dict(sorted(digests.items())),
@@ -397,9 +397,10 @@ def _verdict(report: Report) -> str:
     return "timing met" if report.timing_met else "timing not met"
 
 
-def _states(facts: Facts) -> list[tuple[str, int]]:
+def states_of(chip: ChipFacts) -> list[tuple[str, int]]:
+    """Cells of a chip by the name of their state."""
     names = [state.name.lower().replace("_", " ") for state in State]
-    return list(zip(names, facts.chip.states, strict=False)) if facts.chip.cells else []
+    return list(zip(names, chip.states, strict=False))
 
 
 def _told(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
