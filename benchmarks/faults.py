@@ -76,6 +76,8 @@ KINDS = {
     "driver": FileKind(r"driver/.*"),
     "Verilog": FileKind(r"rtl/.*\.v"),
     "Verilog memories": FileKind(r"rtl/.*\.mem"),
+    "page": FileKind(r"report\.html"),
+    "page's facts": FileKind(r"report\.json", "the page may show fewer digits than they have"),
     "logs": FileKind(r"logs/.*", "only their digests are checked"),
 }
 _COMMENT = re.compile(rb"//[^\n]*|/\*.*?\*/", re.DOTALL)
