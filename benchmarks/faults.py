@@ -77,6 +77,8 @@ KINDS = {
     "Verilog": FileKind(r"rtl/.*\.v"),
     "Verilog memories": FileKind(r"rtl/.*\.mem"),
     "lists for tools": FileKind(r"rtl/synq\.(f|xdc)|synq\.core"),
+    "page": FileKind(r"report\.html"),
+    "page's facts": FileKind(r"report\.json", "the page may show fewer digits than they have"),
     "logs": FileKind(r"logs/.*", "only their digests are checked"),
 }
 _COMMENT = re.compile(rb"//[^\n]*|/\*.*?\*/", re.DOTALL)

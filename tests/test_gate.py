@@ -36,7 +36,8 @@ def test_system_packages_are_stated() -> None:
     installed = re.search(r"apt-get -qq install .*recommends (.*)$", RUN, re.MULTILINE)
     assert installed is not None
     stated = " ".join((ROOT / "README.md").read_text().split())
-    assert f"the packages {' and '.join(installed[1].split())})" in stated
+    *first, last = installed[1].split()
+    assert f"the packages {', '.join(first)} and {last})" in stated
 
 
 SKIPS = """

@@ -36,6 +36,8 @@ COMMANDS = [
     "program",
     "chips",
     "verify",
+    "show",
+    "diff",
     "synth",
     "report",
     "boards",
@@ -118,7 +120,7 @@ def test_json_is_one_object_with_every_result(exported: tuple[Path, str]) -> Non
     assert list(compared) == ["qkeras", "hls4ml", "csim", "axis"] and min(compared.values()) > 200
     assert result["bit_exact"] == {"images": 200, "mismatches": 0}
     assert result["output"] == str(output)
-    assert list(result["seconds"]) == ["data", "train", "quantize", "emit", "csim"]
+    assert list(result["seconds"]) == ["data", "train", "quantize", "emit", "csim", "page"]
     assert all(seconds >= 0 for seconds in result["seconds"].values())
 
 

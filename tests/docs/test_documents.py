@@ -239,7 +239,7 @@ def known_options() -> set[str]:
 
 
 def understood(text: str) -> None:
-    """Parse a command of synq, which may leave out the project, and do not run it."""
+    """Parse a command of synq, which may leave out its projects, and do not run it."""
     words = text.split()
     if words[0] == "synq-export":
         command, arguments = typer.main.get_command(export_app), words[1:]
@@ -247,9 +247,9 @@ def understood(text: str) -> None:
         group: Any = typer.main.get_command(app)
         assert words[1] in group.commands, text
         command, arguments = group.commands[words[1]], words[2:]
-    needs_project = any(param.required for param in command.params)
-    if needs_project and (not arguments or arguments[0].startswith("-")):
-        arguments = ["build", *arguments]
+    projects = sum(param.required for param in command.params)
+    if not arguments or arguments[0].startswith("-"):
+        arguments = ["build"] * projects + arguments
     command.make_context("synq", arguments)
 
 

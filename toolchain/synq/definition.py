@@ -71,9 +71,18 @@ def read_definition(file: Path | Traversable, kind: type[Definition]) -> Definit
     except (ValueError, RecursionError) as error:
         raise SynqError(f"{file}: not valid TOML: {error}") from None
     try:
-        return _read_table(table, kind, "")
+        return read_table(table, kind)
     except ValueError as error:  # ours, or a rule between fields in the constructor of `kind`
         raise SynqError(f"{file}: {error}") from None
+
+
+def read_table(table: dict[str, Any], kind: type[Definition]) -> Definition:
+    """A table, of TOML or JSON, as a `kind`.
+
+    Raises:
+        ValueError: it breaks a rule; says which field.
+    """
+    return _read_table(table, kind, "")
 
 
 @dataclass(frozen=True)
@@ -165,7 +174,9 @@ def _read_table(table: dict[str, Any], kind: type[Definition], prefix: str) -> D
 def _read_value(value: Any, hint: Any, field: str) -> Any:
     kind, limits = _parts(hint)
     if get_origin(kind) is tuple and isinstance(value, list | tuple):
-        of_each: Any = Annotated[get_args(kind)[0], *limits]
+        of_each: Any = get_args(kind)[0]
+        if limits:
+            of_each = Annotated[of_each, *limits]
         return tuple(_read_value(part, of_each, f"{field}[{at}]") for at, part in enumerate(value))
     if isinstance(value, dict) and isinstance(kind, type) and is_dataclass(kind):
         return _read_table(value, kind, f"{field}.")

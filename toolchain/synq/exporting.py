@@ -21,6 +21,9 @@ from synq.hls.packs import input_pack
 from synq.learn.data.dataset import Dataset
 from synq.learn.data.load import load_data
 from synq.learn.prepare import Quantized, Source, Stopwatch, prepare
+from synq.page.facts import FACTS
+from synq.page.gather import gather
+from synq.page.project_page import PAGE, render_page
 from synq.planning import Plan, PlanOf, plan_hls, plan_rtl
 from synq.planning import check_hls as check_board
 from synq.progress import Progress
@@ -31,7 +34,13 @@ from synq.project.contents import (
     render_contents,
     rtl_core,
 )
-from synq.project.manifest import bit_exact, describe_network, write_manifest
+from synq.project.manifest import (
+    as_written,
+    bit_exact,
+    describe_network,
+    digests_of,
+    write_manifest,
+)
 from synq.project.output import check_replaceable, staged, write_files
 from synq.quantizing import Quantization
 from synq.request import Flow, Request
@@ -217,8 +226,17 @@ def export_prepared(
         if rtl is not None:
             plans[Flow.RTL] = rtl
         found = bit_exact(expected, compared)
-        manifest = _manifest(destination, board, prepared, plans)
-        write_manifest(project_dir, {**manifest, **scores.to_dict(), "bit_exact": found})
+        manifest = {
+            **_manifest(destination, board, prepared, plans),
+            **scores.to_dict(),
+            "bit_exact": found,
+        }
+        with watch.stage("page"), progress.task("Draw the page"):
+            facts = gather(title, prepared, board, plans, scores, found, rtl_simulation)
+            write_files(project_dir, {FACTS: facts.to_json()})
+            page = render_page(facts, network, as_written(manifest), digests_of(project_dir))
+            write_files(project_dir, {PAGE: page})
+        write_manifest(project_dir, manifest)
     return Export(
         output=output,
         prepared=prepared,

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from synq.board import Board, board_names, load_board
 from synq.cost import Estimate
 from synq.errors import SynqError, UsageError
-from synq.hls.design import HlsDesign
+from synq.hls.design import ArrayPlan, HlsDesign
 from synq.hls.estimate import event_intervals
 from synq.hls.search import hls_designs
 from synq.network import QuantizedNetwork
 from synq.request import BUDGET, Datapath, Flow, Request, Target
 from synq.rtl.cycles import count_cycles
-from synq.rtl.design import RtlDesign
+from synq.rtl.design import RtlArray, RtlDesign
 from synq.rtl.estimate import for_family
 from synq.rtl.search import rtl_designs
 from synq.stream import beats_per_image
@@ -112,6 +112,24 @@ def event_cycles(
     if isinstance(core, HlsDesign):
         return event_intervals(network, core.arrays, inputs)
     return count_cycles(network, core, inputs).intervals
+
+
+def core_text(core: HlsDesign | RtlDesign) -> str:
+    """A design's arrays as people read them: "bank x 8 (1 decoded); bank x 2"."""
+    return "; ".join(_array_text(array) for array in core.arrays)
+
+
+def _array_text(array: ArrayPlan | RtlArray) -> str:
+    if isinstance(array, RtlArray):
+        if array.unrolled:
+            return "unrolled"
+        text, rows = "buckets" if array.bucket_rows else "decode", array.rows
+        mixed = array.bucket_rows > 0
+    else:
+        text, rows = array.datapath.value, array.parallel_rows
+        mixed = array.decoded_rows < rows
+    decoded = f" ({array.decoded_rows} decoded)" if array.decoded_rows and mixed else ""
+    return f"{text} x {rows}{decoded}"
 
 
 def _plan(

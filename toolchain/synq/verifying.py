@@ -16,6 +16,8 @@ from synq.exporting import below
 from synq.hls.back_end import simulate_hls
 from synq.network import QuantizedNetwork
 from synq.npz import Member, read_npz
+from synq.page.facts import FACTS, facts_from_json
+from synq.page.project_page import PAGE, page_as_exported
 from synq.progress import Progress
 from synq.project.contents import (
     Contents,
@@ -106,7 +108,10 @@ def verify(project: Path, progress: Progress, formal: bool = False) -> Verificat
             raise SynqError(f"{project} has no Verilog to prove", settings=("formal",))
         require_packages()
     made_by = str(manifest.get("synq"))
-    rendered = _compare_rendered(project, files, contents) if made_by == __version__ else 0
+    rendered = 0
+    if made_by == __version__:
+        rendered = _compare_rendered(project, files, contents)
+        rendered += _compare_page(project, files, network, manifest)
     compared: dict[str, int] = {}
     proofs: tuple[Verdict, ...] = ()
     with scratch_folder() as scratch:
@@ -152,11 +157,36 @@ def _compare_rendered(project: Path, files: Mapping[str, bytes], contents: Conte
         if files.get(name) != content:
             what = "is not what its network and design give" if name in files else "is missing"
             raise SynqError(f"{project} is not as exported: {name} {what}")
-    others = ("hls/", "logs/", "qkeras_model.h5")  # of hls4ml and TensorFlow
+    # Of hls4ml and TensorFlow; and the page's, which libraries of other versions draw otherwise.
+    others = ("hls/", "logs/", "qkeras_model.h5", FACTS, PAGE)
     strange = [name for name in files if name not in rendered and not name.startswith(others)]
     if strange:
         raise SynqError(f"{project} is not as exported: {in_a_line(strange[0])} was added")
     return len(rendered)
+
+
+def _compare_page(
+    project: Path,
+    files: Mapping[str, bytes],
+    network: QuantizedNetwork,
+    manifest: Mapping[str, Any],
+) -> int:
+    """Refuse a page that is not what its facts give; whether it was drawn anew, as a number.
+
+    Raises:
+        SynqError: it differs or is missing; or its facts are damaged, or other scores than the
+            manifest's.
+    """
+    try:
+        facts = facts_from_json(files.get(FACTS, b""))
+        page = page_as_exported(facts, network, manifest)
+    except ValueError as error:
+        raise SynqError(f"{project} is not as exported: {FACTS}: {error!s:.200}") from None
+    if {stage.name: stage.score for stage in facts.stages} != manifest.get(facts.kind.metric):
+        raise SynqError(f"{project} is not as exported: {FACTS} states other scores")
+    if PAGE not in files or page not in (None, files[PAGE]):
+        raise SynqError(f"{project} is not as exported: {PAGE} is not what {FACTS} gives")
+    return int(page is not None)
 
 
 def read_vectors(

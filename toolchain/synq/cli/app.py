@@ -9,12 +9,14 @@ from synq.cli import (
     chips,
     device,
     devices,
+    diff,
     export,
     load_image,
     plan,
     program,
     quantize,
     report,
+    show,
     sweep,
     synth,
     train,
@@ -36,6 +38,8 @@ app.command("sweep")(sweep.sweep)
 app.command("program")(program.program)
 app.command("chips")(chips.chips)
 app.command("verify")(verify.verify)
+app.command("show")(show.show)
+app.command("diff")(diff.diff)
 app.command("synth")(synth.synth)
 app.command("load-image")(load_image.load_image)
 app.command("report")(report.report)

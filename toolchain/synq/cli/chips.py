@@ -40,6 +40,7 @@ def chips(
     """Try many chips of a project: how many do their task, and which effect costs most."""
     console.start_logging(verbose)
     from synq.files import atomic_write
+    from synq.report.chips_page import render_chips
     from synq.report.yield_figures import render_yield
     from synq.yields import Trial, try_chips
 
@@ -48,10 +49,10 @@ def chips(
     trial = Trial(
         source.network, source.device, source.choice, source.inputs, source.labels, source.task
     )
-    folder = output.resolve()
+    folder, conditions = output.resolve(), given.conditions(chip, source)
     with try_chips(
         trial,
-        given.conditions(chip, source),
+        conditions,
         count,
         threshold,
         sensitivity,
@@ -60,7 +61,8 @@ def chips(
         shown,
         saying_what_is_kept,
     ) as result:
-        for name, content in render_yield(result).items():
+        page = render_chips(result, trial, conditions, given.made.name)
+        for name, content in {**render_yield(result), "report.html": page}.items():
             atomic_write(folder / name, content)
     if as_json:
         console.print_json({**result.to_dict(), "output": str(folder)})
@@ -93,7 +95,7 @@ def _print(result: "Yield", output: Path) -> None:
             ],
         )
         console.say(f"[bold]Costs most:[/] {result.costliest}")
-    console.say(f"[bold]Written:[/] {escape(str(output))}")
+    console.say(f"[bold]Written:[/] {escape(str(output))}, with a page, report.html")
     console.say(
         "[bold]Next:[/] synq program makes one of them; --finetune --variation trains for them"
     )

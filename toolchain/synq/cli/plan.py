@@ -11,10 +11,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from synq.board import Board
-    from synq.hls.design import ArrayPlan
     from synq.planning import Candidate, Plan
     from synq.request import Flow
-    from synq.rtl.design import RtlArray
 
 
 @options.spread
@@ -135,6 +133,8 @@ def print_plan(plan: "Plan", board: "Board", flow: "Flow") -> None:
 
 
 def _design_row(design: "Candidate[Any]", plan: "Plan", board: "Board") -> list[str]:
+    from synq.planning import core_text
+
     estimated = design.estimate
     return [
         "chosen" if design == plan.chosen else "",
@@ -151,20 +151,5 @@ def _design_row(design: "Candidate[Any]", plan: "Plan", board: "Board") -> list[
                 estimated.resources.dsp,
             )
         ),
-        "; ".join(_array_text(array) for array in design.core.arrays),
+        core_text(design.core),
     ]
-
-
-def _array_text(array: "ArrayPlan | RtlArray") -> str:
-    from synq.rtl.design import RtlArray
-
-    if isinstance(array, RtlArray):
-        if array.unrolled:
-            return "unrolled"
-        text, rows = "buckets" if array.bucket_rows else "decode", array.rows
-        mixed = array.bucket_rows > 0
-    else:
-        text, rows = array.datapath.value, array.parallel_rows
-        mixed = array.decoded_rows < rows
-    decoded = f" ({array.decoded_rows} decoded)" if array.decoded_rows and mixed else ""
-    return f"{text} x {rows}{decoded}"

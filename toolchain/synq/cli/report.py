@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from synq.cli import console, options
+from synq.errors import UsageError
 
 if TYPE_CHECKING:
     from synq.synth.comparison import Problem, Reference
@@ -33,6 +34,12 @@ def report(
         str | None,
         typer.Option(help="Board to compare with (or your .toml); the project's without."),
     ] = None,
+    show: Annotated[
+        bool,
+        typer.Option(
+            "--open", help="Draw a project's page anew, with its reports, and open it.", metavar=""
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a report, one a line.", metavar="")
     ] = False,
@@ -45,9 +52,14 @@ def report(
     console.start_logging(verbose)
     from synq.board import load_board
     from synq.synth import comparison
-    from synq.synth.reports import read_reports
+    from synq.synth.reports import project_reports, read_reports
 
     given = None if board is None else load_board(board)
+    if show:
+        page = _draw(paths)
+        if not project_reports(paths[0]):
+            _open(page, as_json)
+            return
     read = []
     for path in paths:
         folder = path if path.is_dir() else None
@@ -60,9 +72,30 @@ def report(
             console.print_json(report_json(file, each, reference))
     else:
         _print(read)
+    if show:
+        _open(page, as_json)
     if bad:
         sys.stdout.flush()  # a full disk shows here, not on the way out
         raise SystemExit(_NOT_GOOD)
+
+
+def _draw(paths: list[Path]) -> Path:
+    """The page of the one project that is given, drawn anew."""
+    if len(paths) > 1 or not paths[0].is_dir():
+        raise UsageError("--open draws the page of one project: give its folder alone")
+    from synq.page.project_page import write_fresh_page
+
+    return write_fresh_page(paths[0].resolve())
+
+
+def _open(page: Path, as_json: bool) -> None:
+    import webbrowser
+
+    opened = webbrowser.open(page.as_uri())
+    if not as_json:
+        console.say(f"[bold]Page:[/] {escape(str(page))}")
+        if not opened:
+            console.say("No browser was found to open it with")
 
 
 def report_json(file: Path, report: "Report", reference: "Reference") -> dict[str, Any]:

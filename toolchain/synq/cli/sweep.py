@@ -173,8 +173,13 @@ def _values(option: str, text: str, kind: "Callable[[str], _Value]") -> "tuple[_
 def _write(finished: "Sweep", folder: Path) -> None:
     from synq.files import atomic_write
     from synq.report.figures import render_figures
+    from synq.report.sweep_page import render_sweep
 
-    files = {"table.csv": finished.to_csv(), "sweep.json": finished.to_json()}
+    files = {
+        "table.csv": finished.to_csv(),
+        "sweep.json": finished.to_json(),
+        "report.html": render_sweep(finished),
+    }
     for name, content in {**files, **render_figures(finished)}.items():
         atomic_write(folder / name, content)
 
@@ -219,7 +224,7 @@ def _print(finished: "Sweep", folder: Path, seconds: float) -> None:
         )
     before = f", {finished.resumed} of them before" if finished.resumed else ""
     console.say(escape(f"{len(finished.outcomes)} points in {seconds:.1f} s{before}"))
-    console.say(f"[bold]Figures and tables:[/] {console.quoted(folder)}")
+    console.say(f"[bold]Page, figures and tables:[/] {console.quoted(folder)}")
 
 
 def _metric(finished: "Sweep") -> str:

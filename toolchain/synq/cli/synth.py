@@ -1,5 +1,6 @@
 """`synq synth`."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from synq.cli import console, options
-from synq.errors import UsageError
+from synq.errors import SynqError, UsageError
 from synq.progress import Progress, Task
 
 if TYPE_CHECKING:
@@ -118,13 +119,30 @@ def synth(
     remote = None
     if ssh is not None:
         remote = Remote(ssh, ssh_dir if ssh_dir is not None else Remote.folder, keep)
-    shown = _Verbatim(console.progress(as_json))
     core = None if flow is None else Flow(flow)
-    result = run_stage(folder, stage, remote, timeout, shown, core)
+    result = run_stage(folder, stage, remote, timeout, _Verbatim(console.progress(as_json)), core)
+    page = _draw(folder)
     if as_json:
         console.print_json(_json(result))
     else:
-        _print(folder, result)
+        _print(folder, result, page)
+
+
+def _draw(project: Path) -> Path | None:
+    """The project's page with the new reports; None where it cannot be drawn, as the log says: what
+    the tools have done stands."""
+    from synq.page.project_page import has_page, write_fresh_page
+
+    try:
+        return write_fresh_page(project) if has_page(project) else None
+    except SynqError as error:
+        logging.getLogger("synq").warning("the page is not drawn anew: %s", error)
+        return None
+
+
+def _print_page(page: Path | None) -> None:
+    if page is not None:
+        console.say(f"[bold]Page:[/] {escape(str(page))}")
 
 
 def _refuse(given: dict[str, Any], about: str, tool: str) -> None:
@@ -148,7 +166,7 @@ def _json(result: "StageRun") -> dict[str, Any]:
     }
 
 
-def _print(project: Path, result: "StageRun") -> None:
+def _print(project: Path, result: "StageRun", page: Path | None) -> None:
     tools = ", ".join(str(tool) for tool in result.tools)
     console.say(
         f"[bold green]Done:[/] {result.stage} in {result.seconds / 60:.1f} min"
@@ -157,6 +175,7 @@ def _print(project: Path, result: "StageRun") -> None:
     console.say(f"[bold]{result.stage} made:[/] {escape(str(result.product))}")
     console.say(f"[bold]Reports:[/] {escape(str(project / 'flow' / 'reports'))}")
     console.say(f"[bold]Log:[/] {escape(str(result.log))}")
+    _print_page(page)
     if result.copy is not None:
         console.say(f"[bold]Copy on the host:[/] {escape(result.copy)}")
     console.say("[bold]Next:[/]")
@@ -175,6 +194,7 @@ def _open(project: Path, minutes: float, as_json: bool, given: "Given | None") -
         report = read_report(file)
         reference = comparison.find_reference(file, project, None, report.flow)
         read.append((file, report, reference))
+    page = _draw(project)
     if as_json:
         console.print_json(
             {
@@ -186,6 +206,8 @@ def _open(project: Path, minutes: float, as_json: bool, given: "Given | None") -
         )
         return
     _print_open(project, result)
+    _print_page(page)
+    print()
     for each in read:
         print_report(*each)
     for _, report, reference in read:
@@ -200,4 +222,3 @@ def _print_open(project: Path, result: "OpenRun") -> None:
     console.say(f"[bold green]Done:[/] {tools} in {result.seconds / 60:.1f} min")
     console.say(f"[bold]Reports:[/] {escape(str(project / 'flow' / 'reports'))}")
     console.say(f"[bold]Log:[/] {escape(', '.join(str(log) for log in result.logs))}")
-    print()

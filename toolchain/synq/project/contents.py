@@ -2,7 +2,8 @@
 
 `export` writes these files and `verify` renders them anew, so a file that was changed together with
 its digest is noticed. Left to the digests alone are hls4ml's sources and scripts (the simulations
-compile them), `qkeras_model.h5`, the logs, and the test vectors and labels in `vectors.npz`.
+compile them), `qkeras_model.h5`, the logs, the test vectors and labels in `vectors.npz`, and the
+facts of the page, `report.json`.
 """
 
 import io

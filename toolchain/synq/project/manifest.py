@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,18 +16,25 @@ MANIFEST = "manifest.json"
 _FORMAT = "synq-project-1"
 _MAX_BYTES = 16 << 20
 _MAX_NAME = 200  # characters of a file's name
-# What `synq synth` and flow/build.sh add to a project; anything else that is added is refused.
+# What `synq synth`, `synq report` and flow/build.sh add to a project; anything else is refused.
 _PRODUCT = re.compile(
-    rf"flow/(build|logs|reports)(/.*)?|driver/({'|'.join(BITSTREAMS.values())})\.(bit|hwh)",
+    r"flow/(build|logs|reports)(/.*)?|flow/report\.html|"
+    rf"driver/({'|'.join(BITSTREAMS.values())})\.(bit|hwh)",
     re.DOTALL,
 )
 
 
 def write_manifest(root: Path, content: Mapping[str, Any]) -> None:
     """Add `manifest.json`: `content`, and the SHA-256 of every other file."""
-    manifest = {"format": _FORMAT, **content, "files": _digests(root)}
+    manifest = {"format": _FORMAT, **content, "files": digests_of(root)}
     text = json.dumps(manifest, indent=2, sort_keys=True, allow_nan=False) + "\n"
     (root / MANIFEST).write_text(text)
+
+
+def as_written(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What `read_manifest` will give of this content, but for format and files."""
+    read: dict[str, Any] = json.loads(json.dumps(content, allow_nan=False))
+    return read
 
 
 def read_manifest(root: Path) -> dict[str, Any]:
@@ -63,6 +70,23 @@ def read_files(root: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise SynqError(f"{root} is not as exported: {in_a_line(found[0])}{more}")
+    return contents
+
+
+def read_listed(root: Path, manifest: Mapping[str, Any], names: Iterable[str]) -> dict[str, bytes]:
+    """Some of the project's files, each with the digest that the manifest has, by POSIX name.
+
+    Raises:
+        SynqError: one is missing, has changed or is not listed; names it.
+    """
+    contents = {}
+    for name in names:
+        path = root / name
+        content = _content(path) if path.exists() else None
+        if content is None or manifest["files"].get(name) != hashlib.sha256(content).hexdigest():
+            what = "has changed" if path.exists() else "is missing"
+            raise SynqError(f"{root} is not as exported: {in_a_line(name)} {what}")
+        contents[name] = content
     return contents
 
 
@@ -153,7 +177,7 @@ def in_a_line(name: str) -> str:
     return "".join(each if each.isprintable() else "?" for each in name)
 
 
-def _digests(root: Path) -> dict[str, str]:
+def digests_of(root: Path) -> dict[str, str]:
     """SHA-256 of every file below `root` but the manifest, by POSIX name.
 
     A link or a special file has the digest "", which no file has: synq writes none, and what a

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from synq.errors import SynqError, UsageError
-from synq.project.manifest import _digests, _stays_inside, read_manifest
+from synq.project.manifest import _stays_inside, digests_of, read_manifest
 from synq.scratch import owned_folder, scratch_folder
 
 _FROM_HERE = -100  # AT_FDCWD, for relative names
@@ -145,7 +145,7 @@ def _not_ours(output: Path) -> str | None:
         written = read_manifest(output)["files"]
     except SynqError:
         return next(output.iterdir()).name
-    for name, digest in _digests(output).items():
+    for name, digest in digests_of(output).items():
         if written.get(name) != digest:
             return name
     return None

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from synq.page import paper
 from synq.quantizing import Method
 from synq.report.style import ACCENT, GRID, INK, MUTED, PAPER, new_figure, rendered
 from synq.score import Task
-from synq.sweeping import paper
 from synq.sweeping.summary import Cell, Curve, Sweep
 
 if TYPE_CHECKING:  # loading matplotlib takes half a second

@@ -13,11 +13,11 @@ from synq import __version__
 from synq.device import Device
 from synq.learn.data.dataset import Dataset
 from synq.learn.data.mnist import is_mnist
+from synq.page import paper
+from synq.page.paper import Comparison
 from synq.quantizing import Method
 from synq.score import Task, rounded
-from synq.sweeping import paper
 from synq.sweeping.evaluation import PointOutcome, PointResult
-from synq.sweeping.paper import Comparison
 from synq.sweeping.points import Axes, Trained
 
 

@@ -120,6 +120,24 @@ def find_reports(folder: Path) -> list[tuple[Path, Report]]:
     Raises:
         SynqError: there is none, or one cannot be read; names the file.
     """
+    found = _reports_below(folder)
+    if not found:
+        raise SynqError(
+            f"{folder}: no reports below it; run synq synth first, or give the report files"
+        )
+    return found
+
+
+def project_reports(project: Path) -> list[tuple[Path, Report]]:
+    """The reports that a project has by now; there may be none.
+
+    Raises:
+        SynqError: one cannot be read; names the file.
+    """
+    return _reports_below(project) if (project / "flow" / "reports").is_dir() else []
+
+
+def _reports_below(folder: Path) -> list[tuple[Path, Report]]:
     # A project's flow gathers its reports; beside them the tools leave thousands of files.
     gathered = folder / "flow" / "reports"
     within = gathered.is_dir()
@@ -158,10 +176,6 @@ def find_reports(folder: Path) -> list[tuple[Path, Report]]:
         for report, path in found.items()
         if report.is_top or _group(path, report) not in tops
     ]
-    if not chosen:
-        raise SynqError(
-            f"{folder}: no reports below it; run synq synth first, or give the report files"
-        )
     kinds = list(Kind)
     return sorted(chosen, key=lambda each: (kinds.index(each[1].kind), each[0]))
 

@@ -1,0 +1,1 @@
+"""Pages: one HTML file each, which needs no other file and no network."""
