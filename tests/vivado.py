@@ -154,7 +154,7 @@ set has(axi_dma) {
     {s_axi_lite_aclk m_axi_mm2s_aclk m_axi_s2mm_aclk axi_resetn mm2s_introut s2mm_introut}
     {S_AXI_LITE M_AXI_MM2S M_AXI_S2MM M_AXIS_MM2S S_AXIS_S2MM}
 }
-set has(smartconnect) {{aclk aresetn} {S00_AXI S01_AXI M00_AXI}}
+set has(smartconnect) {{aclk aresetn} {S00_AXI S01_AXI M00_AXI M01_AXI}}
 set has(proc_sys_reset) {
     {slowest_sync_clk ext_reset_in aux_reset_in mb_debug_sys_rst dcm_locked mb_reset
      bus_struct_reset peripheral_reset interconnect_aresetn peripheral_aresetn} {}
@@ -162,7 +162,7 @@ set has(proc_sys_reset) {
 set has(xlconstant) {dout {}}
 set has(ilconstant) {dout {}}
 set has(axis_dwidth_converter) {{aclk aresetn} {S_AXIS M_AXIS}}
-set has(synq_top) {{clk reset_n} {s_axis m_axis}}
+set has(synq_top) {{clk reset_n} {s_axis m_axis s_axi}}
 set has(synapse_axis) {
     {ap_clk ap_rst_n ap_start ap_done ap_idle ap_ready} {input_r output_r ap_ctrl}
 }
@@ -239,6 +239,19 @@ set top_ports {clk reset_n}
 foreach stream {s_axis m_axis} {
     foreach signal {tvalid tready tdata tkeep tlast} {lappend ::top_ports ${stream}_$signal}
 }
+foreach signal {awaddr awvalid awready wdata wstrb wvalid wready bresp bvalid bready
+                araddr arvalid arready rdata rresp rvalid rready} {
+    lappend top_ports s_axi_$signal
+}
+set maps [expr {[info exists ::env(SYNQ_MAPPED)] ? "s_axi" : ""}]
+set blocks [expr {[info exists ::env(SYNQ_MAPPED)] ? "reg0" : ""}]
+stand_in ipx::get_memory_maps {return [lsearch -all -inline -exact $::maps [of_core $args]]}
+stand_in ipx::add_memory_map {lappend ::maps [lindex $args 0]}
+stand_in ipx::get_address_blocks {
+    if {[lrange $args 1 end] ne "-of_objects s_axi"} {error "of what map? $args"}
+    return $::blocks
+}
+stand_in ipx::add_address_block {lappend ::blocks [lindex $args 0]}
 stand_in ipx::infer_bus_interface {
     lassign $args given vlnv core
     foreach port $given {
@@ -246,11 +259,11 @@ stand_in ipx::infer_bus_interface {
     }
     set kinds {
         xilinx.com:interface:axis_rtl:1.0 5 xilinx.com:signal:clock_rtl:1.0 1
-        xilinx.com:signal:reset_rtl:1.0 1
+        xilinx.com:signal:reset_rtl:1.0 1 xilinx.com:interface:aximm_rtl:1.0 17
     }
     if {[dict get $kinds $vlnv] != [llength $given] || $core ne "core"} {error "cannot infer $vlnv"}
     if {[info exists ::env(SYNQ_NOT_INFERRED)]} return
-    lappend ::interfaces [regsub {_tvalid$} [lindex $given 0] {}]
+    lappend ::interfaces [regsub {_(tvalid|awaddr)$} [lindex $given 0] {}]
 }
 stand_in ipx::get_bus_parameters {
     if {[dict exists $::parameters [lindex $args 0]]} {return [lindex $args 0]}

@@ -77,6 +77,26 @@ set failed [catch {
     foreach stream {s_axis m_axis} {
         ipx::associate_bus_interfaces -busif $stream -clock {{ core.clock }} $core
     }
+{% if core.registers %}
+
+    # The loader's registers. Some versions give an inferred interface its memory map, others not.
+    set ports {}
+    foreach signal {awaddr awvalid awready wdata wstrb wvalid wready bresp bvalid bready
+                    araddr arvalid arready rdata rresp rvalid rready} {
+        lappend ports s_axi_$signal
+    }
+    set registers [interface s_axi interface:aximm_rtl $ports]
+    if {[llength [ipx::get_memory_maps s_axi -of_objects $core]] == 0} {
+        ipx::add_memory_map s_axi $core
+    }
+    set_property slave_memory_map_ref s_axi $registers
+    set map [ipx::get_memory_maps s_axi -of_objects $core]
+    if {[llength [ipx::get_address_blocks * -of_objects $map]] == 0} {
+        ipx::add_address_block reg0 $map
+    }
+    set_property range 4096 [lindex [ipx::get_address_blocks * -of_objects $map] 0]
+    ipx::associate_bus_interfaces -busif s_axi -clock {{ core.clock }} $core
+{% endif %}
     ipx::associate_bus_interfaces -clock {{ core.clock }} -reset {{ core.reset }} $core
 
     # Files that are no HDL are left out by some versions, and without its memories the core computes

@@ -3,6 +3,9 @@
 #
 #   DDR <- {{ ps.memory_port }} <- memory <- axi_dma_0 <-> accelerator (AXI4-Stream, 64 bits)
 #          {{ ps.control_port }} -> control -> axi_dma_0/S_AXI_LITE
+{% if core.registers %}
+#                          control -> accelerator/s_axi
+{% endif %}
 {% if core.in_bytes %}
 #   axi_dma_0/M_AXIS_MM2S -> widen ({{ core.in_bytes * 8 }} bits) -> accelerator
 {% endif %}
@@ -127,7 +130,7 @@ set failed [catch {
 
     add_ip accelerator {{ core.ip }}
     add_ip control xilinx.com:ip:smartconnect
-    set_property -dict [list CONFIG.NUM_SI 1 CONFIG.NUM_MI 1] [get_bd_cells control]
+    set_property -dict [list CONFIG.NUM_SI 1 CONFIG.NUM_MI {{ 2 if core.registers else 1 }}] [get_bd_cells control]
     add_ip memory xilinx.com:ip:smartconnect
     set_property -dict [list CONFIG.NUM_SI 2 CONFIG.NUM_MI 1] [get_bd_cells memory]
     add_ip reset xilinx.com:ip:proc_sys_reset
@@ -171,6 +174,9 @@ set failed [catch {
     # Control, memory, streams.
     connect_bd_intf_net [bd_interface ps/{{ ps.control_port }}] [bd_interface control/S00_AXI]
     connect_bd_intf_net [bd_interface control/M00_AXI] [bd_interface axi_dma_0/S_AXI_LITE]
+{% if core.registers %}
+    connect_bd_intf_net [bd_interface control/M01_AXI] [bd_interface accelerator/s_axi]
+{% endif %}
     connect_bd_intf_net [bd_interface axi_dma_0/M_AXI_MM2S] [bd_interface memory/S00_AXI]
     connect_bd_intf_net [bd_interface axi_dma_0/M_AXI_S2MM] [bd_interface memory/S01_AXI]
     connect_bd_intf_net [bd_interface memory/M00_AXI] [bd_interface ps/{{ ps.memory_port }}]

@@ -13,6 +13,7 @@ VERILOG = ("rtl/synq_layer_0.v", "rtl/synq_rom.v", "rtl/synq_top.v")
 MEMORIES = ("rtl/codes_0_0.mem", "rtl/codes_0_1.mem")
 CORE = RtlCore("synq_top", VERILOG, MEMORIES, "rtl/synq.xdc", 64, 64)
 WIDE = replace(CORE, beat_bits=128, result_bits=192)
+RELOADABLE = replace(CORE, registers=True)
 HLS = HlsCore("synapse_axis", ("hls/firmware/synapse_axis.cpp",), "hls/synapse_axis_test.cpp")
 COMMON = {"Makefile", "build.sh", "settings.tcl"}
 PART = "xc7z020clg400-1"
@@ -86,7 +87,7 @@ def test_names_must_be_plain() -> None:
 
 
 @needs_tcl
-@pytest.mark.parametrize("core", [CORE, WIDE])
+@pytest.mark.parametrize("core", [CORE, WIDE, RELOADABLE])
 def test_every_script_is_complete_tcl(core: RtlCore, tmp_path: Path) -> None:
     for name, content in render_flow(load_board("pynq-z2"), None, core).items():
         if name.endswith(".tcl"):
@@ -198,6 +199,35 @@ def test_interfaces_that_a_version_does_not_infer_are_given(tmp_path: Path) -> N
         ("reset_n", "xilinx.com:signal:reset_rtl:1.0", "core"),
     ]
     assert len(recorded.of("ipx::associate_bus_interfaces")) == 3
+
+
+@needs_tcl
+@pytest.mark.parametrize("mapped", [False, True])
+def test_registers_are_packaged_with_their_addresses(mapped: bool, tmp_path: Path) -> None:
+    """Whether or not a version gives the interface that it infers a memory map."""
+    settings = {"SYNQ_MAPPED": "1"} if mapped else {}
+    inferred = "s_axis m_axis s_axi clk reset_n" if mapped else "s_axis m_axis clk reset_n"
+    made = made_flow(tmp_path, RELOADABLE)
+    recorded = made.run("rtl_package.tcl", PACKAGING, SYNQ_INFERRED=inferred, **settings)
+    assert recorded.code == 0, recorded.printed
+    given = recorded.of("ipx::infer_bus_interface")
+    assert [call[1] for call in given] == [] if mapped else ["xilinx.com:interface:aximm_rtl:1.0"]
+    assert recorded.of("ipx::add_memory_map") == ([] if mapped else [("s_axi", "core")])
+    assert recorded.of("ipx::add_address_block") == ([] if mapped else [("reg0", "s_axi")])
+    assert ("slave_memory_map_ref", "s_axi", "s_axi") in recorded.of("set_property")
+    assert ("range", "4096", "reg0") in recorded.of("set_property")
+    assert ("-busif", "s_axi", "-clock", "clk", "core") in recorded.of(
+        "ipx::associate_bus_interfaces"
+    )
+
+
+@needs_tcl
+def test_registers_are_reached_by_the_processor(tmp_path: Path) -> None:
+    made = packaged(tmp_path, RELOADABLE)
+    recorded = made.run("rtl_system.tcl", VIVADO, **RTL_STREAMS)
+    assert recorded.code == 0, recorded.printed
+    assert ("control/M01_AXI", "accelerator/s_axi") in recorded.of("connect_bd_intf_net")
+    assert ("-dict", "CONFIG.NUM_SI 1 CONFIG.NUM_MI 2", "control") in recorded.of("set_property")
 
 
 @needs_tcl

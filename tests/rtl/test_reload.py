@@ -145,7 +145,7 @@ def test_resets_while_networks_come(core: Core, network: QuantizedNetwork, tmp_p
     random = np.random.default_rng(10)
     networks = [network, mixed(random, network), mixed(random, network)]
     words = [network_words(network, core.design, each) for each in networks]
-    given = [images(random, network, 3) for _ in range(61)]
+    given = [images(random, network, 5) for _ in range(61)]
     order = random.integers(3, size=60).tolist()
     sent = {number: words[which] for number, which in enumerate(order)}
     expected = [networks[0].run(given[0])]

@@ -108,7 +108,9 @@ def _rtl_core(design: RtlDesign, files: Iterable[str]) -> RtlCore:
         tuple(sorted(f"rtl/{name}" for name in files if name.endswith(end)))
         for end in (".v", ".mem")
     )
-    return RtlCore(TOP, verilog, memories, CONSTRAINTS, design.beat_bits, design.result_bits)
+    return RtlCore(
+        TOP, verilog, memories, CONSTRAINTS, design.beat_bits, design.result_bits, design.reloadable
+    )
 
 
 def _hls(contents: Contents, design: HlsDesign) -> dict[str, bytes]:

@@ -147,6 +147,7 @@ class RtlCore:
         constraints: of its clock.
         beat_bits: of the input stream.
         result_bits: of the output stream.
+        registers: whether it has registers behind AXI4-Lite, for networks that are loaded.
 
     Raises:
         ValueError: as `HlsCore`.
@@ -158,6 +159,7 @@ class RtlCore:
     constraints: str
     beat_bits: int
     result_bits: int
+    registers: bool = False
 
     def __post_init__(self) -> None:
         _check_names(self.top, (*self.verilog, *self.memories, self.constraints))
@@ -190,6 +192,7 @@ class _Block:
         bitstream: the name of its bit file in the folder driver, without its end.
         in_bytes: of its input stream, where the DMA's is not as wide; else 0.
         out_bytes: likewise, 0 or the DMA's, of its output stream.
+        registers: whether it has registers behind AXI4-Lite.
     """
 
     flow: Flow
@@ -203,6 +206,7 @@ class _Block:
     bitstream: str
     in_bytes: int = 0
     out_bytes: int = 0
+    registers: bool = False
 
 
 _HLS_BLOCK = _Block(
@@ -231,6 +235,7 @@ def _rtl_block(core: RtlCore) -> _Block:
         bitstream=BITSTREAMS[Flow.RTL],
         in_bytes=core.beat_bits // 8 if core.beat_bits != _DMA_BITS else 0,
         out_bytes=_DMA_BITS // 8 if core.result_bits != _DMA_BITS else 0,
+        registers=core.registers,
     )
 
 
