@@ -108,6 +108,7 @@ class FakeBoard:
 
     dma: Any
     overlays: list[str] = field(default_factory=list)
+    accelerator: Any = None
     allocated: list[tuple[int, ...]] = field(default_factory=list)
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,6 +120,8 @@ class FakeBoard:
     def overlay(self, bitfile: str) -> Any:
         self.overlays.append(bitfile)
         overlay = ModuleType("overlay")
+        if self.accelerator is not None:
+            overlay.accelerator = self.accelerator  # type: ignore[attr-defined]
         if self.dma is not None:
             overlay.axi_dma_0 = self.dma  # type: ignore[attr-defined]
         return overlay

@@ -5,6 +5,7 @@
     network = SynapseOverlay()        # its .bit and .hwh lie beside this file
     network.self_test()               # raises with the first difference
     classes = network.predict(images) # uint8 images, (n, 28, 28) or (n, 784); int8 of signed inputs
+    network.load("load.npz")          # another network, of synq load-image, in a reloadable core
 
 The folder is complete: copy it to the board. It needs numpy and, on the board, PYNQ 2.7 or newer;
 `network.json` says which network it is, `vectors.npz` holds test images with the integers that the
@@ -34,6 +35,16 @@ _WORD_BITS = 64  # of the buffers, and of what the DMA moves
 _WORD_BYTES = 8
 _MOST_IMAGES = 4096  # a transfer; more gain nothing and take memory
 _POLL_SECONDS = 20e-6
+_ACCELERATOR = "accelerator"  # the core's name in the block design
+_LOAD_FORMAT = "synq-load-1"
+_MOST_WORDS = 1 << 24  # of a network
+_CONTROL, _STATUS, _DIGEST, _CORE, _LENGTH = 0x00, 0x04, 0x08, 0x10, 0x18  # registers
+_LOADED = 1
+_REFUSALS = {
+    2: "it is made for another core: write it with synq load-image and the project of this one",
+    3: "its length is wrong: copy the file again",
+    4: "its words were changed on their way: load it again",
+}
 
 
 class SynapseError(RuntimeError):
@@ -50,6 +61,7 @@ class SynapseOverlay:
             `network.json` that lies beside this file: synq.bit of the HLS core, synq_rtl.bit of the
             Verilog core.
         dma: a PYNQ DMA driver to use instead of loading a bit file.
+        registers: with it, what reads and writes a reloadable core's registers (PYNQ's MMIO).
         timeout: seconds that one transfer may take.
         folder: where `network.json` and `vectors.npz` are.
 
@@ -68,12 +80,14 @@ class SynapseOverlay:
         self,
         bitfile: str | Path | None = None,
         dma: Any = None,
+        registers: Any = None,
         timeout: float = 10.0,
         folder: str | Path = _HERE,
     ) -> None:
         self._folder = Path(folder)
         self._loads = dma is None
         self._dma = dma
+        self._registers = registers
         self._overlay: Any = None
         self._timeout = timeout
         self._buffers: tuple[Any, Any] | None = None
@@ -88,15 +102,20 @@ class SynapseOverlay:
         self.n_out: int = network["n_out"]
         self.input_bits: int = network["input_bits"]
         self.input_signed: bool = network["input_signed"]
-        self.output_unit: float = network["output_unit"]
-        self.digest: str = network["digest"]
         self.read_noise: bool = network["read_noise"]
         self.images_sent = 0
-        self._input_integer: int = network["input_integer"]
+        self._exported = network
+        self._tell(network)
         self._lanes = self._beat_bits // self.input_bits
         self._image_beats = -(-self.n_in // self._lanes)
         self._image_words = self._image_beats * self._beat_bits // _WORD_BITS
         self._result_words = -(-self.n_out // 2) + 1
+
+    def _tell(self, network: dict[str, Any]) -> None:
+        """Which network the core holds."""
+        self.digest: str = network["digest"]
+        self.output_unit: float = network["output_unit"]
+        self._input_integer: int = network["input_integer"]
 
     # ---- What a user calls ----------------------------------------------------------------------
 
@@ -237,6 +256,71 @@ class SynapseOverlay:
             self._transfer(min(size, n_images - first))
         return n_images / (time.perf_counter() - start)
 
+    def load(self, path: str | Path) -> None:
+        """Replace the network in a core that was exported with --reloadable.
+
+        Images that were sent before are answered by the network of then. If the load fails, that
+        one stays.
+
+        Args:
+            path: a file of `synq load-image`.
+        """
+        path = Path(path)
+        about, words = _read_load(path)
+        self._prepare(1)
+        registers = self._found_registers()
+        core = registers.read(_CORE) | registers.read(_CORE + 4) << 32
+        if core != int(words[0]):
+            raise SynapseError(f"{path} is not loaded: {_REFUSALS[2]}")
+        if registers.read(_LENGTH) != len(words):
+            raise SynapseError(f"{path} is not loaded: {_REFUSALS[3]}")
+        beat_words = self._beat_bits // _WORD_BITS
+        buffer = _pynq().allocate((len(words), beat_words), dtype=np.uint64)
+        buffer[:] = 0
+        buffer[:, 0] = words
+        registers.write(_CONTROL, 1)
+        send = self._dma.sendchannel
+        deadline = time.monotonic() + self._timeout
+        try:
+            send.transfer(buffer)
+            self._await(send, "take the network", deadline)
+        except RuntimeError as error:
+            self._forget()
+            if isinstance(error, SynapseError):
+                raise
+            raise SynapseError(f"the DMA failed: {error}; load the overlay again") from error
+        while (status := registers.read(_STATUS)) == 0:
+            if time.monotonic() > deadline:
+                self._forget()
+                raise SynapseError(
+                    f"the accelerator did not use the network within {self._timeout:g} s; the "
+                    "overlay is loaded again at the next call"
+                )
+            time.sleep(_POLL_SECONDS)
+        if status != _LOADED:
+            reason = _REFUSALS.get(status, f"the core says {status}, which no core of synq does")
+            raise SynapseError(f"{path} is not loaded, the network before it stays: {reason}")
+        digest = registers.read(_DIGEST) | registers.read(_DIGEST + 4) << 32
+        if digest != int(words[-1]):
+            raise SynapseError(f"{path} is not loaded: the core holds another network; try again")
+        self._tell(about)
+
+    def run_chips(self, paths: list[str | Path], images: np.ndarray) -> np.ndarray:
+        """The classes of the same images on each of some chips.
+
+        Args:
+            paths: files of `synq load-image --chip`, loaded one after the other.
+            images: as for `predict`.
+
+        Returns:
+            (n_chips, n) int64.
+        """
+        classes = []
+        for path in paths:
+            self.load(path)
+            classes.append(self.predict(images))
+        return np.array(classes, dtype=np.int64).reshape(len(paths), -1)
+
     def vectors(self) -> dict[str, np.ndarray]:
         """The reference vectors.
 
@@ -249,10 +333,15 @@ class SynapseOverlay:
                 vectors = {name: file[name] for name in file.files}
             digest = str(vectors.pop("digest"))
             missing = {"inputs", "logits", "classes", "labels"} - set(vectors)
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise SynapseError(
                 f"{path} cannot be read ({error}): copy the driver folder again"
             ) from None
+        if self.digest != self._exported["digest"]:
+            raise SynapseError(
+                "the reference vectors are of the network that the core was exported with: load "
+                "that one (synq load-image with the project alone) to test it"
+            )
         if missing or digest != self.digest:
             raise SynapseError(f"{path} is not of this network: copy the driver folder again")
         return vectors
@@ -340,6 +429,8 @@ class SynapseOverlay:
                     "then copy the driver folder to the board"
                 )
         self._overlay = _pynq().Overlay(str(self._bitfile))
+        self._registers = getattr(self._overlay, _ACCELERATOR, None)
+        self._tell(self._exported)
         self.images_sent = 0
         dma = getattr(self._overlay, _DMA, None)
         if getattr(dma, "sendchannel", None) is None or getattr(dma, "recvchannel", None) is None:
@@ -347,6 +438,13 @@ class SynapseOverlay:
                 f"{self._bitfile} has no {_DMA} with two channels: it is not one of synq's"
             )
         return dma
+
+    def _found_registers(self) -> Any:
+        if not hasattr(self._registers, "write"):
+            raise SynapseError(
+                f"the core in {self._bitfile.name} has no registers: export it with --reloadable"
+            )
+        return self._registers
 
     def _transfer(self, n_images: int) -> None:
         """Send the first images of the buffer and receive their results."""
@@ -406,6 +504,26 @@ def _beat_bits(bitfile: str, known: dict[str, int]) -> int:
             f"{bitfile} is none of {', '.join(known)}: it cannot be told how wide its stream is"
         )
     return widths.pop()
+
+
+def _read_load(path: Path) -> tuple[dict[str, Any], np.ndarray]:
+    """What a file of `synq load-image` says of its network, and the words that load it."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            about = json.loads(file["about"].tobytes())
+            words = file["words"]
+        digest, unit, integer = (about[name] for name in ("digest", "output_unit", "input_integer"))
+        if about["format"] != _LOAD_FORMAT:
+            raise ValueError(f"its format is not {_LOAD_FORMAT}")
+        if not (isinstance(digest, str) and isinstance(unit, float) and isinstance(integer, int)):
+            raise ValueError("it does not describe its network")
+        if words.dtype != np.uint64 or words.ndim != 1 or not 2 <= len(words) <= _MOST_WORDS:
+            raise ValueError("its words are none")
+    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        raise SynapseError(
+            f"{path} cannot be read ({error}): write it again with synq load-image"
+        ) from None
+    return about, words
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -162,10 +162,6 @@ int main(int argc, char **argv) {
         bool waits = false;
 #ifdef RELOADABLE
         const unsigned flags = sent < n_beats ? beats[sent * (beat_bytes + 1) + beat_bytes] : 0;
-        if (loading == NONE && !offered && (flags & 2)) {
-            registers.write(top, 0, 1);
-            loading = TELLING;
-        }
         if (registers.state == Registers::ANSWERED) {
             registers.state = Registers::IDLE;
             loading = SENDING;
@@ -188,6 +184,10 @@ int main(int argc, char **argv) {
                     return fail("write", "loads.bin");
                 loading = NONE;
             }
+        }
+        if (loading == NONE && !offered && (flags & 2)) {
+            registers.write(top, 0, 1);
+            loading = TELLING;
         }
         waits = loading != NONE && loading != SENDING;
         registers.offer(top);

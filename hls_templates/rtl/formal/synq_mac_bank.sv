@@ -27,7 +27,7 @@ always @(posedge clk) begin
     x_at[1] <= X_SIGNED != 0 ? $signed(x) : $signed({1'b0, x});
     x_at[2] <= x_at[1];
     factor_exact <= HAS_TOTALS != 0 && total != 0 ? total : x_at[2];
-    value_exact <= VALUES[codes[CODE_BITS-1:0]*VALUE_BITS+:VALUE_BITS];
+    value_exact <= DIRECT != 0 ? codes[VALUE_BITS-1:0] : VALUES[(DIRECT != 0 ? 0 : codes[CODE_BITS-1:0])*VALUE_BITS+:VALUE_BITS];
     product_exact <= g_lane[0].factor * g_lane[0].value;  // as they were found right
     begins <= first;
     seen <= seen | (begins & due[3]);
