@@ -503,8 +503,8 @@ def _mac_bank(layer: BankedLayer) -> Proof:
         X_SIGNED=layer.x_signed,
         TOTAL_BITS=synapses.total_bits,
         HAS_TOTALS=int(synapses.bucket_rows > 0),
-        CODE_BITS=synapses.code_bits,
+        CODE_BITS=synapses.weight_bits,
         VALUE_BITS=synapses.value_bits,
-        VALUES=synapses.values,
+        **({"DIRECT": 1} if synapses.direct else {"VALUES": synapses.values}),
         ACC_BITS=layer.parts.bits,
     )
