@@ -38,6 +38,7 @@ benchmark: $(VENV)/tested
 	$(VENV)/bin/python benchmarks/csim.py
 	$(VENV)/bin/python benchmarks/rtl.py
 	$(VENV)/bin/python benchmarks/rtl_model.py --large
+	$(VENV)/bin/python benchmarks/reload.py
 	$(VENV)/bin/python benchmarks/datasets.py
 	$(VENV)/bin/python benchmarks/chips.py
 	$(VENV)/bin/python benchmarks/networks.py
@@ -52,6 +53,7 @@ benchmark-small: $(VENV)/tested
 	$(VENV)/bin/python benchmarks/csim.py --small
 	$(VENV)/bin/python benchmarks/rtl.py --small
 	$(VENV)/bin/python benchmarks/rtl_model.py --small
+	$(VENV)/bin/python benchmarks/reload.py --small
 	$(VENV)/bin/python benchmarks/datasets.py --small
 	$(VENV)/bin/python benchmarks/chips.py --small
 	$(VENV)/bin/python benchmarks/networks.py --small

@@ -13,7 +13,7 @@ from synq.fixedpoint import FixedPoint
 from synq.network import QuantizedNetwork
 from synq.progress import SILENT
 from synq.resources import folder
-from synq.rtl import formal
+from synq.rtl import formal, pipeline
 from synq.rtl.design import RtlArray, RtlDesign, wide_result
 from synq.rtl.formal import Outcome, Proof, Prover, core_proof, prove, top_proof
 from synq.rtl.verilog import render_rtl
@@ -41,7 +41,8 @@ SMALL: Mapping[str, list[dict[str, int | str]]] = {
         {"N_OUT": 1, "X_BITS": 3, "CODE_BITS": 2, "VALUE_BITS": 4, "VALUES": "16'h7a18"}
         | {"ACC_BITS": 11, "TOTAL_BITS": 6, "HAS_TOTALS": totals, "X_SIGNED": signed}
         for totals, signed in ((0, 0), (1, 0), (0, 1))
-    ],
+    ]
+    + [{"N_OUT": 1, "X_BITS": 3, "CODE_BITS": 4, "VALUE_BITS": 4, "DIRECT": 1, "ACC_BITS": 11}],
     "synq_result": [{"N_OUT": n_out, "ACC_BITS": 4, "CLASS_BITS": 3} for n_out in (3, 1, 2, 4)],
     "synq_select": [{"WIDTH": 2, "COUNT": count, "INDEX": 3} for count in (5, 8)],
     "synq_unload": [
@@ -50,6 +51,14 @@ SMALL: Mapping[str, list[dict[str, int | str]]] = {
         {"N_OUT": 2, "ACC_BITS": 2, "LANES": 2, "BEATS": 1, "INDEX": 1, "BUFFER": 0},
     ],
 }
+
+
+@pytest.fixture(autouse=True)
+def _short_resets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reset of 64 cycles takes all that a bounded proof has."""
+    monkeypatch.setattr(pipeline, "SETTLE", 1)
+
+
 DEEP = 12  # cycles, in which each of these faults shows
 
 # Of each module, what is changed in it; with the first of its parameters above.

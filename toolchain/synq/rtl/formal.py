@@ -44,7 +44,7 @@ SECONDS = 300.0
 
 _TOOLS = {"yosys": "yosys", "yosys-smtbmc": "yosys_smtbmc", "yosys-witness": "yosys_witness"}
 _INSTANCE = re.compile(r"^ *(synq_\w+) (?:#\(|\w+ \()", re.MULTILINE)
-_SHALLOW = 4  # steps: more than any induction here needs
+_SHALLOW = 6  # steps: more than any induction here needs
 _COPIED_BITS = 1  # of words that a module only copies: all bits are treated alike
 _RESET = 4  # cycles with which a core begins
 _DATA = (  # modules that take no part in when something happens

@@ -79,7 +79,8 @@ def _capacity(placed: PlacedArray, headroom: int) -> Capacity:
         levels=placed.codes.levels,
         total_bits=placed.total_bits + headroom * buckets,
         sum_bits=min(32, placed.array.accumulator.width + 1 + headroom),
-        value_bits=placed.array.table_format.width,
+        # A chip's cells may lie beyond its device's window; buckets take no chip.
+        value_bits=placed.array.table_format.width + (not buckets),
         shift=shift,
     )
 
