@@ -308,8 +308,9 @@ class _Multiplied(_Banked):
         self.clearing = pipeline.clearing(self.bucket_rows, self.levels)
         self.summed = pipeline.SUMMED + pipeline.skew(self.bucket_rows)
         self.frees = (_LONG_AGO, _LONG_AGO)  # the sums of the latest two images
-        self.beats = _Waits(self.choice)
+        self.beats = _Waits(self.choice + 1)
         self.entered: list[int] = []  # when the first beats entered their choice
+        self.handed = _LONG_AGO  # the latest beat was taken
         # A reset clears the buckets first.
         self.drains = [1 + level for level in range(self.levels)]
         self.ready_at = self.levels
@@ -336,11 +337,13 @@ class _Multiplied(_Banked):
         return self.entered[-1] + 1
 
     def release(self, taken: list[int]) -> None:
-        # The last beat enters the choice as another one leaves, if that is full.
-        moves = [*self.entered, *taken]
-        self.frees = (self.frees[1], moves[self.out_beats - 1])
-        for shown, at in zip([moves[self.choice - 1], *taken], taken, strict=False):
-            self.beats.add(shown + 1, at)
+        # A beat enters the choice as another one is shown; if that is not taken at once, it is kept,
+        # and the choice stands still from the next cycle on until it has been taken.
+        shown = [max(self.entered[-1], self.handed) + 1, *(at + 1 for at in taken)]
+        self.frees = (self.frees[1], [*self.entered, *shown][self.out_beats - 1])
+        for begin, at in zip(shown, taken, strict=False):
+            self.beats.add(begin + 1, at + 1)
+        self.handed = taken[-1]
 
 
 class _Serial(_Banked):
