@@ -6,7 +6,8 @@ module synq_unload #(
     parameter LANES = 1,    // sums a beat
     parameter BEATS = 2,    // beats an image
     parameter INDEX = 1,    // bits of a beat's number
-    parameter BUFFER = 0    // whether one more image can wait
+    parameter BUFFER = 0,   // whether one more image can wait
+    parameter KEEP = 0      // whether a beat that is not taken is kept: for many lanes
 ) (
     input wire clk,
     input wire reset,
@@ -34,13 +35,13 @@ module synq_unload #(
     reg [INDEX-1:0] index;
     reg [N_OUT*ACC_BITS-1:0] held;
     wire [BEATS*WIDTH-1:0] padded;
-    // The choice of a beat takes STAGES cycles; all stages move together, also when the beat they show
-    // is not taken: it is kept. So a register, not the receiver, is what stops all lanes.
+    // The choice of a beat takes STAGES cycles; all stages move together. With KEEP they do even when the
+    // beat they show is not taken: then a register, not the receiver, is what stops all lanes.
     reg [STAGES-1:0] valid_at, last_at, tag_at;
     wire [WIDTH-1:0] chosen;
     reg kept_valid, kept_last, kept_tag;
     reg [WIDTH-1:0] kept_beat;
-    wire move = ~kept_valid;
+    wire move = KEEP != 0 ? ~kept_valid : ~valid_at[STAGES-1] | taken;
     wire final_beat = index == FINAL;
     assign free = active & move & final_beat;
     assign valid = kept_valid | valid_at[STAGES-1];
@@ -83,7 +84,7 @@ module synq_unload #(
             index <= {INDEX{1'b0}};
         end else if (active & move) index <= index + 1'b1;
         active <= ~reset & (load | (active & ~free));
-        kept_valid <= valid & ~taken & ~reset;
+        kept_valid <= KEEP != 0 & valid & ~taken & ~reset;
         if (move) begin
             kept_beat <= chosen;
             kept_last <= last_at[STAGES-1];
