@@ -177,7 +177,7 @@ module synq_layer_@{layer.index}@ (
 
     synq_unload #(
         .N_OUT(@{sums.values}@), .ACC_BITS(@{parts.bits}@), .LANES(@{sums.lanes}@), .BEATS(@{sums.beats}@),
-        .INDEX(@{sums.index_bits}@), .BUFFER(@{synapses.images - 1}@)
+        .INDEX(@{sums.index_bits}@), .BUFFER(@{synapses.images - 1}@), .KEEP(@{synapses.keeps}@)
     ) unload (
         .clk(clk), .reset(reset), .done(done), .done_tag(done_tag), .sums(sums), .free(free),
         .valid(@{handed}@_valid), .taken(@{handed}@_taken), .last(@{handed}@_last), .tag(@{handed}@_tag), .beat(some_@{handed}@)

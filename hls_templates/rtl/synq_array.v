@@ -32,7 +32,7 @@ module synq_array #(
 ) (
     input wire clk,
     input wire reset,
-    // Rows: x FETCH cycles after `advance`, `row` one before: the word's address is chosen, then held.
+    // Rows: `row` FETCH - 1 cycles after `advance`, its word is chosen, then held; x FETCH + 1 cycles.
     input wire ready,
     output wire start,
     output wire advance,

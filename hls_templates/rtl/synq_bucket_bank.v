@@ -12,15 +12,15 @@ module synq_bucket_bank #(
     parameter CODE_BITS = 4,
     parameter INDEX_BITS = 3,  // of these, the lowest choose the bucket; the highest negates
     parameter SETS = 1,        // sets of buckets
-    parameter READ = 3         // cycles from x to its codes
+    parameter READ = 3         // cycles from a word of the memory to its codes
 ) (
     input wire clk,
-    input wire [X_BITS-1:0] x,
-    input wire merge,
-    input wire write,
-    input wire set,                          // of the buckets
-    input wire [N_OUT*CODE_BITS-1:0] codes,  // READ cycles after the others
-    input wire [N_OUT*WIDTH-1:0] neighbour,  // likewise
+    input wire [X_BITS-1:0] x,               // READ - 1 cycles before its codes
+    input wire merge,                        // READ cycles before
+    input wire write,                        // likewise
+    input wire set,                          // likewise: of the buckets
+    input wire [N_OUT*CODE_BITS-1:0] codes,
+    input wire [N_OUT*WIDTH-1:0] neighbour,  // with the codes
     output wire [N_OUT*WIDTH-1:0] sums       // a cycle after the codes
 );
     generate  // rules of the parameters
@@ -41,9 +41,10 @@ module synq_bucket_bank #(
     localparam PLACE = CODE_BITS + SETS - 1;
     wire [CONTROLS-1:0] early;
     wire [N_OUT*CONTROLS-1:0] now;
-    synq_delay #(.WIDTH(CONTROLS), .CYCLES(READ - 1)) reading (
-        .clk(clk), .data({set, merge, write, x}), .delayed(early)
+    synq_delay #(.WIDTH(3), .CYCLES(READ - 1)) reading (
+        .clk(clk), .data({set, merge, write}), .delayed(early[CONTROLS-1:X_BITS])
     );
+    synq_delay #(.WIDTH(X_BITS), .CYCLES(READ - 2)) inputs (.clk(clk), .data(x), .delayed(early[X_BITS-1:0]));
     synq_copies #(.WIDTH(CONTROLS), .LANES(N_OUT)) copies (.clk(clk), .data(early), .copied(now));
 
     genvar j;

@@ -12,15 +12,15 @@ module synq_mac_bank #(
     parameter DIRECT = 0,       // whether a code is its value
     parameter [(DIRECT != 0 ? 1 : 1<<CODE_BITS)*VALUE_BITS-1:0] VALUES = 0,  // else: signed, by code
     parameter ACC_BITS = 24,
-    parameter READ = 3,         // cycles from x to its codes
+    parameter READ = 3,         // cycles from a word of the memory to its codes
     parameter WEIGH = 3         // cycles from its codes to its sums: factor, product, sum
 ) (
     input wire clk,
     input wire [X_BITS-1:0] x,
-    input wire [N_OUT*CODE_BITS-1:0] codes,    // READ cycles after x
+    input wire [N_OUT*CODE_BITS-1:0] codes,    // READ - 1 cycles after x
     input wire [N_OUT*TOTAL_BITS-1:0] totals,  // likewise; zero but with x zero
-    input wire first,                          // READ + WEIGH - 1 cycles after x: begin with its successor
-    output wire [N_OUT*ACC_BITS-1:0] sums      // READ + WEIGH cycles after x
+    input wire first,                          // READ + WEIGH - 2 cycles after x: begin with its successor
+    output wire [N_OUT*ACC_BITS-1:0] sums      // WEIGH cycles after the codes
 );
     generate  // rules of the parameters
         if (READ < 2) begin : g_rule_1
@@ -40,7 +40,7 @@ module synq_mac_bank #(
     wire [X_BITS-1:0] x_early;
     wire [N_OUT*X_BITS-1:0] x_copies;
     wire [N_OUT-1:0] first_now;
-    synq_delay #(.WIDTH(X_BITS), .CYCLES(READ - 1)) reading (.clk(clk), .data(x), .delayed(x_early));
+    synq_delay #(.WIDTH(X_BITS), .CYCLES(READ - 2)) reading (.clk(clk), .data(x), .delayed(x_early));
     synq_copies #(.WIDTH(X_BITS), .LANES(N_OUT)) inputs (.clk(clk), .data(x_early), .copied(x_copies));
     synq_copies #(.LANES(N_OUT)) firsts (.clk(clk), .data(first), .copied(first_now));
 

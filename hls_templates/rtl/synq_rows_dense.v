@@ -26,7 +26,7 @@ module synq_rows_dense #(
     parameter TILE_WORDS = 88,  // rows of a bank in a tile, but the last
     parameter FIRST_TILE_WORDS = 80,  // rows of bank 0
     parameter ADDRESS = 7,
-    parameter FETCH = 2,        // cycles from `advance` to x
+    parameter FETCH = 2,        // cycles from `advance` to a word of the banks
     parameter BLOCK = 1,        // block RAM rather than logic
     parameter BIAS = 0,         // whether a row is driven by a constant
     parameter BIAS_BANK = 0,
@@ -48,8 +48,8 @@ module synq_rows_dense #(
     input wire hold,                         // but not of bank 0
     output wire empty,                       // no row is left in the tile
     output reg tag,                          // of the image begun last
-    output wire [BANKS*X_BITS-1:0] x,        // FETCH cycles after `advance`; zero without a row
-    output wire [BANKS*ADDRESS-1:0] address  // its word, a cycle earlier
+    output wire [BANKS*X_BITS-1:0] x,        // FETCH + 1 cycles after `advance`; zero without a row
+    output wire [BANKS*ADDRESS-1:0] address  // its word, FETCH - 1 cycles after `advance`
 );
     generate  // rules of the parameters
         if (FETCH != 2) begin : g_rule_1
@@ -273,23 +273,28 @@ module synq_rows_dense #(
                 .fetched(fetched)
             );
             localparam BIAS_HERE = b == BIAS_BANK ? BIAS_INPUT : 0;
-            reg valid, biased;
-            reg [GROUP_BITS-1:0] chosen;
+            reg taken, valid, biased, biased_then;
+            reg [GROUP_BITS-1:0] lane_then, chosen;
             reg [ADDRESS-1:0] row;
+            reg [GROUP*X_BITS-1:0] held;  // beside the memory, which is slow
             reg [X_BITS-1:0] pixel;
             always @(posedge clk) begin
-                valid <= takes[W];
-                chosen <= lane[W*GROUP_BITS+:GROUP_BITS];
+                taken <= takes[W];
+                valid <= taken;
+                lane_then <= lane[W*GROUP_BITS+:GROUP_BITS];
+                chosen <= lane_then;
+                biased <= biased_then;
                 row <= word[W*ADDRESS+:ADDRESS];
+                held <= fetched;
                 if (!valid) pixel <= {X_BITS{1'b0}};
                 else if (biased) pixel <= BIAS_HERE[X_BITS-1:0];
-                else pixel <= fetched[chosen*X_BITS+:X_BITS];
+                else pixel <= held[chosen*X_BITS+:X_BITS];
             end
             // Where lanes belong to banks, the word of the bias is beyond the inputs of the others.
             if (BIAS != 0 && (b == BIAS_BANK || ROTATE == 0)) begin : g_bias
-                always @(posedge clk) biased <= word[W*ADDRESS+:ADDRESS] == BIAS_WORD[ADDRESS-1:0];
+                always @(posedge clk) biased_then <= word[W*ADDRESS+:ADDRESS] == BIAS_WORD[ADDRESS-1:0];
             end else begin : g_no_bias
-                always @(posedge clk) biased <= 1'b0;
+                always @(posedge clk) biased_then <= 1'b0;
             end
             assign x[b*X_BITS+:X_BITS] = pixel;
             assign address[b*ADDRESS+:ADDRESS] = row;

@@ -21,7 +21,7 @@ module synq_rows_events #(
     parameter TILES = 1,        // tiles an image
     parameter TILE_BEATS = 1,   // beats a tile, but the last
     parameter LAST_EMPTY = 0,   // whether the last tile has no beat
-    parameter FETCH = 2,        // cycles from `advance` to x
+    parameter FETCH = 2,        // cycles from `advance` to a word of the banks
     parameter BIAS = 0,         // whether a row is driven by a constant
     parameter BIAS_BANK = 0,
     parameter BIAS_WORD = 0,
@@ -42,8 +42,8 @@ module synq_rows_events #(
     input wire hold,                         // but not of bank 0
     output wire empty,                       // none is left in the tile
     output reg tag,                          // of the image begun last
-    output wire [BANKS*X_BITS-1:0] x,        // FETCH cycles after `advance`; zero without an input
-    output wire [BANKS*ADDRESS-1:0] address  // its row, a cycle earlier
+    output wire [BANKS*X_BITS-1:0] x,        // FETCH + 1 cycles after `advance`; zero without an input
+    output wire [BANKS*ADDRESS-1:0] address  // its row, FETCH - 1 cycles after `advance`
 );
     generate  // rules of the parameters
         if (FETCH != 2) begin : g_rule_1
@@ -199,7 +199,7 @@ module synq_rows_events #(
                 assign biased = 1'b0;
             end
 
-            reg [X_BITS-1:0] chosen, pixel_out;
+            reg [X_BITS-1:0] chosen, held, pixel_out;
             reg [ADDRESS-1:0] row;
             integer k;
             always @* begin
@@ -210,7 +210,10 @@ module synq_rows_events #(
                     row = row | places[k*ADDRESS+:ADDRESS];
                 end
             end
-            always @(posedge clk) pixel_out <= chosen;
+            always @(posedge clk) begin
+                held <= chosen;
+                pixel_out <= held;
+            end
             assign x[b*X_BITS+:X_BITS] = pixel_out;
             assign address[b*ADDRESS+:ADDRESS] = row;
         end

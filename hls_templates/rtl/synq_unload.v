@@ -6,7 +6,8 @@ module synq_unload #(
     parameter LANES = 1,    // sums a beat
     parameter BEATS = 2,    // beats an image
     parameter INDEX = 1,    // bits of a beat's number
-    parameter BUFFER = 0    // whether one more image can wait
+    parameter BUFFER = 0,   // whether one more image can wait
+    parameter KEEP = 0      // whether a beat that is not taken is kept: for many lanes
 ) (
     input wire clk,
     input wire reset,
@@ -34,14 +35,19 @@ module synq_unload #(
     reg [INDEX-1:0] index;
     reg [N_OUT*ACC_BITS-1:0] held;
     wire [BEATS*WIDTH-1:0] padded;
-    // The choice of a beat takes STAGES cycles; all stages move together.
+    // The choice of a beat takes STAGES cycles; all stages move together. With KEEP they do even when the
+    // beat they show is not taken: then a register, not the receiver, is what stops all lanes.
     reg [STAGES-1:0] valid_at, last_at, tag_at;
-    wire move = ~valid_at[STAGES-1] | taken;
+    wire [WIDTH-1:0] chosen;
+    reg kept_valid, kept_last, kept_tag;
+    reg [WIDTH-1:0] kept_beat;
+    wire move = KEEP != 0 ? ~kept_valid : ~valid_at[STAGES-1] | taken;
     wire final_beat = index == FINAL;
     assign free = active & move & final_beat;
-    assign valid = valid_at[STAGES-1];
-    assign last = last_at[STAGES-1];
-    assign tag = tag_at[STAGES-1];
+    assign valid = kept_valid | valid_at[STAGES-1];
+    assign last = kept_valid ? kept_last : last_at[STAGES-1];
+    assign tag = kept_valid ? kept_tag : tag_at[STAGES-1];
+    assign beat = kept_valid ? kept_beat : chosen;
     wire load = arrives & (~active | free);
 
     generate
@@ -78,7 +84,11 @@ module synq_unload #(
             index <= {INDEX{1'b0}};
         end else if (active & move) index <= index + 1'b1;
         active <= ~reset & (load | (active & ~free));
+        kept_valid <= KEEP != 0 & valid & ~taken & ~reset;
         if (move) begin
+            kept_beat <= chosen;
+            kept_last <= last_at[STAGES-1];
+            kept_tag <= tag_at[STAGES-1];
             valid_at[0] <= active;
             last_at[0] <= final_beat;
             tag_at[0] <= active_tag;
@@ -91,7 +101,7 @@ module synq_unload #(
         if (reset) valid_at <= {STAGES{1'b0}};
     end
     synq_select #(.WIDTH(WIDTH), .COUNT(BEATS), .INDEX(INDEX)) chooser (
-        .clk(clk), .enable(move), .index(index), .words(padded), .word(beat)
+        .clk(clk), .enable(move), .index(index), .words(padded), .word(chosen)
     );
 endmodule
 `default_nettype wire

@@ -304,12 +304,13 @@ class _Multiplied(_Banked):
 
     def __init__(self, placed: BankedArray) -> None:
         super().__init__(placed)
-        self.held_twice = placed.held_twice
+        self.held_twice, self.keeps = placed.held_twice, placed.keeps
         self.clearing = pipeline.clearing(self.bucket_rows, self.levels)
         self.summed = pipeline.SUMMED + pipeline.skew(self.bucket_rows)
         self.frees = (_LONG_AGO, _LONG_AGO)  # the sums of the latest two images
-        self.beats = _Waits(self.choice)
+        self.beats = _Waits(self.choice + self.keeps)
         self.entered: list[int] = []  # when the first beats entered their choice
+        self.handed = _LONG_AGO  # the latest beat was taken
         # A reset clears the buckets first.
         self.drains = [1 + level for level in range(self.levels)]
         self.ready_at = self.levels
@@ -336,11 +337,14 @@ class _Multiplied(_Banked):
         return self.entered[-1] + 1
 
     def release(self, taken: list[int]) -> None:
-        # The last beat enters the choice as another one leaves, if that is full.
-        moves = [*self.entered, *taken]
+        shown = [max(self.entered[-1], self.handed) + 1, *(at + 1 for at in taken)]
+        self.handed = taken[-1]
+        # If the choice is full, a beat enters it as another one leaves; with a place to keep that
+        # in, as it is shown: the choice stands still from the next cycle on until it is taken.
+        moves = [*self.entered, *(shown if self.keeps else taken)]
         self.frees = (self.frees[1], moves[self.out_beats - 1])
-        for shown, at in zip([moves[self.choice - 1], *taken], taken, strict=False):
-            self.beats.add(shown + 1, at)
+        for begin, at in zip(shown, taken, strict=False):
+            self.beats.add(begin + self.keeps, at + self.keeps)
 
 
 class _Serial(_Banked):

@@ -258,7 +258,9 @@ def _value_luts(placed: BankedArray) -> int:
 def _unload(placed: BankedArray) -> Resources:
     sums = placed.parts
     held, index = sums.values * sums.bits, sums.index_bits
-    usage = _select(sums.beat_bits, sums.beats) + Resources(lut=index + 10, ff=held + index + 8)
+    kept = sums.beat_bits * placed.keeps  # a beat that is not taken
+    usage = _select(sums.beat_bits, sums.beats)
+    usage += Resources(lut=index + 10 + kept, ff=held + index + 11 + kept)
     if placed.held_twice:
         usage += Resources(lut=2, ff=held + 2)
     return usage

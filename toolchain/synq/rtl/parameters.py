@@ -167,6 +167,7 @@ class Synapses:
         values: what multipliers take, side by side, the first lowest: the value of each code, or,
             where totals are weighed one after another, of each level.
         images: of whose sums some are not free yet, from the drain on: 1 or 2.
+        keeps: 1 if a beat of sums that is not taken is kept.
     """
 
     module: str
@@ -181,6 +182,7 @@ class Synapses:
     value_bits: int
     values: str
     images: int
+    keeps: int
 
     @property
     def weighed_bits(self) -> int:
@@ -404,6 +406,7 @@ def banked_parameters(placed: BankedArray) -> BankedLayer:
             value_bits=placed.value_bits,
             values=_values(placed),
             images=1 + placed.held_twice,
+            keeps=int(placed.keeps),
         ),
         parts=placed.parts,
         converters=_converters(placed),

@@ -25,6 +25,7 @@ LESS_BITS = 3
 # Memories of more bits lie in block RAM, smaller ones in logic.
 _MOST_CODE_BITS = 4096
 _MOST_INPUT_BITS = 2048
+_FEW_LANES = 16  # as many as one of `synq_copies` reaches
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,6 +216,12 @@ class BankedArray(PlacedArray):
         """Whether the sums of an image, or a tile, wait while those of the one before are handed
         out: where rows may take less time than that."""
         return self.plan.event_driven or self.tiles > 1
+
+    @property
+    def keeps(self) -> bool:
+        """Whether a beat of sums that is not taken is kept: where lanes are many, so that a stall of
+        the next array does not reach all of them at once."""
+        return self.array.n_out > _FEW_LANES
 
     @property
     def address_bits(self) -> int:
