@@ -55,28 +55,34 @@ module synq_result #(
             index <= {CLASS_BITS{1'b0}};
         end else if (room) begin
             out_valid <= closing ? ~waiting : sums_valid;
-            out_last <= closing & tag;
             waiting <= ~closing & sums_valid;
-            if (waiting && (first | pair > best)) begin
-                best <= pair;
-                class_index <= pair_index;
-            end
             if (closing & ~waiting) begin
-                out_data <= {{64 - CLASS_BITS{1'b0}}, class_index};
                 closing <= 1'b0;
                 fresh <= 1'b1;
                 index <= {CLASS_BITS{1'b0}};
             end else if (~closing & sums_valid) begin
-                out_data <= {partner ? odd_out : 32'd0, even_out};
                 fresh <= 1'b0;
                 index <= odd_index + 1'b1;
                 closing <= sums_last;
+            end
+        end
+    end
+    // What a reset need not reach.
+    always @(posedge clk)
+        if (room) begin
+            out_last <= closing & tag;
+            if (waiting && (first | pair > best)) begin
+                best <= pair;
+                class_index <= pair_index;
+            end
+            if (closing & ~waiting) out_data <= {{64 - CLASS_BITS{1'b0}}, class_index};
+            else if (~closing & sums_valid) begin
+                out_data <= {partner ? odd_out : 32'd0, even_out};
                 tag <= sums_tag;
                 first <= fresh;
                 pair <= better;
                 pair_index <= odd_wins ? odd_index : index;
             end
         end
-    end
 endmodule
 `default_nettype wire

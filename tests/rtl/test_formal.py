@@ -37,6 +37,7 @@ SMALL: Mapping[str, list[dict[str, int | str]]] = {
         {"X_BITS": 2, "LANES": 3, "BEATS": 3, "INDEX": 2, "LAST_LANES": 2},
         {"X_BITS": 2, "LANES": 3, "BEATS": 1, "INDEX": 1, "LAST_LANES": 3},
     ],
+    "synq_loader": [{"ANSWER": 3, "LENGTH": 55, "ADDRESS": 4}],
     "synq_mac_bank": [
         {"N_OUT": 1, "X_BITS": 3, "CODE_BITS": 2, "VALUE_BITS": 4, "VALUES": "16'h7a18"}
         | {"ACC_BITS": 11, "TOTAL_BITS": 6, "HAS_TOTALS": totals, "X_SIGNED": signed}
@@ -95,6 +96,12 @@ FAULTS = {
         ("put_tag <= filling | beat_last", "put_tag <= beat_last & room"),
         ("put <= taken & ~reset", "put <= beat_valid & ~reset"),
         ("put <= taken & ~reset", "put <= taken & ~(put & put_tag) & ~reset"),
+    ],
+    "synq_loader": [
+        ("out_valid = in_valid & ~takes & ~settling", "out_valid = in_valid & ~settling"),
+        ("wire quiet = images == 8'd0 & ~part", "wire quiet = ~part"),
+        ("bvalid <= awready | (bvalid & ~bready)", "bvalid <= awready"),
+        ("armed <= 1'b0;\n                loading", "loading"),
     ],
     "synq_mac_bank": [
         (

@@ -41,7 +41,7 @@ _LANES_A_COPY = 16  # of `synq_copies`
 _DEEP = 32  # words of a LUT used as memory
 # Yosys' LUT4, LUTRAM and FF of one design on ECP5 over its 7-series', which the rest counts
 _ECP5 = (2.63, 2.07, 1.11)
-_TOP = Resources(lut=12, ff=8)  # the top module itself
+_TOP = Resources(lut=7, ff=8)  # the top module itself
 _LOADER = Resources(lut=400, ff=560)  # and its registers
 _CONTROL_OF_UNROLLED = 50
 
@@ -207,7 +207,7 @@ def _banks(placed: BankedArray) -> Resources:
     if decoded:  # two bits that follow an image to its end
         usage += Resources(lut=2, lutram=2)
     followed = pipeline.FETCH - 1 + max(back, skew)
-    usage += Resources(lut=2 * address * (banks > 0), ff=address * followed)
+    usage += Resources(lut=address * (banks > 0), ff=address * followed)
     usage += Resources(ff=address * max(0, banks - 1))
     held = pipeline.READ - 1 + _copies(n_out)  # what goes to the lanes, while codes are read
     for bank in range(banks):

@@ -36,6 +36,7 @@ from synq.rtl.parameters import (
     unrolled_parameters,
 )
 from synq.rtl.placement import BankedArray, UnrolledArray, place_arrays
+from synq.rtl.reload import banked_arrays, reload_parameters
 from synq.rtl.verilog import TOP
 from synq.stream import BEAT_BITS, beats_per_result
 
@@ -356,13 +357,23 @@ def proofs_of(network: QuantizedNetwork, design: RtlDesign) -> list[Proof]:
             found |= dict.fromkeys(_of_banked(banked_parameters(each)))
         elif isinstance(each, UnrolledArray):
             found |= dict.fromkeys(_of_unrolled(unrolled_parameters(each, placed, design)))
-    return [*found, top_proof(len(placed))]
+    if design.reloadable:
+        words = reload_parameters(banked_arrays(placed), network)
+        numbers = {"ANSWER": words.answer_beats, "LENGTH": words.length, "ADDRESS": words.address}
+        found[_proof("synq_loader", **numbers)] = None
+    return [*found, top_proof(len(placed), loads=design.reloadable)]
 
 
-def top_proof(layers: int, depth: int = _SHALLOW) -> Proof:
-    """The rules of AXI4-Stream at both sides of a core of so many layers."""
+def top_proof(layers: int, depth: int = _SHALLOW, loads: bool = False) -> Proof:
+    """The rules of AXI4-Stream at both sides of a core of so many layers.
+
+    Args:
+        loads: whether its network can be replaced.
+    """
     names = {"VALID": "valid", "READY": "ready", "DATA": "data", "LAST": "last"}
     defines = tuple((f"OUT_{macro}", f"{name}_{layers}") for macro, name in names.items())
+    if loads:
+        defines += (("LOADER", "1"),)
     return Proof(TOP, (), depth, cut=("synq_layer_",), defines=defines)
 
 

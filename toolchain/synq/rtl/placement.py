@@ -219,8 +219,8 @@ class BankedArray(PlacedArray):
 
     @property
     def keeps(self) -> bool:
-        """Whether a beat of sums that is not taken is kept: where lanes are many, so that a stall of
-        the next array does not reach all of them at once."""
+        """Whether a beat of sums that is not taken is kept: where lanes are many, so that a stall
+        of the next array does not reach all of them at once."""
         return self.array.n_out > _FEW_LANES
 
     @property
