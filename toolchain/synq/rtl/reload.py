@@ -110,7 +110,7 @@ def network_words(
         SynqError: the core's network is fixed, or it is not built for this one.
     """
     if not design.reloadable:
-        raise SynqError("the core's network is fixed: export it with --reloadable")
+        raise SynqError("the core's network is fixed: export a reloadable one")
     if network.sizes != core.sizes:
         shapes = ["-".join(map(str, each.sizes)) for each in (network, core)]
         raise SynqError(f"the network is {shapes[0]}, the core is built for {shapes[1]}")

@@ -204,12 +204,12 @@ def _check_architecture(program: Path) -> None:
     lines: list[str] = []
     code = stream([str(program), "--list-uarch"], _SECONDS_TO_ANSWER, lines.append, {})
     if code is None:
-        raise SynqError(f"{program} --list-uarch did not answer within {_SECONDS_TO_ANSWER} s")
+        raise SynqError(f"{program} did not say within {_SECONDS_TO_ANSWER} s which chips it knows")
     known = next((found[1] for line in lines if (found := _UARCHES.search(line))), None)
     if known is None:
         said = " ".join(lines[0].split()) if lines else "nothing"
         raise SynqError(
-            f"{program} --list-uarch does not say what it knows, it says: {said[:200]}",
+            f"{program} does not say which chips it knows, it says: {said[:200]}",
             ("nextpnr",),
         )
     if _UARCH not in known.split():
