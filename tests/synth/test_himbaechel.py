@@ -298,7 +298,7 @@ def test_a_missing_tool_or_database(tmp_path: Path, chipdb: Path, tool: Path) ->
     with pytest.raises(NoToolError, match="is built without 7-series, for gowin gatemate"):
         himbaechel.prepare(PART, given)
     (tool / "uarches").write_text("ERROR: unrecognised option")
-    with pytest.raises(SynqError, match="does not say what it knows, it says: ERROR: unrec"):
+    with pytest.raises(SynqError, match="does not say which chips it knows, it says: ERROR: unrec"):
         himbaechel.prepare(PART, given)
 
 
