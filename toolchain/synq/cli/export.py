@@ -112,6 +112,8 @@ def _json(result: "Export") -> dict[str, Any]:
 
 
 def _print(result: "Export") -> None:
+    from synq.page.project_page import PAGE
+
     dataset = result.prepared.dataset
     metric = dataset.task.words.split(",")[0].capitalize()
     console.print_scores(
@@ -158,6 +160,7 @@ def _print(result: "Export") -> None:
             f"{result.rtl.latency} cycles from the first beat to the first answer"
         )
     console.say(f"[bold]Project:[/] {escape(str(result.output))}")
+    console.say(f"[bold]Page:[/] {escape(str(result.output / PAGE))}")
     console.say("[bold]Next:[/]")
     console.say(f"  synq verify {console.quoted(result.output)}")
     if result.csim_images_per_second is not None:
