@@ -191,7 +191,7 @@ def short(wave: Wave) -> Wave:
     """Long words by their last digits: a cell has room for no more."""
     for lane in lanes(wave):
         if "data" in lane:
-            lane["data"] = [v if len(v) <= 11 else f"..{v[-6:]}" for v in lane["data"]]
+            lane["data"] = [v if len(v) <= 10 else f"..{v[-6:]}" for v in lane["data"]]
     return wave
 
 
