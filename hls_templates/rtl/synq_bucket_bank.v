@@ -3,6 +3,9 @@
 // A bucket is never cleared by itself: what matters is the sum over all banks, modulo 2**WIDTH. With
 // `merge` the neighbour's value is added instead of the input; without `write` the bucket keeps its
 // value and the sum only goes on to the next bank.
+//
+//   cycle       0                  1     2     3                 4       READ 3
+//               merge, write, set  x           codes, neighbour  sums
 `default_nettype none
 module synq_bucket_bank #(
     parameter N_OUT = 2,

@@ -1,4 +1,9 @@
 // Beats of several pixels as beats of one: an image of PIXELS, in beats of LANES each.
+//
+//   cycle       0     1     2     3            LANES 4
+//   in_data     DCBA  DCBA  DCBA  DCBA         stays until its last pixel is taken
+//   out_data    A     B     C     D
+//   in_ready    0     0     0     1
 `default_nettype none
 module synq_gearbox #(
     parameter X_BITS = 8,

@@ -1,5 +1,11 @@
 // Whole images from beats: counts the beats of an image, clears what lies beyond its last pixel, and
 // completes with zeros an image that `beat_last` ends early.
+//
+//   cycle       0     1     2     3     4      BEATS 4; A1 has beat_last
+//   beat        A0    A1    B0    B0    B0     B0 waits: what is missing of A is filled with zeros
+//   beat_ready  1     1     0     0     1
+//   closing     0     0     0     1     0
+//   put_beat          A0    A1    0     0      at 4 with put_last and put_tag
 `default_nettype none
 module synq_intake #(
     parameter X_BITS = 8,

@@ -13,6 +13,11 @@
 //   0x08     DIGEST   of the network in use, 64 bits: its last word
 //   0x10     CORE     64 bits: the first word of the networks it takes
 //   0x18     LENGTH   words of a network
+//
+//   cycle       0          1        2         3         4      the network's last word is taken at 0
+//   arrived                1
+//   settling                        1         1                until no image is in the core
+//   set                                                 other  with status and digest
 `default_nettype none
 module synq_loader #(
     parameter [63:0] CORE = 64'd0,

@@ -1,5 +1,8 @@
 // One row of inputs a cycle, in every output's lane multiplied by the value of the lane's code and
 // accumulated. The bucket banks' totals, if there are any, take the place of the input.
+//
+//   cycle       0     1     2               3              4                       5     READ 3
+//               x           codes, totals   factor, value  product, first if last  sums
 `default_nettype none
 module synq_mac_bank #(
     parameter N_OUT = 2,

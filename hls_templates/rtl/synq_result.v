@@ -1,5 +1,11 @@
 // The answer to an image: its sums, two a beat, and a beat with the index of the largest one, the
 // first one on a tie; of a single sum, whether it is positive. Only that beat can have `out_last`.
+//
+//   cycle       0     1     2     3     4     5      three sums, a receiver that never waits
+//   sums        1, 0  2               next image's   at 1 with sums_last
+//   sums_taken  1     1     0     0     1
+//   out_data          1, 0  2           class
+//   closing                 1     1
 `default_nettype none
 module synq_result #(
     parameter N_OUT = 10,

@@ -1,4 +1,8 @@
 // A memory of codes: one word a row, the codes of all outputs.
+//
+//   cycle       0        1        2        3      READ 3
+//   block RAM   address  fetched           word
+//   logic       address  asked    fetched  word
 `default_nettype none
 module synq_rom #(
     parameter WIDTH = 8,

@@ -1,4 +1,10 @@
 // The sums of an array, some lanes a cycle.
+//
+//   cycle       0     1     2     3     4     BEATS 2; with BUFFER all but `done` a cycle later
+//   done        1
+//   index             0     1                 STAGES cycles before its beat
+//   free                    1
+//   valid                   1     1           taken at once
 `default_nettype none
 module synq_unload #(
     parameter N_OUT = 2,
