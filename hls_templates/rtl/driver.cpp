@@ -241,9 +241,10 @@ int main(int argc, char **argv) {
         }
 #ifdef RELOADABLE
         registers.take(top);
-        if (takes && (flags & 4)) {
-            registers.read(top, 4);
-            loading = ASKING;
+        if (takes && loading == SENDING && (flags & 1)) {
+            loading = flags & 4 ? ASKING : NONE;
+            if (loading == ASKING)
+                registers.read(top, 4);
         }
 #endif
         clock();

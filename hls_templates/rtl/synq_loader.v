@@ -77,9 +77,11 @@ module synq_loader #(
     // ---- The gate. A network may come once the transfer before has ended.
     reg armed, midway, loading;
     reg settling;  // a network is right, and waits for answers
-    wire takes = (armed & ~midway) | loading;
-    assign out_valid = in_valid & ~takes & ~settling;
-    assign in_ready = takes | (out_ready & ~settling);
+    reg offered;   // a beat is, and stays so: a gearbox may have begun with it
+    wire ending;   // a transfer has come, and may be right: no image begins behind it
+    wire takes = (armed & ~midway & ~offered) | loading;
+    assign out_valid = in_valid & ~takes & ~settling & ~ending;
+    assign in_ready = takes | (out_ready & ~settling & ~ending);
     wire arrives = takes & in_valid;
     wire passes = out_valid & out_ready;
 
@@ -92,6 +94,7 @@ module synq_loader #(
 
     // ---- What arrived, a cycle later.
     reg arrived, arrived_last;
+    assign ending = arrived & arrived_last;
     reg [63:0] arrived_word;
     reg [2:0] state;
     reg [15:0] left;
@@ -149,6 +152,7 @@ module synq_loader #(
         if (reset) begin
             armed <= 1'b0;
             midway <= 1'b0;
+            offered <= 1'b0;
             loading <= 1'b0;
             settling <= 1'b0;
             arrived <= 1'b0;
@@ -164,6 +168,7 @@ module synq_loader #(
             bvalid <= awready | (bvalid & ~bready);
             rvalid <= (arvalid & arready) | (rvalid & ~rready);
             if (passes) midway <= ~in_last;
+            offered <= out_valid & ~out_ready;
             images <= images + {7'd0, image_taken} - {7'd0, answered};
             part <= ~image_taken & (part | passes);
             if (answer_taken) beat <= beat == FINAL ? {COUNT{1'b0}} : beat + 1'b1;

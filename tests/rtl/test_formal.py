@@ -99,6 +99,7 @@ FAULTS = {
     ],
     "synq_loader": [
         ("out_valid = in_valid & ~takes & ~settling", "out_valid = in_valid & ~settling"),
+        (" & ~offered) | loading", ") | loading"),
         ("wire quiet = images == 8'd0 & ~part", "wire quiet = ~part"),
         ("bvalid <= awready | (bvalid & ~bready)", "bvalid <= awready"),
         ("armed <= 1'b0;\n                loading", "loading"),

@@ -140,6 +140,36 @@ def test_a_broken_network_is_noticed_and_leaves_the_old_one(
             np.testing.assert_array_equal(seen, expected, err_msg=name)
 
 
+def test_images_right_behind_networks(
+    core: Core, network: QuantizedNetwork, tmp_path: Path
+) -> None:
+    """Nobody asks what became of a network: the next beat is an image's. A broken one changes
+    nothing."""
+    random = np.random.default_rng(11)
+    networks = [network, mixed(random, network), mixed(random, network)]
+    words = [network_words(network, core.design, each) for each in networks]
+    given = [images(random, network, 5) for _ in range(31)]
+    order = random.integers(-1, 3, size=30).tolist()
+    sent, expected, used = {}, [network.run(given[0])], network
+    for number, (which, some) in enumerate(zip(order, given[1:], strict=True)):
+        sent[number] = words[which].copy()
+        if which < 0:
+            sent[number][5] ^= np.uint64(1)
+        else:
+            used = networks[which]
+        expected.append(used.run(some))
+    beats = np.concatenate([pack_results(each.accumulators[-1], each.classes) for each in expected])
+    for seed, (gap, stall) in enumerate(((0, 0), (0.3, 0.3), (0, 0.9))):
+        traffic = Traffic(gap, stall, seed, images=5)
+        records = simulate.stream_records(
+            given, 8, core.design.beat_bits, traffic, sent, asks=False
+        )
+        (answers,) = simulate.play(
+            core.executable, core.place, [tmp_path / str(seed)], [records], [beats.size], traffic
+        )
+        np.testing.assert_array_equal(answers["data"], beats.ravel().astype(np.uint64))
+
+
 def test_resets_while_networks_come(core: Core, network: QuantizedNetwork, tmp_path: Path) -> None:
     """At any clock of a load: it begins anew, and no image meets half a network."""
     random = np.random.default_rng(10)

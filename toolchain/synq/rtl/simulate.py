@@ -366,19 +366,21 @@ def stream_records(
     beat_bits: int,
     traffic: Traffic,
     networks: Mapping[int, NDArray[np.uint64]],
+    asks: bool = True,
 ) -> bytes:
     """Some images, then a network and images, and so on, as the driver's records.
 
     Args:
         images: (n, n_in) raw integers of `bits` bits each; one more than there are networks.
         networks: their words, by number, in this order.
+        asks: whether what the core says of a network is waited for before images go on.
     """
     parts = [beat_records(images[0], bits, beat_bits, traffic)]
     for (_, words), some in zip(sorted(networks.items()), images[1:], strict=True):
         records = np.zeros((len(words), beat_bits // 8 + 1), dtype=np.uint8)
         records[:, :8] = words.astype("<u8").view(np.uint8).reshape(-1, 8)
         records[0, -1] |= _NETWORK_COMES
-        records[-1, -1] |= _NETWORK_ENDS | 1
+        records[-1, -1] |= (_NETWORK_ENDS if asks else 0) | 1
         parts += [records.tobytes(), beat_records(some, bits, beat_bits, traffic)]
     return b"".join(parts)
 
