@@ -5,7 +5,6 @@ from importlib.metadata import Distribution
 from pathlib import Path
 
 import pytest
-
 from licences import ROOT, WITH_TORCH, licence, locked, table
 
 DOCUMENT = (ROOT / "docs/licences.md").read_text()
