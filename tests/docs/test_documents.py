@@ -1,4 +1,4 @@
-"""What README.md, CONTRIBUTING.md, SECURITY.md and docs/ say can be done is done here, in a small form; what they name exists.
+"""What the documents say can be done is done here, in a small form; what they name exists.
 
 Every fenced block in `sh` or `python` runs, a document's in order and in one folder. The rules:
 
