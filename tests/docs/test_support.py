@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 from synq.board import board_names, load_board
+from synq.project.flow import PROCESSING_SYSTEMS
 from synq.synth.tools import FIRST_CURRENT, LAST_VIVADO_HLS, NEWEST, OLDEST
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +32,7 @@ def test_boards() -> None:
         part, hls, _, driver = rows[name][1:5]
         assert part == board.part
         assert (hls == "yes") is board.has_hls
-        assert (driver == "yes") is board.family.startswith("zynq")
+        assert (driver == "yes") is (board.family in PROCESSING_SYSTEMS)
 
 
 def test_versions() -> None:
