@@ -34,8 +34,8 @@ def licence(found: Distribution) -> str:
 
 def _names(found: Distribution) -> Iterator[str]:
     fields = found.metadata
-    yield fields.get("License-Expression") or ""
-    first = ((fields.get("License") or "").strip().splitlines() or [""])[0]
+    yield (fields.get_all("License-Expression") or [""])[0]
+    first = ((fields.get_all("License") or [""])[0].strip().splitlines() or [""])[0]
     if not _NO_NAME.search(first):
         yield first
     told = [each.split(" :: ") for each in fields.get_all("Classifier") or []]
