@@ -1,4 +1,4 @@
-"""What README.md and docs/ say can be done is done here, in a small form; what they name exists.
+"""What the documents say can be done is done here, in a small form; what they name exists.
 
 Every fenced block in `sh` or `python` runs, a document's in order and in one folder. The rules:
 
@@ -37,7 +37,8 @@ from synq.cli.app import app, export_app
 from synq.learn.data import mnist
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_ROOT_DOCUMENTS = (ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md")
+DOCUMENTS = [ROOT / "README.md", *_ROOT_DOCUMENTS, *sorted((ROOT / "docs").glob("*.md"))]
 REPORT = ROOT / "tests/synth/data/reports/vitis_hls_2025.1_xc7z020_csynth.xml"
 
 _OURS = "--checkpoint mine.safetensors --data mine.npz"
@@ -304,8 +305,9 @@ def test_the_architecture_names_every_room_on_its_floor() -> None:
     assert all(max(lower) < min(upper) for lower, upper in pairwise(floors))
 
 
-def test_the_picture_shows_rooms() -> None:
-    pictures = [b for b in blocks(ROOT / "docs/architecture.md") if b.language == "mermaid"]
+@pytest.mark.parametrize("document", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_the_picture_shows_rooms(document: str) -> None:
+    pictures = [b for b in blocks(ROOT / document) if b.language == "mermaid"]
     assert len(pictures) == 1
     arrows = re.findall(r"^ +(\w+)(?:\(\[.*\]\))? --> (\w+)", pictures[0].text, re.MULTILINE)
     others = set(re.findall(r"(\w+)\(\[", pictures[0].text))  # what is no room is drawn round
