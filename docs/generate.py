@@ -127,7 +127,8 @@ def _described(name: str, value: Any) -> Iterator[str]:
             yield _fenced("\n".join(public))
     yield from _docstring(inspect.getdoc(value) or "")
     if isinstance(value, enum.EnumMeta):
-        yield "\n".join(f'- `"{member.value}"`' for member in value) + "\n"
+        members: list[enum.Enum] = list(value)
+        yield "\n".join(f'- `"{member.value}"`' for member in members) + "\n"
     elif isinstance(tree, ast.ClassDef):
         yield from _methods(tree)
 
@@ -164,7 +165,8 @@ def _methods(tree: ast.ClassDef) -> Iterator[str]:
             marks = [ast.unparse(mark) for mark in each.decorator_list]
             is_value = any(mark.endswith("property") for mark in marks)
             usage = each.name if is_value else _signature(each.name, each)
-            lines.append(f"- `{_plain(usage)}`: {_prose(text.partition('\n\n')[0])}")
+            summary = text.partition("\n\n")[0]
+            lines.append(f"- `{_plain(usage)}`: {_prose(summary)}")
     if lines:
         yield "\n".join(["**Methods and properties**\n", *lines]) + "\n"
 
