@@ -65,7 +65,7 @@ def _parameters(name: str, command: Any) -> Iterator[str]:
     for panel, group in groupby(shown, key=lambda parameter: parameter.rich_help_panel):
         if panel:
             yield f"**{panel}**\n"
-        yield "| option | |\n|---|---|"
+        yield "| option | meaning |\n|---|---|"
         for parameter in group:
             usage, text = parameter.get_help_record(context)
             yield f"| `{_plain(usage).replace('|', '/')}` | {_cell(text)} |"
