@@ -3,6 +3,7 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2> /dev/null \
 	&& echo $$each && break; done)
 VENV ?= .venv
+DOCS_VENV ?= .venv-docs
 LEVELS ?= 10
 BOARD ?= pynq-z2
 PYTEST_OPTIONS ?=
@@ -16,7 +17,7 @@ SOURCES := $(shell find toolchain boards hls_templates -type f -not -path '*/__p
 INSTALL := $(if $(shell command -v uv),uv pip install --python $(VENV)/bin/python,$(VENV)/bin/pip install) --quiet
 
 SHELL := /bin/bash
-.PHONY: export test test-core lint lock benchmark benchmark-small clean
+.PHONY: export test test-core lint lock docs benchmark benchmark-small clean
 
 export: $(VENV)/installed
 	$(VENV)/bin/synq-export --levels $(LEVELS) --board $(BOARD)
@@ -62,8 +63,17 @@ benchmark-small: $(VENV)/tested
 	$(VENV)/bin/python benchmarks/faults.py --count 2 --mended 1
 	$(VENV)/bin/python benchmarks/kill.py --count 3
 
+# The site, in build/site, with its links checked. It needs none of the other environment.
+docs: $(DOCS_VENV)/installed
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict
+
+$(DOCS_VENV)/installed: docs/requirements.lock
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/pip install --quiet --no-deps --require-hashes --requirement docs/requirements.lock
+	touch $@
+
 clean:
-	rm -rf $(VENV) build
+	rm -rf $(VENV) $(DOCS_VENV) build
 
 $(VENV)/installed: $(VENV)/dependencies $(SOURCES)
 	$(INSTALL) --no-deps --force-reinstall .
@@ -86,8 +96,12 @@ $(VENV)/dependencies: requirements.lock
 	touch $@
 
 # All versions and hashes for Python 3.11 to 3.13, by uv; PyTorch, of which there are several builds, apart.
-COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	--override requirements.override --extra cpu
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+COMPILE := $(LOCK) --override requirements.override --extra cpu
+# The extra `docs` without synq itself, which the site does not need.
+DOCS = $(shell $(PYTHON) -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+	print(*project['optional-dependencies']['docs'])")
 lock:
 	$(COMPILE) pyproject.toml --output-file requirements.lock
 	$(COMPILE) --extra test pyproject.toml --constraint requirements.lock --output-file requirements-test.lock
+	printf '%s\n' $(DOCS) | $(LOCK) - --output-file docs/requirements.lock
