@@ -50,7 +50,7 @@ def place(tmp_path: Path) -> Path:
 
 def drive(driver: Path, place: Path, results: str, limit: str = "") -> process.Ended:
     n_results = str(20 * beats_per_result(3))
-    arguments = [str(driver), "beats.bin", results, n_results, "1", "0", "0", "1000"]
+    arguments = [str(driver), "beats.bin", results, n_results, "1", "0", "0", "1000", "0"]
     return process.run(
         Command(["/bin/sh", "-c", f'{limit} exec "$@"', "sh", *arguments], place.parent)
     )
