@@ -9,7 +9,7 @@ BOARD ?= pynq-z2
 PYTEST_OPTIONS ?=
 # The part of the tests that every Python has to pass; `make test` runs all.
 CORE := $(addprefix tests/,$(addsuffix .py,$(addprefix test_,api doctests fixedpoint network npz quantizing stream device) \
-	$(addprefix learn/test_,saved torch_module checkpoint keras_file onnx_file prepare) hls/test_kernel rtl/test_simulate))
+	$(addprefix learn/test_,saved torch_module checkpoint keras_file onnx_file prepare) rtl/test_simulate))
 TORCH := torch==2.13.0
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 SOURCES := $(shell find toolchain boards hls_templates -type f -not -path '*/__pycache__/*')

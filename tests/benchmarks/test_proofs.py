@@ -14,6 +14,10 @@ from synq.resources import folder
 from synq.rtl.formal import Outcome, proofs_of, prove_all
 
 
+# One of each kind of array; the others' parameters are among the modules' own proofs.
+KINDS = ("buckets, 1 row", "buckets, 9 rows", "unrolled, 1-bit pixels, 832-bit stream")
+
+
 def sparse(array: SynapseArray) -> SynapseArray:
     """Almost all of its synapses zero, so that it is unrolled in no time."""
     codebook = np.sort(np.append(array.codebook[array.codebook != 0][:4], 0))
@@ -29,7 +33,8 @@ def test_the_designs_of_the_table_are_proven(
 ) -> None:
     random = np.random.default_rng(1)
     proofs = {}
-    for contender in benchmark("rtl").CONTENDERS.values():
+    contenders = benchmark("rtl").CONTENDERS
+    for contender in (contenders[name] for name in KINDS):
         given, design = contender.network, contender.design
         formats = [
             FixedPoint(bits, 0, signed=False) for bits in (given.pixel_bits, given.activation_bits)
@@ -50,4 +55,6 @@ def test_the_designs_of_the_table_are_proven(
     of_modules = [proof for proof in proofs if proof.module != "synq_top"]  # others do the top
     verdicts = prove_all(of_modules, library, tmp_path, SILENT)
     assert [each for each in verdicts if each.outcome is not Outcome.PROVEN] == []
-    assert len({each.proof.module for each in verdicts}) == 11
+    assert len({each.proof.module for each in verdicts}) == 10, {
+        each.proof.module for each in verdicts
+    }

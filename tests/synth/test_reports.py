@@ -749,7 +749,9 @@ def below_the_top(text: str) -> str:
 
 def test_all_below_a_folder() -> None:
     found = find_reports(REAL)
-    assert [path for path, _ in found] == [NEW_HLS, OLD_HLS, *ALL[2:]]
+    others = [path for path, _ in found if "himbaechel" not in path.name]  # they: test_himbaechel
+    assert others == [NEW_HLS, OLD_HLS, *ALL[2:]]
+    assert len(found) - len(others) == 4
     assert found == read_reports(REAL)
 
 
@@ -915,7 +917,7 @@ def test_json_of_one_report() -> None:
 def test_json_is_one_object_a_report() -> None:
     result = run(REAL, COSIM, "--json")
     assert (result.returncode, result.stderr) == (4, "")  # one misses its timing
-    contents = [json.loads(line) for line in result.stdout.splitlines()]
+    contents = [json.loads(line) for line in result.stdout.splitlines() if "himbaechel" not in line]
     assert [content["file"] for content in contents] == [
         *map(str, [NEW_HLS, OLD_HLS, *ALL[2:], COSIM])
     ]
