@@ -13,7 +13,6 @@ from synq.progress import SILENT
 from synq.resources import folder
 from synq.rtl.formal import Outcome, proofs_of, prove_all
 
-
 # One of each kind of array; the others' parameters are among the modules' own proofs.
 KINDS = ("buckets, 1 row", "buckets, 9 rows", "unrolled, 1-bit pixels, 832-bit stream")
 
