@@ -48,7 +48,7 @@ def test_the_command_writes_and_prints_the_same(user: list[str], tmp_path: Path)
     assert first.returncode == 0, first.stderr
     assert first.stderr == ""
     assert sorted(path.name for path in out.iterdir()) == [
-        *("figure2.png", "figure2.svg", "results.jsonl", "sweep.json", "table.csv")
+        *("figure2.png", "figure2.svg", "report.html", "results.jsonl", "sweep.json", "table.csv")
     ]
     content = json.loads((out / "sweep.json").read_bytes())
     for cell in content["curves"][0]["cells"]:
