@@ -16,10 +16,17 @@ from synq.rtl.formal import Outcome, proofs_of, prove_all
 # One of each kind of array; the others' parameters are among the modules' own proofs.
 KINDS = ("buckets, 1 row", "buckets, 9 rows", "unrolled, 1-bit pixels, 832-bit stream")
 MODULES = {
-    f"synq_{module}"
-    for module in (
-        "activation answer bucket_lane buffer fifo gearbox intake mac_bank result select unload"
-    ).split()
+    "synq_activation",
+    "synq_answer",
+    "synq_bucket_lane",
+    "synq_buffer",
+    "synq_fifo",
+    "synq_gearbox",
+    "synq_intake",
+    "synq_mac_bank",
+    "synq_result",
+    "synq_select",
+    "synq_unload",
 }
 
 
