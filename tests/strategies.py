@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from synq.device import load_device
 from synq.fixedpoint import FixedPoint, Overflow, Rounding
 from synq.float_network import FloatNetwork
+from synq.geometry import DENSE, Geometry, Pool, Pooling, Shape, Window
 from synq.network import Converter, QuantizedNetwork, SynapseArray
 from synq.quantizing import Quantization, quantize_network
 from synq.read_noise import ReadNoise
@@ -141,6 +142,11 @@ def assigned(value: Fraction, target: FixedPoint) -> int:
     return (rounded - low) % (1 << target.width) + low
 
 
+def assigned_raw(raw: int, fraction: int, target: FixedPoint) -> int:
+    """The same of a raw integer."""
+    return assigned(Fraction(raw) / Fraction(2) ** fraction, target)
+
+
 def symmetric(random: np.random.Generator, array: SynapseArray) -> SynapseArray:
     """The array with a codebook as a differential pair has it, with or without zero."""
     magnitudes = np.unique(np.abs(array.codebook))
@@ -221,6 +227,74 @@ def random_network(random: np.random.Generator, max_size: int = 24) -> Quantized
         )
         arrays.append(symmetric(random, array) if random.random() < 0.7 else array)
     return QuantizedNetwork(tuple(arrays), tuple(activations))
+
+
+def random_window(random: np.random.Generator, shape: Shape) -> Window:
+    """Any kernel, stride and padding that fit the shape."""
+    kernel = [int(random.integers(1, min(4, side) + 1)) for side in shape[:2]]
+    stride = [int(random.integers(1, min(3, side) + 1)) for side in shape[:2]]
+    padding = [
+        (int(random.integers(0, size)), int(random.integers(0, size)))
+        if random.integers(2)
+        else (0, 0)
+        for size in kernel
+    ]
+    return Window(shape, (kernel[0], kernel[1]), (stride[0], stride[1]), (padding[0], padding[1]))
+
+
+def random_geometry(random: np.random.Generator, shape: Shape) -> Geometry:
+    """A convolution, half with a pool."""
+    window = random_window(random, shape)
+    if random.integers(2):
+        return Geometry(window)
+    down, across = (int(random.integers(1, min(3, places) + 1)) for places in window.places)
+    kind = Pooling.MAX if random.integers(2) else Pooling.AVERAGE
+    return Geometry(window, Pool(kind, (down, across)))
+
+
+def convolutional_network(
+    random: np.random.Generator, convolutions: int | None = None, saturating: bool = False
+) -> QuantizedNetwork:
+    """One to three convolutions of a small image, one or two dense layers; half have biases, half
+    signed inputs, a quarter one dimension.
+
+    Args:
+        saturating: whether activations saturate, as all that are quantized do.
+    """
+    width = int(random.integers(2, 9))
+    form = FixedPoint(width, 0, signed=bool(random.integers(2)))
+    height = 1 if random.integers(4) == 0 else int(random.integers(3, 9))
+    shape: Shape = (height, int(random.integers(3, 9)), int(random.integers(1, 4)))
+    count = int(random.integers(1, 4)) if convolutions is None else convolutions
+    kinds = [True] * count + [False] * int(random.integers(1, 3))
+    arrays: list[SynapseArray] = []
+    geometries: list[Geometry] = []
+    activations: list[FixedPoint] = []
+    for convolution in kinds:
+        geometry = random_geometry(random, shape) if convolution else DENSE
+        n_in = math.prod(shape) if geometry.window is None else geometry.window.n_in
+        if arrays:
+            overflow = Overflow.SAT if saturating or random.integers(2) else Overflow.WRAP
+            form = FixedPoint(
+                int(random.integers(1, 9)),
+                arrays[-1].accumulator.integer - 1 + int(random.integers(-3, 2)),
+                signed=False,
+                rounding=Rounding(random.choice([mode.value for mode in Rounding])),
+                overflow=overflow,
+            )
+            activations.append(form)
+        array = synapse_array(
+            random,
+            n_in,
+            int(random.integers(1, 7)),
+            levels=int(random.integers(2, 26)),
+            input_format=form,
+            bias=bool(random.integers(2)),
+        )
+        arrays.append(symmetric(random, array) if random.random() < 0.7 else array)
+        geometries.append(geometry)
+        shape = geometry.passed(array.n_out)
+    return QuantizedNetwork(tuple(arrays), tuple(activations), tuple(geometries))
 
 
 def images(random: np.random.Generator, network: QuantizedNetwork, count: int) -> NDArray[np.int64]:

@@ -27,6 +27,7 @@ ROOMS = (
     "scratch",
     "definition",
     "fixedpoint",
+    "geometry",
     "read_noise",
     "network",
     "score",

@@ -497,7 +497,7 @@ def chip_network(
         if resistance:
             conductance = effective_conductance(conductance, resistance, conditions.tile)
         arrays.append(with_weights(array, weights_of(conductance, window, mapping)))
-    return QuantizedNetwork(tuple(arrays), design.activations)
+    return replace(design, arrays=tuple(arrays))
 
 
 def full_scale(table_format: FixedPoint) -> int:

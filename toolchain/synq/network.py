@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint, Overflow, Rounding, requantize, signed_width
+from synq.geometry import DENSE, Geometry, Shape, check_chain
 from synq.npz import Member, read_npz
 from synq.read_noise import ReadNoise
 
@@ -26,6 +27,10 @@ _FLOAT64_EXACT = 1 << 53
 # What a file of a network may hold.
 _MAX_HEADER_BYTES = 1 << 20
 _MAX_BYTES = 128 << 20
+
+# Values that a convolution sees at once, of as many images as there is room for: they fit the
+# processor's cache, and the sums are not slower for it.
+_VALUES_AT_ONCE = 1 << 22
 _HEADER = Member("u", "bytes", (1, 1))
 _CODES = Member("u", "a matrix of uint8", (2, 2))
 _CODEBOOK = Member("i", "a vector of int64", (1, 1))
@@ -246,7 +251,7 @@ class SynapseArray:
 
         Args:
             inputs: (n_samples, n_in) raw integers in `input_format`; n_samples may be 0.
-            first: how many samples the array has read before: read noise is another each time.
+            first: how often the array was read before: read noise is another each time.
 
         Returns:
             (n_samples, n_out) int64 raw integers in `accumulator`.
@@ -328,10 +333,14 @@ def class_count(n_out: int) -> int:
 class Trace:
     """Every integer a network computes for a set of inputs; first axis: the samples.
 
+    A convolution's sums and activations stand in a row as an image does: place by place, at each
+    all channels.
+
     Attributes:
-        accumulators: one (n_samples, n_out) int64 an array, raw in its `accumulator` format. The
-            last one is the network's output.
-        activations: one (n_samples, n_out) int64 a hidden layer, raw in its activation format.
+        accumulators: one (n_samples, n_places * n_out) int64 an array, raw in its `accumulator`
+            format. The last one is the network's output.
+        activations: one int64 matrix a hidden layer, raw in its activation format, pooled: as many
+            columns as the next layer has inputs.
         classes: (n_samples,) int64, see `classes_of`.
     """
 
@@ -374,12 +383,13 @@ class Trace:
 
 @dataclass(frozen=True, eq=False)
 class QuantizedNetwork:
-    """Synapse arrays with a ReLU and a requantization between each two of them.
+    """Layers of synapses with a ReLU, a pool where there is one, and a requantization between them.
 
     Attributes:
-        arrays: at least one, shapes chaining.
+        arrays: at least one.
         activations: the unsigned format that a hidden layer's accumulators are assigned to after
-            the ReLU; one fewer than `arrays`.
+            ReLU and pool; one fewer than `arrays`.
+        geometries: where each array is used; without, every layer is dense.
 
     Raises:
         ValueError: shapes or formats do not chain, an activation is signed, or `output_unit` is
@@ -388,24 +398,47 @@ class QuantizedNetwork:
 
     arrays: tuple[SynapseArray, ...]
     activations: tuple[FixedPoint, ...]
+    geometries: tuple[Geometry, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.arrays or len(self.activations) != len(self.arrays) - 1:
             raise ValueError("a network has one activation format fewer than arrays")
         if any(activation.signed for activation in self.activations):
             raise ValueError("hidden activations are unsigned")
-        for before, activation, after in zip(
-            self.arrays, self.activations, self.arrays[1:], strict=False
-        ):
-            if after.n_in != before.n_out or after.input_format != activation:
-                raise ValueError("the arrays' shapes or formats do not chain")
+        if not self.geometries:
+            object.__setattr__(self, "geometries", (DENSE,) * len(self.arrays))
+        check_chain(self.geometries, [(array.n_in, array.n_out) for array in self.arrays])
+        for activation, after in zip(self.activations, self.arrays[1:], strict=True):
+            if after.input_format != activation:
+                raise ValueError("the arrays' formats do not chain")
+        if any(width > 63 for width in map(self._pooled_width, range(len(self.activations)))):
+            raise ValueError("the sums may need more than 63 bits")
         if not 0 < self.output_unit < math.inf:
             raise ValueError("the arrays' scales multiply to more, or less, than a float holds")
 
     @property
+    def n_in(self) -> int:
+        """Values of an input."""
+        window = self.geometries[0].window
+        return self.arrays[0].n_in if window is None else math.prod(window.shape)
+
+    @property
     def sizes(self) -> tuple[int, ...]:
-        """Layer sizes, inputs first: (784, 128, 10)."""
-        return (self.arrays[0].n_in, *(array.n_out for array in self.arrays))
+        """Values of an input and of what each layer passes on: (784, 128, 10)."""
+        return (self.n_in, *(math.prod(shape) for shape in self.shapes))
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """Height, width and channels of what each layer passes on; (1, 1, n) of a dense one."""
+        return tuple(
+            geometry.passed(array.n_out)
+            for geometry, array in zip(self.geometries, self.arrays, strict=True)
+        )
+
+    @property
+    def dense(self) -> bool:
+        """Whether every array is used once an image."""
+        return all(geometry.window is None for geometry in self.geometries)
 
     @property
     def input_format(self) -> FixedPoint:
@@ -415,11 +448,12 @@ class QuantizedNetwork:
     def output_unit(self) -> float:
         """The real logit that one raw unit of the last accumulator stands for.
 
-        ReLU commutes with a positive factor, so the scales are never multiplied in hardware: they
-        only pile up in the unit of the outputs.
+        ReLU commutes with a positive factor, so the scales are never multiplied in hardware, nor
+        are the sums of a pool divided: all that only piles up in the unit of the outputs.
         """
         units = (array_unit(array) for array in self.arrays)
-        return math.prod(units, start=self.arrays[-1].sum_step)
+        divisor = math.prod(geometry.divisor for geometry in self.geometries)
+        return math.prod(units, start=self.arrays[-1].sum_step) / divisor
 
     @property
     def noisy(self) -> bool:
@@ -431,7 +465,7 @@ class QuantizedNetwork:
 
         Args:
             inputs: (n_samples, n_in) raw integers in `input_format`; n_samples may be 0.
-            first: as of `SynapseArray.accumulate`.
+            first: how many samples the network has read before; see `SynapseArray.accumulate`.
 
         Raises:
             ValueError, SynqError: as `SynapseArray.accumulate`.
@@ -439,8 +473,8 @@ class QuantizedNetwork:
         accumulators: list[NDArray[np.int64]] = []
         activations: list[NDArray[np.int64]] = []
         signal: NDArray[np.integer[Any]] = inputs
-        for index, array in enumerate(self.arrays):
-            accumulators.append(array.accumulate(signal, first))
+        for index in range(len(self.arrays)):
+            accumulators.append(self.accumulate(index, signal, first))
             if index < len(self.activations):
                 activations.append(self.activate(index, accumulators[-1]))
                 signal = activations[-1]
@@ -450,11 +484,34 @@ class QuantizedNetwork:
             classes=classes_of(accumulators[-1]),
         )
 
+    def accumulate(
+        self, index: int, signal: NDArray[np.integer[Any]], first: int = 0
+    ) -> NDArray[np.int64]:
+        """The sums of array `index` at all its places.
+
+        Args:
+            signal: (n_samples, n) raw integers, what the layer takes.
+            first: how many samples it has read before.
+
+        Returns:
+            (n_samples, n_places * n_out) int64, raw in the array's `accumulator`.
+
+        Raises:
+            ValueError, SynqError: as `SynapseArray.accumulate`.
+        """
+        array, geometry = self.arrays[index], self.geometries[index]
+        return accumulate_places(array, geometry, signal, first)
+
     def activate(self, index: int, accumulator: NDArray[np.int64]) -> NDArray[np.int64]:
-        """ReLU and requantization after array `index`."""
-        positive = np.maximum(accumulator, 0)
-        fraction = self.arrays[index].accumulator.fraction
-        return requantize(positive, fraction, self.activations[index])
+        """ReLU, pool and requantization after array `index`."""
+        array, geometry = self.arrays[index], self.geometries[index]
+        positive = rectified(array, geometry, accumulator)
+        return requantize(positive, array.accumulator.fraction, self.activations[index])
+
+    def _pooled_width(self, index: int) -> int:
+        """Bits of the sums after array `index`, and its pool."""
+        pooled = self.geometries[index].divisor
+        return self.arrays[index].accumulator.width + (pooled - 1).bit_length()
 
     @cached_property
     def digest(self) -> str:
@@ -467,10 +524,12 @@ class QuantizedNetwork:
         Args:
             others: arrays that stand beside it in the file; `from_npz` does not look at them.
         """
-        header = {
+        header: dict[str, Any] = {
             "arrays": [_described(array) for array in self.arrays],
             "activations": [activation.to_dict() for activation in self.activations],
         }
+        if not self.dense:  # so that a file of a dense network stays what it was
+            header["geometries"] = [geometry.to_dict() for geometry in self.geometries]
         parts: dict[str, NDArray[Any]] = {
             "header": np.frombuffer(json.dumps(header, sort_keys=True).encode(), dtype=np.uint8)
         }
@@ -505,7 +564,8 @@ def _read(path: Path) -> QuantizedNetwork:
         SynqError, ValueError, RecursionError: the file cannot be read, or is no network.
     """
     text = read_npz(path, {"header": _HEADER}, _MAX_HEADER_BYTES)["header"].tobytes()
-    match json.loads(text):
+    header = json.loads(text)
+    match header:
         case {"arrays": [*described], "activations": [*activations]}:
             members: dict[str, Member] = {}
             for index in range(len(described)):
@@ -517,8 +577,18 @@ def _read(path: Path) -> QuantizedNetwork:
                     for index, fields in enumerate(described)
                 ),
                 tuple(FixedPoint.from_dict(fields) for fields in activations),
+                _geometries(header.get("geometries")),
             )
     raise ValueError("its header lists no arrays and activations")
+
+
+def _geometries(fields: Any) -> tuple[Geometry, ...]:
+    match fields:
+        case None:
+            return ()
+        case [*geometries]:
+            return tuple(Geometry.from_dict(each) for each in geometries)
+    raise ValueError(f"its header describes no geometries: {str(fields)[:200]}")
 
 
 def _described(array: SynapseArray) -> dict[str, Any]:
@@ -589,6 +659,35 @@ def array_unit(array: SynapseArray) -> float:
     return array.scale / (1 - array.table_format.step)
 
 
+def accumulate_places(
+    array: SynapseArray, geometry: Geometry, signal: NDArray[np.integer[Any]], first: int = 0
+) -> NDArray[np.int64]:
+    """The array's sums at all places of its window; see `QuantizedNetwork.accumulate`."""
+    window = geometry.window
+    if window is None:
+        return array.accumulate(signal, first)
+    if signal.ndim != 2 or signal.shape[1] != math.prod(window.shape):
+        raise ValueError(f"inputs must be (n_samples, {math.prod(window.shape)}): {signal.shape}")
+    n_places = window.n_places
+    sums = np.empty((len(signal), n_places * array.n_out), dtype=np.int64)
+    at_once = max(1, _VALUES_AT_ONCE // (n_places * window.n_in))
+    for start in range(0, len(signal), at_once):
+        patches = window.patches(signal[start : start + at_once])
+        part = array.accumulate(patches, (first + start) * n_places)
+        sums[start : start + at_once] = part.reshape(-1, n_places * array.n_out)
+    return sums
+
+
+def rectified(
+    array: SynapseArray, geometry: Geometry, accumulator: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Sums after ReLU and the pool, (n_samples, n) in the raw unit of `accumulator`."""
+    positive = np.maximum(accumulator, 0)
+    if geometry.pool is None:
+        return positive
+    return geometry.pool.pooled(positive, geometry.answered(array.n_out))
+
+
 def require_equal(
     expected: Trace, got: Sequence[tuple[str, NDArray[np.int64]]], got_name: str
 ) -> int:
@@ -655,7 +754,7 @@ def stage_sizes(network: QuantizedNetwork) -> list[tuple[str, int]]:
     """Names and widths of the compared layers, in order of computation."""
     sizes: list[tuple[str, int]] = []
     for index, array in enumerate(network.arrays):
-        sizes.append((f"array_{index}", array.n_out))
+        sizes.append((f"array_{index}", network.geometries[index].n_places * array.n_out))
         if index < len(network.activations):
-            sizes.append((f"activation_{index}", array.n_out))
+            sizes.append((f"activation_{index}", math.prod(network.shapes[index])))
     return sizes

@@ -75,6 +75,7 @@ def plan_hls(network: QuantizedNetwork, board: Board, request: Request) -> PlanO
         SynqError: nothing fits the board, or not at the asked rate; says what would.
     """
     check_hls(board)
+    _check_dense(network, Flow.HLS)
     if request.datapath is Datapath.UNROLLED:
         raise UsageError("datapath unrolled needs flow rtl", settings=("datapath", "flow"))
     found = hls_designs(network, board.resources, request)
@@ -88,9 +89,18 @@ def plan_rtl(network: QuantizedNetwork, board: Board, request: Request) -> PlanO
         UsageError: the Verilog has no such datapath.
         SynqError: nothing fits the board, or not at the asked rate; says what would.
     """
+    _check_dense(network, Flow.RTL)
     found = rtl_designs(network, board.resources, request)
     candidates = (Candidate(core, for_family(estimate, board.family)) for core, estimate in found)
     return _plan(candidates, network, board, request)
+
+
+def _check_dense(network: QuantizedNetwork, flow: Flow) -> None:
+    if not network.dense:
+        raise SynqError(
+            f"flow {flow} has no convolutions yet: quantize, program and sweep know them",
+            settings=("flow",),
+        )
 
 
 def check_hls(board: Board) -> None:

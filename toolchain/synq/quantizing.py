@@ -19,12 +19,21 @@ from synq.device import Branch, Device
 from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint, Overflow, Rounding, requantize, signed_width
 from synq.float_network import FloatNetwork
-from synq.network import Converter, QuantizedNetwork, SynapseArray, array_unit
+from synq.geometry import Geometry
+from synq.network import (
+    Converter,
+    QuantizedNetwork,
+    SynapseArray,
+    accumulate_places,
+    array_unit,
+    rectified,
+)
 from synq.read_noise import ReadNoise
 from synq.tile import Tile
 
 _MAX_LEVELS = 256  # codes are stored as 8-bit unsigned integers
 _CALIBRATION_SAMPLES = 10_000
+_CALIBRATION_SUMS = 1 << 25  # of a layer: 256 MiB
 _CONVERTER_SAMPLES = 1_000  # each has a sum for every tile and output
 
 
@@ -309,7 +318,9 @@ def quantize_network(
         raise SynqError(
             f"the network takes {network.sizes[0]} inputs, the data has {training_inputs.shape[1]}"
         )
-    stride = max(1, len(training_inputs) // _CALIBRATION_SAMPLES)
+    largest = max(map(math.prod, network.answered_shapes))
+    samples = max(1, min(_CALIBRATION_SAMPLES, _CALIBRATION_SUMS // largest))
+    stride = max(1, len(training_inputs) // samples)
     signal: NDArray[np.integer[Any]] = training_inputs[::stride]
     arrays: list[SynapseArray] = []
     activations: list[FixedPoint] = []
@@ -319,17 +330,19 @@ def quantize_network(
         array = _quantize_layer(weight, bias, unit, choice, device, input_format, scale)
         if choice.tile is not None and choice.adc_bits is not None:
             share = device.read_noise if choice.read_noise is None else choice.read_noise
-            noise = noise_of(array, choice, share, index, signal)
-            array = with_converters(array, choice.tile, choice.adc_bits, signal, noise)
+            seen = _seen(network.geometries[index], signal)
+            noise = noise_of(array, choice, share, index, seen)
+            array = with_converters(array, choice.tile, choice.adc_bits, seen, noise)
         arrays.append(array)
-        unit *= array_unit(array)
+        unit *= array_unit(array) / network.geometries[index].divisor
         if not 1e-300 < unit < 1e300:
             raise SynqError(
                 f"the layers' weights multiply to {unit:g}, which no float holds: rescale them"
             )
         if index == len(network.weights) - 1:
             break
-        accumulator = np.maximum(array.accumulate(signal), 0)
+        sums = accumulate_places(array, network.geometries[index], signal)
+        accumulator = rectified(array, network.geometries[index], sums)
         if ranges is None or ranges.activations is None:
             input_format = choose_activation_format(
                 accumulator, array.accumulator.fraction, choice.activation_bits
@@ -338,7 +351,7 @@ def quantize_network(
             input_format = ranges.activations[index]
         activations.append(input_format)
         signal = requantize(accumulator, array.accumulator.fraction, input_format)
-    return QuantizedNetwork(tuple(arrays), tuple(activations))
+    return QuantizedNetwork(tuple(arrays), tuple(activations), network.geometries)
 
 
 def _quantize_layer(
@@ -374,6 +387,14 @@ def _quantize_layer(
             settings=("levels", "percentile"),
         )
     return SynapseArray(codes, codebook, choice.table_format, input_format, bias_input, scale)
+
+
+def _seen(geometry: Geometry, signal: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+    """What an array sees, (n, n_in); of a convolution at some thousands of places."""
+    if geometry.window is None:
+        return signal
+    samples = max(1, _CALIBRATION_SAMPLES // geometry.n_places)
+    return geometry.window.patches(signal[:: max(1, len(signal) // samples)])
 
 
 def noise_of(
@@ -481,7 +502,7 @@ def dequantize(network: QuantizedNetwork) -> FloatNetwork:
     weights: list[NDArray[np.float32]] = []
     biases: list[NDArray[np.float32] | None] = []
     unit = 1.0
-    for array in network.arrays:
+    for array, geometry in zip(network.arrays, network.geometries, strict=True):
         rows = array.weights * array.table_format.step * array_unit(array)
         weights.append(rows[: array.n_in].astype(np.float32))
         if array.bias_input is None:
@@ -489,5 +510,5 @@ def dequantize(network: QuantizedNetwork) -> FloatNetwork:
         else:
             drive = array.bias_input * array.input_format.step * unit
             biases.append((rows[-1] * drive).astype(np.float32))
-        unit *= array_unit(array)
-    return FloatNetwork(tuple(weights), tuple(biases))
+        unit *= array_unit(array) / geometry.divisor
+    return FloatNetwork(tuple(weights), tuple(biases), network.geometries)

@@ -206,7 +206,7 @@ class _Layers:
             [f"the weight of {name}" for name in names],
             [f"the bias of {name}" for name in names],
         )
-        return FloatNetwork(weights, biases, ending)
+        return FloatNetwork(weights, biases, ending=ending)
 
 
 def _after(ahead: Affine, dense: Dense) -> Dense:
