@@ -127,7 +127,10 @@ def test_images_in_blocks_are_the_same_images(monkeypatch: pytest.MonkeyPatch) -
     inputs = images(random, network, 7)
     whole = network.run(inputs, first=9)
     monkeypatch.setattr("synq.network._VALUES_AT_ONCE", 1)
+    monkeypatch.setattr("synq.network._SUMS_AT_ONCE", 1)
     assert np.array_equal(network.run(inputs, first=9).table(), whole.table())
+    assert np.array_equal(network.answers(inputs, first=9), whole.answers)
+    assert network.answers(inputs[:0]).shape == whole.answers[:0].shape
 
 
 def test_read_noise_counts_places() -> None:

@@ -35,9 +35,9 @@ def test_integers_are_scored_in_real_units() -> None:
     inputs = rng.integers(0, 256, (50, 6), dtype=np.uint8)
     trace = network.run(inputs)
     real = trace.accumulators[-1] * network.output_unit
-    assert integer_score(Task.REGRESSION, network, trace, real) == 0
-    assert integer_score(Task.REGRESSION, network, trace, real + 3) == 3
-    assert integer_score(Task.CLASSIFICATION, network, trace, trace.classes) == 100
+    assert integer_score(Task.REGRESSION, network, trace.answers, real) == 0
+    assert integer_score(Task.REGRESSION, network, trace.answers, real + 3) == 3
+    assert integer_score(Task.CLASSIFICATION, network, trace.answers, trace.classes) == 100
 
 
 def test_words() -> None:

@@ -74,7 +74,7 @@ def test_fine_tuning_is_for_the_error(tmp_path: Path) -> None:
         tuned, choice, PCMO, dataset.input_format, dataset.train_inputs, ranges
     )
     errors = [
-        integer_score(dataset.task, each, each.run(dataset.test_inputs), dataset.test_labels)
+        integer_score(dataset.task, each, each.answers(dataset.test_inputs), dataset.test_labels)
         for each in (before, after)
     ]
     assert errors[1] < 0.6 * errors[0]

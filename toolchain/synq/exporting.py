@@ -1,7 +1,7 @@
 """The whole flow, from trained weights to a verified project folder."""
 
 import hashlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from synq.hls.packs import input_pack
 from synq.learn.data.dataset import Dataset
 from synq.learn.data.load import load_data
 from synq.learn.prepare import Quantized, Source, Stopwatch, prepare
+from synq.network import accuracy
 from synq.page.facts import FACTS
 from synq.page.gather import gather
 from synq.page.project_page import PAGE, render_page
@@ -47,7 +48,7 @@ from synq.request import Flow, Request
 from synq.rtl.back_end import RtlSimulation, simulate_rtl
 from synq.rtl.design import RtlDesign
 from synq.rtl.simulate import find_verilator
-from synq.score import Scores, integer_score
+from synq.score import Scores, Task, integer_score, rounded
 
 
 @dataclass(frozen=True)
@@ -311,9 +312,11 @@ def _logs(converted: Converted, simulation: HlsSimulation) -> dict[str, bytes]:
 
 def _simulated(prepared: Quantized, classes: NDArray[np.int64]) -> float:
     """The score of a simulation, whose outputs are those of the reference, as has been checked."""
-    trace = replace(prepared.expected, classes=classes)
     dataset = prepared.dataset
-    return integer_score(dataset.task, prepared.network, trace, dataset.test_labels)
+    if dataset.task is Task.CLASSIFICATION:
+        return rounded(dataset.task, accuracy(classes, dataset.test_labels))
+    answers = prepared.expected.answers
+    return integer_score(dataset.task, prepared.network, answers, dataset.test_labels)
 
 
 def _chip_name(chip: Chip | None) -> str:

@@ -31,6 +31,7 @@ _MAX_BYTES = 128 << 20
 # Values that a convolution sees at once, of as many images as there is room for: they fit the
 # processor's cache, and the sums are not slower for it.
 _VALUES_AT_ONCE = 1 << 22
+_SUMS_AT_ONCE = 1 << 23  # of all layers, where only the last one's are kept
 _HEADER = Member("u", "bytes", (1, 1))
 _CODES = Member("u", "a matrix of uint8", (2, 2))
 _CODEBOOK = Member("i", "a vector of int64", (1, 1))
@@ -324,6 +325,17 @@ def classes_of(outputs: NDArray[Any]) -> NDArray[np.int64]:
     return classes
 
 
+def accuracy(classes: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
+    """Percent of samples whose class is the label.
+
+    Raises:
+        ValueError: not one label a sample, or no sample.
+    """
+    if labels.shape != classes.shape or not labels.size:
+        raise ValueError(f"{labels.shape} labels for {classes.shape} samples")
+    return float(np.mean(classes == labels) * 100)
+
+
 def class_count(n_out: int) -> int:
     """How many classes `classes_of` tells apart by `n_out` outputs."""
     return max(2, n_out)
@@ -348,15 +360,14 @@ class Trace:
     activations: tuple[NDArray[np.int64], ...]
     classes: NDArray[np.int64]
 
-    def accuracy(self, labels: NDArray[np.int64]) -> float:
-        """Percent of samples whose class is the label.
+    @property
+    def answers(self) -> NDArray[np.int64]:
+        """(n_samples, n_out) the last array's sums."""
+        return self.accumulators[-1]
 
-        Raises:
-            ValueError: not one label a sample, or no sample.
-        """
-        if labels.shape != self.classes.shape or not labels.size:
-            raise ValueError(f"{labels.shape} labels for {self.classes.shape} samples")
-        return float(np.mean(self.classes == labels) * 100)
+    def accuracy(self, labels: NDArray[np.int64]) -> float:
+        """See `accuracy`."""
+        return accuracy(self.classes, labels)
 
     def stages(self) -> list[tuple[str, NDArray[np.int64]]]:
         """Every compared tensor in order of computation, named as in the emitted project."""
@@ -430,10 +441,7 @@ class QuantizedNetwork:
     @property
     def shapes(self) -> tuple[Shape, ...]:
         """Height, width and channels of what each layer passes on; (1, 1, n) of a dense one."""
-        return tuple(
-            geometry.passed(array.n_out)
-            for geometry, array in zip(self.geometries, self.arrays, strict=True)
-        )
+        return tuple(geometry.passed(array.n_out) for geometry, array in self._layers)
 
     @property
     def dense(self) -> bool:
@@ -483,6 +491,21 @@ class QuantizedNetwork:
             activations=tuple(activations),
             classes=classes_of(accumulators[-1]),
         )
+
+    def answers(self, inputs: NDArray[np.integer[Any]], first: int = 0) -> NDArray[np.int64]:
+        """The last array's sums alone, (n_samples, n_out): in no more memory than some need.
+
+        Args, Raises: as `run`.
+        """
+        sums = sum(math.prod(geometry.answered(array.n_out)) for geometry, array in self._layers)
+        at_once = max(1, _SUMS_AT_ONCE // sums)
+        starts = range(0, max(1, len(inputs)), at_once)
+        parts = (self.run(inputs[start : start + at_once], first + start) for start in starts)
+        return np.concatenate([part.answers for part in parts])
+
+    @property
+    def _layers(self) -> Iterator[tuple[Geometry, SynapseArray]]:
+        return zip(self.geometries, self.arrays, strict=True)
 
     def accumulate(
         self, index: int, signal: NDArray[np.integer[Any]], first: int = 0

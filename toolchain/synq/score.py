@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synq.network import QuantizedNetwork, Trace, classes_of
+from synq.network import QuantizedNetwork, accuracy, classes_of
 
 
 class Task(StrEnum):
@@ -88,12 +88,16 @@ def real_score(task: Task, outputs: NDArray[np.floating[Any]], labels: NDArray[A
 
 
 def integer_score(
-    task: Task, network: QuantizedNetwork, trace: Trace, labels: NDArray[Any]
+    task: Task, network: QuantizedNetwork, answers: NDArray[np.int64], labels: NDArray[Any]
 ) -> float:
-    """The score of what the integer reference, and so the hardware, has computed."""
+    """The score of what the integer reference, and so the hardware, has computed.
+
+    Args:
+        answers: (n_samples, n_out) raw, as `QuantizedNetwork.answers`.
+    """
     if task is Task.CLASSIFICATION:
-        return rounded(task, trace.accuracy(labels))
-    return real_score(task, trace.accumulators[-1] * network.output_unit, labels)
+        return rounded(task, accuracy(classes_of(answers), labels))
+    return real_score(task, answers * network.output_unit, labels)
 
 
 def rounded(task: Task, score: float) -> float:

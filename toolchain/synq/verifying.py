@@ -130,7 +130,7 @@ def verify(project: Path, progress: Progress, formal: bool = False) -> Verificat
                 ).compared
             if formal:
                 proofs = prove_core(rtl, network, contents.rtl, scratch / "formal", progress)
-    score = integer_score(task, network, expected, labels)
+    score = integer_score(task, network, expected.answers, labels)
     stated = manifest.get(task.metric)
     if not isinstance(stated, dict):
         raise SynqError(f"{project}: the manifest states no {task.metric}: export it again")

@@ -98,7 +98,7 @@ class Trial:
 
     def score(self, network: QuantizedNetwork) -> float:
         """Of a network on the samples."""
-        return integer_score(self.task, network, network.run(self.inputs), self.labels)
+        return integer_score(self.task, network, network.answers(self.inputs), self.labels)
 
     def evaluate(self, specimen: Specimen) -> Tried:
         """One chip.

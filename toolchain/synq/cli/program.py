@@ -50,7 +50,7 @@ def program(
     else:
         made = make(*parts, conditions, seed)
     scores = [
-        integer_score(source.task, network, network.run(source.inputs), source.labels)
+        integer_score(source.task, network, network.answers(source.inputs), source.labels)
         for network in (source.network, made.network)
     ]
     atomic_write(output, chip_file.chip_npz(made))

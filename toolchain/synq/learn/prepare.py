@@ -113,7 +113,7 @@ class Quantized:
             raise ValueError("the chip is one of another network")
         expected = chip.network.run(self.dataset.test_inputs)
         dataset = self.dataset
-        score = integer_score(dataset.task, chip.network, expected, dataset.test_labels)
+        score = integer_score(dataset.task, chip.network, expected.answers, dataset.test_labels)
         before = {stage: own for stage, own in self.scores.stages.items() if stage != "reference"}
         stages = {**before, "design": self.scores.stages["reference"], "reference": score}
         scores = replace(self.scores, stages=stages)
@@ -133,8 +133,8 @@ class Quantized:
         if data is None or data is self.loaded.dataset:
             return self.scores.stages["reference"]
         narrow = samples_for(self.network, data, self.dataset.name)
-        trace = self.network.run(narrow.test_inputs)
-        return integer_score(data.task, self.network, trace, narrow.test_labels)
+        answers = self.network.answers(narrow.test_inputs)
+        return integer_score(data.task, self.network, answers, narrow.test_labels)
 
 
 def samples_for(network: QuantizedNetwork, data: Dataset, taken: str) -> Dataset:
@@ -303,7 +303,7 @@ def quantized(
         )
         expected = network.run(dataset.test_inputs)
         scores = scores.with_stage("quantized", software_score(dequantize(network), dataset))
-        reference = integer_score(dataset.task, network, expected, dataset.test_labels)
+        reference = integer_score(dataset.task, network, expected.answers, dataset.test_labels)
         scores = scores.with_stage("reference", reference)
     return Quantized(dataset, device, choice, loaded, network, expected, scores)
 

@@ -103,8 +103,8 @@ class Materials:
         quantized = quantize_network(
             network, point.choice, point.device, dataset.input_format, dataset.train_inputs, ranges
         )
-        trace = quantized.run(dataset.test_inputs)
-        score = integer_score(dataset.task, quantized, trace, dataset.test_labels)
+        answers = quantized.answers(dataset.test_inputs)
+        score = integer_score(dataset.task, quantized, answers, dataset.test_labels)
         return _result(quantized, point.board, trained.software, score, time.monotonic() - start)
 
 
