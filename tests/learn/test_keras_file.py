@@ -71,7 +71,7 @@ def circle(config: dict[str, Any]) -> None:
 REFUSED: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str]] = {
     "tanh": ("sequential", layer(1, activation="tanh"), "the activation tanh of 'dense'"),
     "softmax between": ("sequential", layer(1, activation="softmax"), "softmax .* before the last"),
-    "convolution": ("sequential", kind(1, "Conv2D"), "a Conv2D layer"),
+    "convolution": ("sequential", kind(1, "SeparableConv2D"), "a SeparableConv2D layer"),
     "attention": ("sequential", kind(3, "MultiHeadAttention"), "a MultiHeadAttention layer"),
     "a class of one's own": ("sequential", kind(1, "os.system"), "a os.system layer"),
     "bounded ReLU": ("functional", layer(5, max_value=6.0), "a ReLU .* with a bound or slope"),

@@ -253,8 +253,8 @@ def stored_outside(location: str, **entries: str) -> bytes:
 
 REFUSED: dict[str, tuple[bytes, str]] = {
     "convolution": (
-        model([node("Conv", "x a", "y")], ARRAYS),
-        r"Conv \('y'\) is not supported; ",
+        model([node("ConvTranspose", "x a", "y")], ARRAYS),
+        r"ConvTranspose \('y'\) is not supported; ",
     ),
     "attention": (model([node("Attention", "x x x", "y")], ARRAYS), "is used several times"),
     "tanh": (

@@ -331,8 +331,8 @@ def shaped(**shapes: tuple[int, int]) -> Tensors:
 
 _MANY = "holds 201 layers; at most 200"
 _AUX = (
-    "'head' takes 4 inputs, but 'fc2' before it gives 3 outputs: only fully connected ReLU "
-    "networks are supported; name the layers of one chain in their order"
+    "'head' takes 4 inputs, but 'fc2' before it gives 3 outputs; "
+    "name the layers of one chain in their order"
 )
 
 # what a file holds; its sizes or refusal as a state dict; and as safetensors, which has no order

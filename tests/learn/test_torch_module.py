@@ -171,8 +171,8 @@ def data_dependent(m: Any, x: torch.Tensor) -> Any:
 
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "convolution": (
-        lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(6, 3)),
-        r"a Conv2d \('0'\) is not supported; supported are dense layers, ReLU between them",
+        lambda: nn.Sequential(nn.Conv3d(1, 2, 3), nn.Flatten(), nn.Linear(6, 3)),
+        r"a Conv3d \('0'\) is not supported; supported are dense layers and convolutions, ReLU",
     ),
     "attention": (
         lambda: Written(lambda m, x: m.a(x, x, x)[0], a=nn.MultiheadAttention(6, 2)),

@@ -16,7 +16,7 @@ from synq.network import classes_of
 MAX_VALUES = 100_000_000  # a thousand times the paper's network; a typo or an attack beyond it
 _VALUES_AT_ONCE = 1 << 22  # that convolutions see of as many samples as there is room for
 
-ONLY_DENSE = "only fully connected ReLU networks are supported"
+ONLY_CHAINS = "only ReLU networks of one layer after another are supported"
 
 
 @dataclass(frozen=True, eq=False)  # arrays do not compare to one bool: compare digests
@@ -48,12 +48,14 @@ class FloatNetwork:
         weights = tuple(_float32(array) for array in self.weights)
         biases = tuple(None if array is None else _float32(array) for array in self.biases)
         geometries = self.geometries or (DENSE,) * len(weights)
+        if len(geometries) != len(weights):
+            raise SynqError("the network's layers do not fit: a network has one geometry a layer")
         check_layers(
             weights,
             biases,
             [f"the weight of layer {layer}" for layer in layers],
             [f"the bias of layer {layer}" for layer in layers],
-            dense=all(geometry.window is None for geometry in geometries),
+            geometries,
         )
         try:
             check_chain(geometries, [weight.shape for weight in weights])
@@ -235,13 +237,9 @@ def check_layers(
     biases: Sequence[NDArray[np.float32] | None],
     weight_names: Sequence[str],
     bias_names: Sequence[str],
-    dense: bool = True,
+    geometries: Sequence[Geometry],
 ) -> None:
-    """Raise a SynqError with the name of the first array that cannot be part of a network.
-
-    Args:
-        dense: whether all layers are: then their shapes must chain.
-    """
+    """Raise a SynqError with the name of the first array that cannot be part of a network."""
     if not weights or len(biases) != len(weights):
         raise SynqError(
             f"a network needs at least one layer, and a bias or None for each; "
@@ -250,11 +248,13 @@ def check_layers(
     for layer, (weight, name) in enumerate(zip(weights, weight_names, strict=True)):
         if weight.ndim != 2 or weight.size == 0:
             raise SynqError(f"{name} must have inputs and outputs, got shape {weight.shape}")
-        if dense and layer and weights[layer - 1].shape[1] != weight.shape[0]:
-            raise SynqError(
-                f"{name} takes {weight.shape[0]} inputs, but {weight_names[layer - 1]} before it "
-                f"gives {weights[layer - 1].shape[1]} outputs; {ONLY_DENSE}"
-            )
+        if layer and geometries[layer].window is None:
+            before = geometries[layer - 1].passed(weights[layer - 1].shape[1])
+            if math.prod(before) != weight.shape[0]:
+                raise SynqError(
+                    f"{name} takes {weight.shape[0]} inputs, but {weight_names[layer - 1]} before "
+                    f"it gives {math.prod(before)} outputs; {ONLY_CHAINS}"
+                )
         _check_finite(weight, name)
         if not weight.any():
             raise SynqError(f"{name} is all zeros, so its largest weight cannot normalize it")

@@ -17,6 +17,7 @@ from synq.archive import ArchiveError, members
 from synq.errors import SynqError, one_line, quoted
 from synq.files import atomic_write, read_at_most, read_bounded
 from synq.float_network import FloatNetwork
+from synq.geometry import Shape
 from synq.learn.importers.keras_file import steps_of_archive, steps_of_hdf5, steps_of_model
 from synq.learn.importers.onnx_file import steps_of_onnx
 from synq.learn.importers.safetensors_file import read_safetensors
@@ -55,35 +56,43 @@ def checkpoint_bytes(network: FloatNetwork, metadata: Mapping[str, str]) -> byte
     return bytes(save(tensors, metadata={"synq": described}))
 
 
-def load_checkpoint(path: Path, layers: Sequence[str] | None = None) -> FloatNetwork:
-    """Read the ReLU multilayer perceptron in a file of any of `FORMATS`, known by its content.
+def load_checkpoint(
+    path: Path, layers: Sequence[str] | None = None, shape: Shape | None = None
+) -> FloatNetwork:
+    """Read the ReLU network in a file of any of `FORMATS`, known by its content.
 
     What a state dict may hold, and how its order is told: `importers.state_dict`. It may lie under
     the key `state_dict` or `model_state_dict`, beside anything, as in a checkpoint of Lightning.
 
     Args:
         layers: of a state dict, the names of its layers, in their order; others are left out.
+        shape: of the images that it takes, where the file does not say: height, width, channels.
 
     Raises:
         SynqError: no such file, not a checkpoint or a damaged one, or a network that is not a
-            finite chain of dense layers. Nothing in the file is executed.
+            finite chain of layers. Nothing in the file is executed.
     """
-    return _loaded(path, layers)[0]
+    return _loaded(path, layers, shape)[0]
 
 
-def load_network(source: Any, layers: Sequence[str] | None = None) -> FloatNetwork:
+def load_network(
+    source: Any, layers: Sequence[str] | None = None, shape: Shape | None = None
+) -> FloatNetwork:
     """The network in a file, or that a model in memory computes, which stays as it is.
 
     Args:
         source: the path of a file, as of `load_checkpoint`; a `torch.nn.Module`, taken as in
             evaluation; a Keras model; or a state dict, names to arrays.
         layers: of a state dict, the names of its layers, in their order; others are left out.
+        shape: of the images that convolutions take, where the source does not say: height, width
+            and channels, as `Dataset.shape`. Images are taken channels last, whatever the source
+            has them in.
 
     Raises:
-        SynqError: it is not read, or no chain of dense layers with ReLU between them.
+        SynqError: it is not read, or no chain of layers with ReLU between them.
     """
     if isinstance(source, str | Path):
-        return load_checkpoint(Path(source), layers)
+        return load_checkpoint(Path(source), layers, shape)
     if isinstance(source, Mapping):
         tensors = {str(name): in_memory(str(name), value) for name, value in source.items()}
         return network_of(steps_of(tensors, ordered=True, layers=layers))
@@ -91,11 +100,11 @@ def load_network(source: Any, layers: Sequence[str] | None = None) -> FloatNetwo
         raise SynqError(f"the model says itself {_ORDERED}", settings=("layers",))
     # No library is imported to ask for a class. Keras's models on torch are modules too.
     if hasattr(source, "to_json") and hasattr(source, "layers"):
-        return network_of(steps_of_model(source))
+        return network_of(steps_of_model(source), shape)
     if hasattr(source, "named_modules"):
         from synq.learn.importers.torch_module import steps_of_module
 
-        return network_of(steps_of_module(source))
+        return network_of(steps_of_module(source), shape)
     raise SynqError(
         f"a {type(source).__name__} is no network: give a torch.nn.Module, a state dict, "
         f"a Keras model, or the path of a file ({FORMATS})"
@@ -117,13 +126,15 @@ def load_cached(path: Path, described: Mapping[str, str]) -> tuple[FloatNetwork,
     return network, found
 
 
-def _loaded(path: Path, layers: Sequence[str] | None = None) -> tuple[FloatNetwork, dict[str, Any]]:
+def _loaded(
+    path: Path, layers: Sequence[str] | None = None, shape: Shape | None = None
+) -> tuple[FloatNetwork, dict[str, Any]]:
     """The network in a file, and the metadata that `checkpoint_bytes` put beside it, if it did."""
     start = read_at_most(path, 9)
     content = read_bounded(path, MAX_FILE_BYTES) if _is_known(start) else start
     try:
         steps, described = _read(path, content, layers)
-        network = network_of(steps)
+        network = network_of(steps, shape)
         if layers is None and described.get("digest", network.digest) != network.digest:
             raise SynqError("the weights are not those it was saved with: the file is damaged")
     except SynqError as error:

@@ -1,9 +1,11 @@
 """How the files of this folder were made: each by the library that users save with.
 
-    python make.py keras3 | keras2 | qkeras | onnx | qonnx | aihwkit | lightning
+    python make.py keras3 | keras2 | qkeras | onnx | qonnx | aihwkit | lightning |
+        images_of_keras3 | images_of_keras2 | images_of_onnx
 
 with that library installed. Beside each file NAME.kind lies NAME.npz: `x`, and `y`, what the
-library computes of it, without a softmax or sigmoid at the end.
+library computes of it, without a softmax or sigmoid at the end. Images are channels last in `x`,
+whatever the library takes.
 """
 
 import os
@@ -251,6 +253,88 @@ def lightning() -> None:
     net = Net()
     trainer.fit(net, torch.utils.data.DataLoader(data, batch_size=16))
     saved("lightning", net.eval().model(torch.tensor(X)).detach().numpy())
+
+
+def pictures(*shape: int) -> Any:
+    return np.random.default_rng(2).uniform(0, 1, (5, *shape)).astype(np.float32)
+
+
+def images_of_keras(keras: Any, prefix: str) -> None:
+    layers = keras.layers
+    padded = keras.Sequential(
+        [
+            keras.Input((7, 6, 2)),
+            layers.Rescaling(0.5),
+            layers.Conv2D(4, (3, 2), strides=2, padding="same", activation="relu"),
+            layers.ZeroPadding2D(((1, 0), (0, 1))),
+            layers.Conv2D(4, 2, activation="relu"),
+            layers.BatchNormalization(center=False),
+            layers.Conv2D(3, 2, use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    given = keras.Input((9, 2))
+    values = layers.Conv1D(3, 3, strides=2, activation="relu")(given)
+    values = layers.AveragePooling1D(2)(values)
+    values = layers.Conv1D(4, 2)(values)
+    values = layers.ReLU()(values)
+    values = layers.GlobalAveragePooling1D()(values)
+    line = keras.Model(given, layers.Dense(2, name="last")(values))
+    for name, model, shape in (("image", padded, (7, 6, 2)), ("line", line, (9, 2))):
+        filled(model)
+        for kind in ("keras", "h5"):
+            model.save(HERE / f"{prefix}_{name}.{kind}")
+        loaded = keras.models.load_model(HERE / f"{prefix}_{name}.keras")
+        loaded.layers[-1].activation = keras.activations.linear
+        inputs = pictures(*shape)
+        saved(f"{prefix}_{name}", np.asarray(loaded(inputs)), inputs)
+
+
+def images_of_keras3() -> None:
+    import keras
+
+    images_of_keras(keras, "keras3")
+
+
+def images_of_keras2() -> None:
+    import tf_keras as keras
+
+    images_of_keras(keras, "keras2")
+
+
+def images_of_onnx() -> None:
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *(nn.BatchNorm2d(2), nn.Conv2d(2, 4, (3, 2), stride=(1, 2)), nn.BatchNorm2d(4), nn.ReLU()),
+        *(nn.MaxPool2d(2), nn.Conv2d(4, 3, 2, padding=1, bias=False)),
+        *(nn.ReLU(), nn.AvgPool2d((1, 2)), nn.Flatten(), nn.Linear(12, 3), nn.Softmax(dim=1)),
+    )
+    inputs = pictures(8, 8, 2)
+    given = torch.tensor(inputs).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        for _ in range(10):
+            model[:-3](given * 3 - 1)
+        outputs = model.eval()[:-1](given).numpy()
+    for name, dynamo in (("image_script", False), ("image_dynamo", True)):
+        saved(f"torch_{name}", outputs, inputs)
+        more = {} if dynamo else {"dynamic_axes": {"x": {0: "samples"}}}
+        program = torch.onnx.export(
+            model,
+            (given,),
+            None if dynamo else HERE / f"torch_{name}.onnx",
+            input_names=["x"],
+            dynamo=dynamo,
+            **more,
+        )
+        if dynamo:
+            program.save(HERE / f"torch_{name}.onnx", external_data=False)
 
 
 if __name__ == "__main__":

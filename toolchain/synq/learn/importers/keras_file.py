@@ -20,12 +20,18 @@ from synq import archive
 from synq.archive import ArchiveError, Member, MemberReader
 from synq.errors import SynqError, quoted
 from synq.float_network import check_total
+from synq.geometry import Pair, Pooling
 from synq.learn.importers.hdf5_file import Hdf5
 from synq.learn.importers.steps import (
     Affine,
     Array,
+    Convolution,
     Dense,
     Ending,
+    Flattened,
+    Image,
+    Padding,
+    Pooled,
     Relu,
     Step,
     batch_norm,
@@ -43,9 +49,11 @@ _NORMALIZATION_EPSILON = 1e-7  # Keras's of a Normalization layer
 _CONTAINERS = ("Sequential", "Functional", "Model")
 _PASSED = ("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization")
 _ENDINGS = ("softmax", "sigmoid", "log_softmax")
+_CONVOLUTIONS = ("Conv1D", "Conv2D", "QConv1D", "QConv2D", "Convolution1D", "Convolution2D")
 _VARIABLES = {  # in the order in which Keras keeps them
     "Dense": ("kernel", "bias"),
     "QDense": ("kernel", "bias"),
+    **dict.fromkeys(_CONVOLUTIONS, ("kernel", "bias")),
     "BatchNormalization": ("gamma", "beta", "moving_mean", "moving_variance"),
     "QBatchNormalization": ("gamma", "beta", "moving_mean", "moving_variance"),
     "Normalization": ("mean", "variance", "count"),
@@ -317,11 +325,26 @@ class _Reader:
             case "InputLayer":
                 pass
             case "Flatten":
+                first = layer.config.get("data_format") == "channels_first"
                 if self.shape is not None:
-                    first = layer.config.get("data_format") == "channels_first"
                     if first and len(self.shape) > 1 and self.shape[0] != 1:
                         raise unsupported(f"a Flatten ({quoted(layer.name)}) of channels first")
                     self.shape = (math.prod(self.shape),)
+                self.steps.append(Flattened(layer.name, channels_first=False))
+            case kind if kind in _CONVOLUTIONS:
+                self._convolution(layer)
+            case "ZeroPadding1D" | "ZeroPadding2D":
+                self._pad(layer)
+            case "MaxPooling1D" | "MaxPooling2D" | "MaxPool1D" | "MaxPool2D":
+                self._pool(layer, Pooling.MAX)
+            case "AveragePooling1D" | "AveragePooling2D" | "AvgPool1D" | "AvgPool2D":
+                self._pool(layer, Pooling.AVERAGE)
+            case kind if (found := _GLOBAL.fullmatch(kind)) is not None:
+                self._check_last(layer)
+                pooling = Pooling.MAX if found[1] == "Max" else Pooling.AVERAGE
+                self.steps.append(Pooled(layer.name, pooling, None))
+                self.steps.append(Flattened(layer.name, channels_first=False))
+                self.shape = None if self.shape is None else self.shape[-1:]
             case "Reshape":
                 self._reshape(layer)
             case "Dense" | "QDense":
@@ -359,14 +382,123 @@ class _Reader:
                     raise unsupported(f"an input of the shape {quoted(shape)}")
                 check_total(math.prod(sides))
                 self.shape = tuple(sides)
+                self._see()
                 return
 
     def _reshape(self, layer: Layer) -> None:
         shape = layer.config.get("target_shape")
-        if not isinstance(shape, list) or len(shape) != 1:
+        sides = shape if isinstance(shape, list) else []
+        known = all(type(side) is int and 0 < side < 1 << 31 for side in sides)
+        begins = all(isinstance(each, Image) for each in self.steps)
+        if len(sides) in (2, 3) and known and begins:  # from features to an image
+            if self.shape is not None and math.prod(self.shape) != math.prod(sides):
+                raise SynqError(f"{quoted(layer.name)} reshapes {self.shape} to {tuple(sides)}")
+            self.shape = tuple(sides)
+            self._see()
+            return
+        if len(sides) != 1:
             raise unsupported(f"a Reshape ({quoted(layer.name)}) other than to one axis")
+        self.steps.append(Flattened(layer.name, channels_first=False))
         if self.shape is not None:
             self.shape = (math.prod(self.shape),)
+
+    # ---- Images: channels last -----------------------------------------------------------------
+
+    def _see(self) -> None:
+        """Say that an image is what goes in, if it is one."""
+        shape = () if self.shape is None else self.shape
+        if len(shape) in (2, 3):
+            height, width, channels = (1, *shape) if len(shape) == 2 else shape
+            self.steps.append(Image((height, width, channels)))
+
+    def _check_last(self, layer: Layer) -> None:
+        if layer.config.get("data_format") == "channels_first":
+            raise unsupported(f"a {layer.kind} ({quoted(layer.name)}) of channels first")
+
+    def _convolution(self, layer: Layer) -> None:
+        self._check_last(layer)
+        for what in ("dilation_rate", "groups"):
+            value = layer.config.get(what, 1)
+            if value not in (1, [1], [1, 1]):
+                raise unsupported(f"a {layer.kind} ({quoted(layer.name)}) with {what} {value}")
+        arrays = self._arrays(layer)
+        kernel, bias = arrays["kernel"], arrays.get("bias")
+        one = layer.kind.endswith("1D")
+        if kernel.ndim != (3 if one else 4):
+            raise SynqError(f"the kernel of {quoted(layer.name)} has the shape {kernel.shape}")
+        if layer.kind.startswith("Q"):
+            kernel = _quantized(layer, "kernel", kernel)
+            bias = None if bias is None else _quantized(layer, "bias", bias)
+        kernel = kernel[None] if one else kernel
+        stride = self._pair(layer, "strides", one, (1, 1))
+        padding = layer.get("padding", str, "valid")
+        if padding not in ("valid", "same"):
+            raise unsupported(f"a {layer.kind} ({quoted(layer.name)}) with padding {padding:.20}")
+        zeros = padding if padding == "same" else ((0, 0), (0, 0))
+        self.steps.append(Convolution(layer.name, kernel, bias, stride, zeros))
+        if self.shape is not None:
+            self._check_image(layer, one)
+            sides = [1, *self.shape[:-1]] if one else [*self.shape[:-1]]
+            made = [
+                -(-side // step) if padding == "same" else (side - size) // step + 1
+                for side, step, size in zip(sides, stride, kernel.shape, strict=False)
+            ]
+            self.shape = (*(made[1:] if one else made), kernel.shape[3])
+        self._activate(layer, layer.config.get("activation"))
+
+    def _pad(self, layer: Layer) -> None:
+        self._check_last(layer)
+        one, given = layer.kind.endswith("1D"), layer.config.get("padding", 1)
+        pairs = given if isinstance(given, list) else [given] * (1 if one else 2)
+        if one and isinstance(given, list) and all(type(side) is int for side in given):
+            pairs = [given]
+        sides = [pair if isinstance(pair, list) else [pair, pair] for pair in pairs]
+        if len(sides) != (1 if one else 2) or not all(
+            len(pair) == 2 and all(type(side) is int and 0 <= side < 1 << 16 for side in pair)
+            for pair in sides
+        ):
+            raise SynqError(f"{quoted(layer.name)}: padding must not be {quoted(given)}")
+        rows, columns = [[0, 0], *sides][-2:]
+        self.steps.append(Padding(layer.name, ((rows[0], rows[1]), (columns[0], columns[1]))))
+        if self.shape is not None:
+            self._check_image(layer, one)
+            self.shape = (
+                *(side + sum(pair) for side, pair in zip(self.shape, sides, strict=False)),
+                self.shape[-1],
+            )
+
+    def _pool(self, layer: Layer, kind: Pooling) -> None:
+        self._check_last(layer)
+        one = layer.kind.endswith("1D")
+        size = self._pair(layer, "pool_size", one, (1, 2) if one else (2, 2))
+        if self._pair(layer, "strides", one, size) != size:
+            raise unsupported(f"a pool ({quoted(layer.name)}) whose stride is not its size")
+        if layer.get("padding", str, "valid") != "valid":
+            raise unsupported(f"a pool ({quoted(layer.name)}) with padding")
+        self.steps.append(Pooled(layer.name, kind, size))
+        if self.shape is not None:
+            self._check_image(layer, one)
+            pools = size[1:] if one else size
+            places = [side // pool for side, pool in zip(self.shape, pools, strict=False)]
+            self.shape = (*places, self.shape[-1])
+
+    def _check_image(self, layer: Layer, one: bool) -> None:
+        assert self.shape is not None
+        if len(self.shape) != (2 if one else 3):
+            raise SynqError(f"{quoted(layer.name)} on inputs of shape {self.shape}")
+
+    def _pair(self, layer: Layer, key: str, one: bool, default: Pair) -> Pair:
+        """A number, or one for rows and one for columns; 1 for the rows of one dimension."""
+        given = layer.config.get(key)
+        if given is None:
+            return default
+        sides = given if isinstance(given, list) else [given] * (1 if one else 2)
+        if len(sides) != (1 if one else 2) or not all(
+            type(side) is int and 0 < side < 1 << 16 for side in sides
+        ):
+            raise SynqError(f"{quoted(layer.name)}: {key} must not be {quoted(given)}")
+        rows, columns = [1, *sides][-2:]
+        return rows, columns
 
     def _dense(self, layer: Layer) -> None:
         if self.shape is not None and len(self.shape) > 1:
@@ -431,12 +563,10 @@ class _Reader:
         for array in (scale, shift):
             if array.size == 1:
                 array = array.reshape(())
-            elif self.shape is not None:
-                if array.shape != self.shape[-1:]:
-                    raise SynqError(
-                        f"{quoted(layer.name)} is for {array.size} features, not {self.shape[-1]}"
-                    )
-                array = np.broadcast_to(array, self.shape).reshape(-1)
+            elif self.shape is not None and array.shape != self.shape[-1:]:
+                raise SynqError(
+                    f"{quoted(layer.name)} is for {array.size} features, not {self.shape[-1]}"
+                )
             arrays.append(array)
         self.steps.append(Affine(layer.name, *arrays))
 
@@ -470,6 +600,7 @@ class _Reader:
             raise unsupported(f"the activation {one_name(name)} of {quoted(layer.name)}")
 
 
+_GLOBAL = re.compile(r"Global(Max|Average|Avg)Pool(?:ing)?[12]D")
 _RELU_SETTINGS = ("negative_slope", "use_sigmoid", "max_value", "threshold")
 _RESCALING = (("scale", None), ("offset", 0.0))
 

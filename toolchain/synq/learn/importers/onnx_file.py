@@ -7,7 +7,7 @@ its docs/Operators.md; Quant and BipolarQuant: https://github.com/fastmachinelea
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,18 @@ from numpy.typing import NDArray
 from synq.errors import SynqError, quoted
 from synq.files import open_regular
 from synq.float_network import check_total
+from synq.geometry import Pair, Pooling
 from synq.learn.importers.protobuf import DamagedError, Message
 from synq.learn.importers.steps import (
     Affine,
     Array,
+    Convolution,
     Dense,
     Ending,
+    Flattened,
+    Image,
+    Padding,
+    Pooled,
     Relu,
     Step,
     batch_norm,
@@ -103,6 +109,10 @@ class _Node:
         attribute = self.attributes.get(name)
         return None if attribute is None else attribute.integers(8)
 
+    def text(self, name: str, default: str) -> str:
+        attribute = self.attributes.get(name)
+        return default if attribute is None else attribute.text(4) or default
+
     def real(self, name: str, default: float) -> float:
         attribute = self.attributes.get(name)
         value = None if attribute is None else attribute.real(2)
@@ -143,6 +153,7 @@ class _Graph:
         self._values: dict[str, Any] = {}
         self._steps: list[Step] = []
         self._codes: _Codes | None = None
+        self._last = False  # whether images are transposed to channels last
         tensors = graph.messages(5)
         check_total(sum(math.prod(_sides(tensor)) for tensor in tensors))
         self._tensors = {tensor.text(8): tensor for tensor in tensors}
@@ -158,7 +169,8 @@ class _Graph:
             raise unsupported(f"a graph of {len(inputs)} inputs and {len(outputs)} outputs")
         self._output = outputs[0]
         self._values[inputs[0].text(1)] = _STREAM
-        self._batch, self._shape = _input_shape(inputs[0])
+        self._batch, self._shape = _input_shape(inputs[0])  # channels first
+        self._see()
 
     def steps(self) -> list[Step]:
         needed = self._needed()
@@ -248,6 +260,19 @@ class _Graph:
                 if at != 0 or low != 0 or high is not None or len(values) > 3:
                     raise unsupported(f"{node.label} other than at 0 from below")
                 self._steps.append(Relu(node.name))
+            case "Conv":
+                self._convolution(node, values, at)
+            case "MaxPool" | "AveragePool":
+                self._pool(node)
+            case "GlobalMaxPool" | "GlobalAveragePool":
+                kind = Pooling.MAX if node.kind == "GlobalMaxPool" else Pooling.AVERAGE
+                self._pool_all(node, kind)
+            case "ReduceMean":
+                self._reduce(node, values)
+            case "Pad":
+                self._pad(node, values)
+            case "Transpose":
+                self._transpose(node)
             case "Flatten" | "Reshape":
                 self._flatten(node, values)
             case "Squeeze":
@@ -297,6 +322,8 @@ class _Graph:
         if not isinstance(other, np.ndarray):
             raise unsupported(f"{node.label} of several tensors")
         value = _one_a_feature(_real(other, node).astype(np.float64), self._shape, node)
+        if self._shape is not None and len(self._shape) > 1 and value.ndim:
+            value = _one_a_channel(value, self._shape, self._last)
         match node.kind:
             case "Add":
                 step = Affine(node.name, one, value)
@@ -313,8 +340,6 @@ class _Graph:
     def _batch_norm(self, node: _Node, values: list[Any]) -> None:
         if node.integer("training_mode", 0) or len(values) != 5:
             raise unsupported(f"{node.label} in training")
-        if self._shape is not None and len(self._shape) != 1:
-            raise unsupported(f"{node.label} on inputs of shape {self._shape}, without a Flatten")
         scale, shift, mean, variance = (_real(value, node) for value in values[1:])
         epsilon = node.real("epsilon", 1e-5)
         self._steps.append(batch_norm(node.name, mean, variance, scale, shift, epsilon))
@@ -336,9 +361,171 @@ class _Graph:
                 or (features is not None and sides[1] == features)
             )
         if not right:
+            if self._is_image(node, values):
+                return
             raise unsupported(f"{node.label} other than to (samples, features)")
+        self._steps.append(Flattened(node.name, channels_first=not self._last))
+        self._last = False
         if self._shape is not None:
             self._shape = (math.prod(self._shape),)
+
+    # ---- Images ---------------------------------------------------------------------------------
+
+    def _see(self) -> None:
+        """Say that an image is what goes in, if it is one."""
+        shape = () if self._shape is None else self._shape
+        if len(shape) in (2, 3):
+            channels, height, width = shape if len(shape) == 3 else (shape[0], 1, shape[1])
+            self._steps.append(Image((height, width, channels)))
+
+    def _is_image(self, node: _Node, values: list[Any]) -> bool:
+        """Whether a reshaping makes an image of the features that go in."""
+        given = values[1] if len(values) > 1 else None
+        sides = given.reshape(-1)[:9].tolist() if isinstance(given, np.ndarray) else []
+        begins = all(isinstance(each, Image) for each in self._steps)
+        if len(sides) not in (3, 4) or sides[1] != 1 or min(sides[1:]) < 1 or not begins:
+            return False  # of several channels the order would be another than the data's
+        if self._shape is None or math.prod(self._shape) != math.prod(sides[1:]):
+            return False
+        self._shape = tuple(sides[1:])
+        self._see()
+        return True
+
+    def _transpose(self, node: _Node) -> None:
+        """Take what makes data with channels last an image of ONNX, and back."""
+        axes, shape = node.integers("perm"), self._shape
+        if shape is None or len(shape) != 3:
+            raise unsupported(f"{node.label} of what is no image")
+        begins = all(isinstance(each, Image) for each in self._steps)
+        if begins and axes == [0, 3, 1, 2]:
+            self._steps.clear()
+            self._shape = (shape[2], *shape[:2])
+            self._see()
+        elif not begins and axes == [0, 2, 3, 1] and not self._last:
+            self._last = True
+            self._shape = (*shape[1:], shape[0])
+        else:
+            raise unsupported(node.label)
+
+    def _sides(self, node: _Node, name: str, count: int, default: int) -> list[int]:
+        sides = node.integers(name)
+        if not sides:
+            return [default] * count
+        if len(sides) != count or any(not 0 <= side < 1 << 16 for side in sides):
+            raise SynqError(f"{node.label}: {name} must not be {sides[:8]}")
+        return sides
+
+    def _zeros(self, node: _Node, n_axes: int) -> tuple[Pair, Pair] | str:
+        match node.text("auto_pad", "NOTSET"):
+            case "SAME_UPPER":
+                return "same"
+            case "NOTSET":
+                sides = self._sides(node, "pads", 2 * n_axes, 0)
+                return _two(zip(sides[:n_axes], sides[n_axes:], strict=True))
+            case "VALID":
+                return (0, 0), (0, 0)
+        raise unsupported(f"{node.label} with auto_pad {node.text('auto_pad', '')[:20]}")
+
+    def _check_first(self, node: _Node) -> None:
+        if self._last:
+            raise unsupported(f"{node.label} of transposed images")
+
+    def _convolution(self, node: _Node, values: list[Any], at: int) -> None:
+        self._check_first(node)
+        weight = _real(values[1] if len(values) > 1 else None, node)
+        n_axes = weight.ndim - 2
+        if at != 0 or n_axes not in (1, 2):
+            raise unsupported(f"{node.label} with a weight of shape {weight.shape}")
+        if set(self._sides(node, "dilations", n_axes, 1)) != {1}:
+            raise unsupported(f"{node.label} with dilations")
+        if node.integer("group", 1) != 1:
+            raise unsupported(f"{node.label} with {node.integer('group', 1)} groups")
+        stride = [1, *self._sides(node, "strides", n_axes, 1)][-2:]
+        bias = values[2] if len(values) > 2 else None
+        kernel = weight.reshape(weight.shape[:2] + (1,) * (2 - n_axes) + weight.shape[2:])
+        zeros = self._zeros(node, n_axes)
+        self._steps.append(
+            Convolution(
+                node.name,
+                kernel.transpose(2, 3, 1, 0),
+                None if bias is None else _real(bias, node),
+                (stride[0], stride[1]),
+                zeros,
+            )
+        )
+        if min(stride) < 1:
+            raise SynqError(f"{node.label}: strides must not be 0")
+        if self._shape is not None:
+            self._check_axes(node, n_axes)
+            made: list[int] = []
+            for axis, side in enumerate([1, *self._shape[1:]][-2:]):
+                if isinstance(zeros, str):
+                    made.append(-(-side // stride[axis]))
+                else:
+                    beyond = side + sum(zeros[axis]) - kernel.shape[2 + axis]
+                    made.append(beyond // stride[axis] + 1)
+            self._shape = (weight.shape[0], *made[-n_axes:])
+
+    def _check_axes(self, node: _Node, n_axes: int) -> None:
+        if self._shape is not None and len(self._shape) != n_axes + 1:
+            raise SynqError(f"{node.label} on inputs of shape {self._shape}")
+
+    def _pool(self, node: _Node) -> None:
+        self._check_first(node)
+        n_axes = len(node.integers("kernel_shape") or [])
+        if n_axes not in (1, 2):
+            raise unsupported(node.label)
+        self._check_axes(node, n_axes)
+        size: list[int] = self._sides(node, "kernel_shape", n_axes, 1)
+        if self._sides(node, "strides", n_axes, 1) != size or min(size) < 1:
+            raise unsupported(f"{node.label} whose strides are not its size")
+        if node.integer("ceil_mode", 0) or set(self._sides(node, "dilations", n_axes, 1)) != {1}:
+            raise unsupported(f"{node.label} with ceil_mode or dilations")
+        zeros = self._zeros(node, n_axes)
+        if isinstance(zeros, str) or any(map(any, zeros)) or len(node.outputs) > 1:
+            raise unsupported(f"{node.label} with padding, or indices")
+        kind = Pooling.MAX if node.kind == "MaxPool" else Pooling.AVERAGE
+        rows, columns = [1, *size][-2:]
+        self._steps.append(Pooled(node.name, kind, (rows, columns)))
+        if self._shape is not None:
+            places = [side // step for side, step in zip(self._shape[1:], size, strict=True)]
+            self._shape = (self._shape[0], *places)
+
+    def _pool_all(self, node: _Node, kind: Pooling) -> None:
+        self._check_first(node)
+        self._steps.append(Pooled(node.name, kind, None))
+        if self._shape is not None:
+            self._shape = (self._shape[0], *(1 for _ in self._shape[1:]))
+
+    def _reduce(self, node: _Node, values: list[Any]) -> None:
+        """Take a mean over all places."""
+        axes = _integers(values[1]) if len(values) > 1 else node.integers("axes")
+        n_axes = 0 if self._shape is None else len(self._shape) - 1
+        if not n_axes or sorted(axis % (n_axes + 2) for axis in axes or []) != [
+            *range(2, n_axes + 2)
+        ]:
+            raise unsupported(f"{node.label} over other axes than all places")
+        self._pool_all(node, Pooling.AVERAGE)
+        if not node.integer("keepdims", 1):
+            self._steps.append(Flattened(node.name, channels_first=True))
+            self._shape = None if self._shape is None else self._shape[:1]
+
+    def _pad(self, node: _Node, values: list[Any]) -> None:
+        self._check_first(node)
+        sides = _integers(values[1]) if len(values) > 1 else node.integers("pads")
+        constant = _number(values[2]) if len(values) > 2 and values[2] is not None else 0
+        usual = node.text("mode", "constant") == "constant" and constant == 0 and len(values) < 4
+        if self._shape is None or not sides or not usual:
+            raise unsupported(f"{node.label} other than of images with zeros")
+        n_sides = len(self._shape) + 1
+        if len(sides) != 2 * n_sides or any(not 0 <= side < 1 << 16 for side in sides):
+            raise unsupported(f"{node.label} other than of images with zeros")
+        pairs = [*zip(sides[:n_sides], sides[n_sides:], strict=True)]
+        if any(map(any, pairs[:2])) or not 3 <= n_sides <= 4:
+            raise unsupported(f"{node.label} of samples or channels")
+        self._steps.append(Padding(node.name, _two(pairs[2:])))
+        padded = [side + sum(pair) for side, pair in zip(self._shape[1:], pairs[2:], strict=True)]
+        self._shape = (self._shape[0], *padded)
 
     def _quantize(self, node: _Node, values: list[Any]) -> None:
         """Pass over a quantization of activations, but for the ReLU in an unsigned one."""
@@ -502,6 +689,25 @@ def _one_a_feature(array: Array, shape: tuple[int, ...] | None, node: _Node) -> 
         raise unsupported(
             f"{node.label} of values of shape {shape} with a constant of shape {array.shape}"
         ) from None
+
+
+def _one_a_channel(array: Array, shape: tuple[int, ...], last: bool) -> Array:
+    """One value for each value of an image, as one a channel, where it is that."""
+    by_channel = array.reshape(-1, shape[-1]).T if last else array.reshape(shape[0], -1)
+    return by_channel[:, 0] if (by_channel == by_channel[:, :1]).all() else array
+
+
+def _integers(value: Any) -> list[int] | None:
+    """A constant of a few integers."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu" or value.size > 16:
+        return None
+    return [int(each) for each in value.reshape(-1)]
+
+
+def _two(pairs: Iterable[Pair]) -> tuple[Pair, Pair]:
+    """Of rows and columns; no rows of one dimension."""
+    rows, columns = [(0, 0), *pairs][-2:]
+    return rows, columns
 
 
 # ---- Operations on constants --------------------------------------------------------------------

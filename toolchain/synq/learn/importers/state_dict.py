@@ -15,12 +15,16 @@ from textwrap import shorten
 import numpy as np
 
 from synq.errors import SynqError, nearest_names, quoted
-from synq.float_network import ONLY_DENSE, check_total
+from synq.float_network import check_total
 from synq.learn.importers.steps import Affine, Array, Dense, Relu, Step, batch_norm
 from synq.learn.importers.stored import Stored
 
 _log = logging.getLogger("synq")
 
+_ONLY_DENSE = (
+    "only fully connected ReLU networks are read from a state dict, which tells no strides and "
+    "pools: of others give the module, a .keras or an ONNX file"
+)
 _MOST_LAYERS = 200
 _MOST_SHOWN = 3
 _MOST_TRIES = 20_000
@@ -186,7 +190,7 @@ def steps_of(
     else:
         dense = [found[name] for name in chosen if name != RELU and not found[name].is_norm]
     if not dense:
-        raise SynqError(f"holds no layer (a 2-D tensor named '*.weight'); {ONLY_DENSE}")
+        raise SynqError(f"holds no layer (a 2-D tensor named '*.weight'); {_ONLY_DENSE}")
     if len(dense) > _MOST_LAYERS:
         raise SynqError(f"holds {len(dense)} layers; at most {_MOST_LAYERS} are supported")
     order, way = _in_order(dense, ordered, fixed=chosen is not None)
@@ -242,7 +246,9 @@ def _check_all_read(found: Mapping[str, _Layer]) -> None:
         prefix = f"{layer.name}." if layer.name else ""
         for part in layer.parts:
             if part in _OTHERS:
-                raise SynqError(f"{quoted(prefix + part)} belongs to {_OTHERS[part]}; {ONLY_DENSE}")
+                raise SynqError(
+                    f"{quoted(prefix + part)} belongs to {_OTHERS[part]}; {_ONLY_DENSE}"
+                )
         if layer.is_norm:
             missing = {"running_mean", "running_var"} - set(layer.parts)
             odd = set(layer.parts) - {"running_mean", "running_var", "weight", "bias"}
@@ -253,7 +259,7 @@ def _check_all_read(found: Mapping[str, _Layer]) -> None:
             tensor = layer.parts[part]
             if set(layer.parts) <= {"bias", "bias_orig"}:
                 raise SynqError(
-                    f"{quoted(prefix + part)} has no weight beside it; {ONLY_DENSE}; or {_CHOOSE}",
+                    f"{quoted(prefix + part)} has no weight beside it; {_ONLY_DENSE}; or {_CHOOSE}",
                     settings=("layers",),
                 )
             what = "is not the weight (2-D) or bias (1-D) of a dense layer"
@@ -263,7 +269,7 @@ def _check_all_read(found: Mapping[str, _Layer]) -> None:
                     "BatchNorm without statistics"
                 )
             raise SynqError(
-                f"{quoted(prefix + part)} of shape {tensor.shape} {what}; {ONLY_DENSE}; "
+                f"{quoted(prefix + part)} of shape {tensor.shape} {what}; {_ONLY_DENSE}; "
                 f"or {_CHOOSE}",
                 settings=("layers",),
             )
@@ -375,7 +381,7 @@ def _in_order(dense: list[_Layer], ordered: bool, fixed: bool) -> tuple[list[str
         if shapes[before][1] != shapes[after][0]:
             raise SynqError(
                 f"{quoted(after)} takes {shapes[after][0]} inputs, but {quoted(before)} before it "
-                f"gives {shapes[before][1]} outputs: {ONLY_DENSE}; {_CHOOSE}",
+                f"gives {shapes[before][1]} outputs; {_CHOOSE}",
                 settings=("layers",),
             )
     return given, _AS_IS  # a bias does not fit, which is named where it is folded

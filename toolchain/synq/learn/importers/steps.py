@@ -1,13 +1,14 @@
 """What every importer makes of its source, and the one place that makes a network of it.
 
 A source becomes a list of steps, in the order in which an input goes through them. `network_of`
-folds them into dense layers with a ReLU between each two: what scales and shifts values goes into
-the dense layer before it, where no ReLU stands between, or else into the one after.
+folds them into layers with a ReLU between each two: what scales and shifts values goes into the
+layer before it, where no ReLU stands between, or else into the one after. Images become channels
+last, whatever the source has them in.
 """
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 
 from synq.errors import SynqError, quoted
 from synq.float_network import FloatNetwork, check_layers, check_total
+from synq.geometry import DENSE, Geometry, Pair, Pool, Pooling, Shape, Window
 
 _log = logging.getLogger("synq")
 
 SUPPORTED = (
-    "supported are dense layers, ReLU between them, batch normalization, constant scales and "
-    "shifts, dropout, flattening, and softmax or sigmoid at the end"
+    "supported are dense layers and convolutions, ReLU between them, max and average pools, batch "
+    "normalization, constant scales and shifts, dropout, flattening, and softmax or sigmoid at the "
+    "end"
 )
 
 Array = NDArray[np.floating[Any]]
@@ -39,6 +42,62 @@ class Dense:
     name: str
     weight: Array
     bias: Array | None
+    geometry: Geometry = field(default=DENSE, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Image:
+    """Values are an image from here on: height, width, channels, in the order of the data."""
+
+    shape: Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution:
+    """A convolution of an image; of one dimension the height is 1.
+
+    Attributes:
+        name: the layer's, for messages.
+        weight: float32 or float64, `(height, width, channels, outputs)`, not mirrored.
+        bias: shape `(outputs,)`, or None.
+        padding: zeros above and below, left and right; or "same" for as many as keep the size,
+            divided by the stride, the odd one below and right.
+    """
+
+    name: str
+    weight: Array
+    bias: Array | None
+    stride: Pair = (1, 1)
+    padding: tuple[Pair, Pair] | str = ((0, 0), (0, 0))
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Zeros above and below, left and right of the image, for the convolution after it."""
+
+    name: str
+    zeros: tuple[Pair, Pair]
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Neighbouring places made one; None for all of them."""
+
+    name: str
+    kind: Pooling
+    size: Pair | None
+
+
+@dataclass(frozen=True)
+class Flattened:
+    """An image made a row of features.
+
+    Attributes:
+        channels_first: whether all of a channel's values stand together.
+    """
+
+    name: str
+    channels_first: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +105,8 @@ class Affine:
     """`x * scale + shift`: a batch normalization, a normalization of inputs, a constant added.
 
     Attributes:
-        scale, shift: float64, one value a feature, shape `(n,)`, or one for all, shape `()`.
+        scale, shift: float64, one value a feature, shape `(n,)`, or one for all, shape `()`; of an
+            image a feature is a channel.
     """
 
     name: str
@@ -69,7 +129,7 @@ class Ending:
     function: str
 
 
-Step = Dense | Affine | Relu | Ending
+Step = Dense | Image | Convolution | Padding | Pooled | Flattened | Affine | Relu | Ending
 
 
 def unsupported(what: str) -> SynqError:
@@ -103,13 +163,16 @@ def batch_norm(
     return Affine(name, factor, offset if shift is None else offset + shift)
 
 
-def network_of(steps: Sequence[Step]) -> FloatNetwork:
+def network_of(steps: Sequence[Step], shape: Shape | None = None) -> FloatNetwork:
     """The network that computes what the steps do; folded in float64, rounded once to float32.
 
+    Args:
+        shape: of an input, where the steps may not say.
+
     Raises:
-        SynqError: they are no chain of dense layers with ReLU between them.
+        SynqError: they are no chain of layers with ReLU between them.
     """
-    layers = _Layers()
+    layers = _Layers(shape)
     ending: Ending | None = None
     with np.errstate(all="ignore"):  # what is not finite in the end is refused
         for step in steps:
@@ -119,6 +182,16 @@ def network_of(steps: Sequence[Step]) -> FloatNetwork:
             match step:
                 case Dense():
                     layers.add(step)
+                case Image():
+                    layers.see(step)
+                case Convolution():
+                    layers.convolve(step)
+                case Padding():
+                    layers.pad(step)
+                case Pooled():
+                    layers.pool(step)
+                case Flattened():
+                    layers.flatten(step)
                 case Affine():
                     layers.scale(step)
                 case Relu():
@@ -137,14 +210,26 @@ class _Layers:
     """The layers so far.
 
     Attributes:
-        open: whether no ReLU has followed the last dense layer yet.
-        ahead: what the next dense layer must take up.
+        layers: in the data's order of values.
+        open: whether no ReLU has followed the last layer yet.
+        ahead: what the next layer must take up.
+        image: the shape of the values, if they are an image; None for a row of features.
+        flat: the image that a row of features was, in the order of the source: channels first.
+        padding: that the next convolution must take up.
     """
 
-    def __init__(self) -> None:
-        self.dense: list[Dense] = []
+    def __init__(self, shape: Shape | None) -> None:
+        self.layers: list[Dense] = []
         self.open = False
         self.ahead: Affine | None = None
+        self.image = shape
+        self.flat: Shape | None = None
+        self.padding: Padding | None = None
+
+    def see(self, step: Image) -> None:
+        if self.layers and step.shape != self.image:
+            raise unsupported(f"a change of the shape to {step.shape} between layers")
+        self.image = step.shape
 
     def add(self, step: Dense) -> None:
         if step.weight.ndim != 2:
@@ -152,35 +237,140 @@ class _Layers:
                 f"the weight of {quoted(step.name)} must have inputs and outputs, "
                 f"got shape {step.weight.shape}"
             )
+        if self.layers and self.image is not None and self.image[:2] != (1, 1):
+            raise unsupported(f"{quoted(step.name)} on an image, without a flattening before")
+        if self.flat is not None:
+            step = replace(step, weight=_channels_last(step.weight, self.flat, step.name))
+        self.image = self.flat = None
+        self._append(step)
+
+    def convolve(self, step: Convolution) -> None:
+        if self.image is None:
+            raise SynqError(
+                f"the shape of the images that {quoted(step.name)} takes is not known: give the "
+                "data as images, or save the network with the shape of its input"
+            )
+        height, width, channels, outputs = step.weight.shape
+        if channels != self.image[2]:
+            raise SynqError(
+                f"{quoted(step.name)} takes {channels} channels, but gets {self.image[2]} of an "
+                f"image of {_times(self.image)}"
+            )
+        padding = step.padding
+        if isinstance(padding, str):
+            padding = _same(self.image, (height, width), step.stride)
+        if self.padding is not None:
+            (top, bottom), (left, right) = padding
+            (above, below), (before, after) = self.padding.zeros
+            padding = ((top + above, bottom + below), (left + before, right + after))
+            self.padding = None
+        if not any(map(any, padding)) and (height, width) == self.image[:2]:
+            geometry = DENSE  # used once
+        else:
+            try:
+                geometry = Geometry(Window(self.image, (height, width), step.stride, padding))
+            except ValueError as error:
+                raise SynqError(
+                    f"{quoted(step.name)} on an image of {_times(self.image)}: {error}"
+                ) from None
+        weight = step.weight.reshape(-1, outputs)
+        self._append(Dense(step.name, weight, step.bias, geometry=geometry))
+        self.image = geometry.passed(outputs)
+
+    def _append(self, step: Dense) -> None:
         if step.bias is not None and step.bias.shape != step.weight.shape[1:]:
             raise SynqError(
                 f"the bias of {quoted(step.name)} must have shape {step.weight.shape[1:]}, "
                 f"one value an output, got {step.bias.shape}"
             )
+        self._check_padding(step.name)
         if self.ahead is not None:
             step = _after(self.ahead, step)
             self.ahead = None
         if self.open:
-            before = self.dense.pop()
+            before = self.layers.pop()
+            if before.geometry is not DENSE or step.geometry is not DENSE:
+                raise unsupported(
+                    f"{quoted(step.name)} after {quoted(before.name)} without a ReLU between"
+                )
             _log.info(
                 "%s follows %s without a ReLU between: made one layer", step.name, before.name
             )
             step = _product(before, step)
-        self.dense.append(step)
+        self.layers.append(step)
         self.open = True
 
+    def pad(self, step: Padding) -> None:
+        if self.padding is not None or self.image is None or self.ahead is not None:
+            raise unsupported(f"a padding ({quoted(step.name)}) other than before a convolution")
+        self.padding = step
+
+    def _check_padding(self, name: str) -> None:
+        if self.padding is not None:
+            raise unsupported(
+                f"a padding ({quoted(self.padding.name)}) before {quoted(name)}, which is no "
+                "convolution,"
+            )
+
+    def pool(self, step: Pooled) -> None:
+        self._check_padding(step.name)
+        last = self.layers[-1] if self.layers else None
+        size = (1, 1) if self.image is None else step.size or self.image[:2]
+        if size == (1, 1) and self.image is not None:
+            return
+        if last is None or last.geometry.window is None or self.image is None:
+            raise unsupported(f"a pool ({quoted(step.name)}) of what no convolution answers")
+        if last.geometry.pool is not None or self.ahead is not None:
+            raise unsupported(f"a pool ({quoted(step.name)}) other than right after a ReLU")
+        if self.open and step.kind is Pooling.AVERAGE:
+            raise unsupported(f"an average pool ({quoted(step.name)}) without a ReLU before it")
+        try:
+            geometry = Geometry(last.geometry.window, Pool(step.kind, size))
+        except ValueError as error:
+            raise SynqError(f"{quoted(step.name)} on {_times(self.image)}: {error}") from None
+        self.layers[-1] = replace(last, geometry=geometry)
+        self.image = geometry.passed(last.weight.shape[1])
+
+    def flatten(self, step: Flattened) -> None:
+        self._check_padding(step.name)
+        if self.image is not None:
+            # The data's own features are in the order in which the first layer takes them.
+            first = step.channels_first and not self.layers
+            if self.ahead is not None:
+                self.ahead = _spread(self.ahead, self.image, first)
+            if self.layers:
+                self.flat = self.image if step.channels_first else None
+        self.image = None
+
     def scale(self, step: Affine) -> None:
-        if self.open:
-            self.dense[-1] = _before(self.dense[-1], step)
-        elif self.ahead is None:
+        if self.flat is not None:
+            arrays = [
+                _channels_last(array, self.flat, step.name) if array.ndim else array
+                for array in (step.scale, step.shift)
+            ]
+            step = Affine(step.name, *arrays)
+        self._check_padding(step.name)
+        if not self.open:
+            if self.ahead is not None:
+                if self.image is not None and _sizes(self.ahead) != _sizes(step):
+                    # Only sources with channels first say something of each value of an image.
+                    self.ahead = _spread(self.ahead, self.image, channels_first=True)
+                    step = _spread(step, self.image, channels_first=True)
+                scale, shift = _matched(self.ahead, step)
+                step = Affine(step.name, scale * step.scale, shift * step.scale + step.shift)
             self.ahead = step
-        else:
-            scale, shift = _matched(self.ahead, step)
-            self.ahead = Affine(step.name, scale * step.scale, shift * step.scale + step.shift)
+            return
+        last = self.layers[-1]
+        if last.geometry.pool is not None:
+            raise unsupported(f"{quoted(step.name)} between a pool and the ReLU after it")
+        if last.geometry.window is not None and self.image is None:
+            raise unsupported(f"{quoted(step.name)} on flattened images before the ReLU after it")
+        self.layers[-1] = _before(last, step)
 
     def rectify(self, step: Relu) -> None:
-        if not self.dense:
+        if not self.layers:
             raise unsupported(f"a ReLU ({quoted(step.name)}) before the first dense layer")
+        self._check_padding(step.name)
         if self.ahead is not None:
             raise unsupported(
                 f"a ReLU ({quoted(step.name)}) after the normalization {quoted(self.ahead.name)}, "
@@ -189,42 +379,91 @@ class _Layers:
         self.open = False
 
     def network(self, ending: str) -> FloatNetwork:
-        if not self.dense:
+        if not self.layers:
             raise SynqError(f"holds no dense layer; {SUPPORTED}")
         if not self.open:
             raise SynqError(
                 "ends in a ReLU, after which several outputs can be equal, all 0: save the network "
                 "without its last ReLU; the largest output stays the largest"
             )
-        weights = tuple(_float32(layer.weight) for layer in self.dense)
-        biases = tuple(None if each.bias is None else _float32(each.bias) for each in self.dense)
-        names = [quoted(layer.name) for layer in self.dense]
+        last = self.layers[-1]
+        if last.geometry.window is not None:
+            raise unsupported(f"a convolution ({quoted(last.name)}) as the last layer")
+        weights = tuple(_float32(layer.weight) for layer in self.layers)
+        biases = tuple(None if each.bias is None else _float32(each.bias) for each in self.layers)
+        geometries = tuple(layer.geometry for layer in self.layers)
+        names = [quoted(layer.name) for layer in self.layers]
         # FloatNetwork checks the same, but cannot name the layers
         check_layers(
             weights,
             biases,
             [f"the weight of {name}" for name in names],
             [f"the bias of {name}" for name in names],
+            geometries,
         )
-        return FloatNetwork(weights, biases, ending=ending)
+        return FloatNetwork(weights, biases, geometries, ending)
+
+
+def _same(shape: Shape, kernel: Pair, stride: Pair) -> tuple[Pair, Pair]:
+    """Zeros that keep the size, divided by the stride, as Keras and ONNX's SAME_UPPER count."""
+    pairs = []
+    for size, kernel_size, step in zip(shape, kernel, stride, strict=False):
+        total = max(0, (-(-size // step) - 1) * step + kernel_size - size)
+        pairs.append((total // 2, total - total // 2))
+    return pairs[0], pairs[1]
+
+
+def _spread(affine: Affine, image: Shape, channels_first: bool) -> Affine:
+    """What is said of an image's channels, of all its values."""
+    spread, places = np.repeat if channels_first else np.tile, image[0] * image[1]
+    arrays = (
+        spread(array, places) if array.shape == image[2:] else array
+        for array in (affine.scale, affine.shift)
+    )
+    return Affine(affine.name, *arrays)
+
+
+def _times(shape: Shape) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _channels_last(values: Array, image: Shape, name: str) -> Array:
+    """`(n, ...)` values of a flattened image, from channels first to channels last."""
+    height, width, channels = image
+    if len(values) != height * width * channels:
+        raise SynqError(
+            f"{quoted(name)} takes {len(values)} inputs, but gets an image of {_times(image)}"
+        )
+    first = values.reshape(channels, height, width, *values.shape[1:])
+    return np.moveaxis(first, 0, 2).reshape(values.shape)
 
 
 def _after(ahead: Affine, dense: Dense) -> Dense:
-    """A dense layer that first scales its inputs."""
+    """A layer that first scales its inputs."""
     n_in, weight = dense.weight.shape[0], dense.weight.astype(np.float64)
-    _check_features(ahead, n_in, dense.name)
-    shift = np.broadcast_to(ahead.shift, (n_in,)) @ weight
-    scaled = weight * np.broadcast_to(ahead.scale, (n_in,))[:, None]
-    return Dense(dense.name, scaled, shift if dense.bias is None else shift + dense.bias)
+    window = dense.geometry.window
+    n_features = n_in if window is None else window.shape[2]
+    _check_features(ahead, n_features, dense.name)
+    if window is not None and any(map(any, window.padding)) and ahead.shift.any():
+        raise unsupported(
+            f"a padding of {quoted(dense.name)} with zeros of what {quoted(ahead.name)} has shifted"
+        )
+    scale, shift = (
+        np.tile(np.broadcast_to(array, (n_features,)), n_in // n_features)
+        for array in (ahead.scale, ahead.shift)
+    )
+    moved = shift @ weight
+    bias = moved if dense.bias is None else moved + dense.bias
+    return replace(dense, weight=weight * scale[:, None], bias=bias)
 
 
 def _before(dense: Dense, after: Affine) -> Dense:
-    """A dense layer whose outputs are then scaled."""
+    """A layer whose outputs are then scaled."""
     n_out = dense.weight.shape[1]
     _check_features(after, n_out, dense.name)
     bias = after.shift if dense.bias is None else dense.bias * after.scale + after.shift
     scaled = dense.weight.astype(np.float64) * after.scale
-    return Dense(dense.name, scaled, np.broadcast_to(bias, (n_out,)))
+    return replace(dense, weight=scaled, bias=np.broadcast_to(bias, (n_out,)))
 
 
 def _product(first: Dense, second: Dense) -> Dense:
@@ -242,10 +481,13 @@ def _product(first: Dense, second: Dense) -> Dense:
     return Dense(second.name, first.weight.astype(np.float64) @ weight, bias)
 
 
+def _sizes(affine: Affine) -> set[tuple[int, ...]]:
+    return {affine.scale.shape, affine.shift.shape} - {()}
+
+
 def _matched(first: Affine, second: Affine) -> tuple[Array, Array]:
     """Scale and shift of `first`, if `second` is of as many features."""
-    sizes = {array.shape for each in (first, second) for array in (each.scale, each.shift)}
-    if len(sizes - {()}) > 1:
+    if len(_sizes(first) | _sizes(second)) > 1:
         raise SynqError(
             f"{quoted(first.name)} and {quoted(second.name)} after it are of different sizes"
         )

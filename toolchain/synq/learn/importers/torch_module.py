@@ -6,7 +6,7 @@ in evaluation, and left as it was.
 
 import logging
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,11 +20,17 @@ from torch.nn.utils.weight_norm import WeightNorm
 from synq.errors import SynqError, quoted
 from synq.files import reason
 from synq.float_network import check_total
+from synq.geometry import Pair, Pooling
 from synq.learn.importers.steps import (
     Affine,
     Array,
+    Convolution,
     Dense,
     Ending,
+    Flattened,
+    Image,
+    Padding,
+    Pooled,
     Relu,
     Step,
     batch_norm,
@@ -196,10 +202,32 @@ class _Reader:
                 weight = _array(name, _effective(layer, "weight"))
                 bias = None if layer.bias is None else _array(name, _effective(layer, "bias"))
                 self._steps.append(Dense(name, weight.T, bias))
-            case nn.BatchNorm1d():
+            case nn.Conv1d() | nn.Conv2d():
+                self._check_plain(name, layer)
+                self._convolution(
+                    name, _effective(layer, "weight"), layer.bias, layer.stride, layer.padding
+                )
+            case nn.MaxPool1d() | nn.MaxPool2d():
+                self._check_plain(name, layer)
+                self._pool(name, Pooling.MAX, isinstance(layer, nn.MaxPool1d), vars(layer))
+            case nn.AvgPool1d() | nn.AvgPool2d():
+                self._check_plain(name, layer)
+                self._pool(name, Pooling.AVERAGE, isinstance(layer, nn.AvgPool1d), vars(layer))
+            case nn.AdaptiveAvgPool1d() | nn.AdaptiveAvgPool2d():
+                self._pool_all(name, Pooling.AVERAGE, layer.output_size)
+            case nn.AdaptiveMaxPool1d() | nn.AdaptiveMaxPool2d():
+                self._pool_all(name, Pooling.MAX, layer.output_size)
+            case nn.ZeroPad1d() | nn.ZeroPad2d():
+                sides = [int(side) for side in layer.padding]
+                across, down = (sides[0], sides[1]), (sides[2], sides[3]) if sides[2:] else (0, 0)
+                self._steps.append(Padding(name, (down, across)))
+            case nn.Unflatten():
+                self._check_image(name, [-1, *layer.unflattened_size], layer.dim)
+            case nn.BatchNorm1d() | nn.BatchNorm2d():
                 mean, variance = layer.running_mean, layer.running_var
                 if mean is None or variance is None:
-                    raise unsupported(f"a BatchNorm1d ({quoted(name)}) without running statistics")
+                    kind = type(layer).__name__
+                    raise unsupported(f"a {kind} ({quoted(name)}) without running statistics")
                 self._batch_norm(name, mean, variance, layer.weight, layer.bias, epsilon=layer.eps)
             case nn.ReLU():
                 self._steps.append(Relu(name))
@@ -208,7 +236,7 @@ class _Reader:
             case nn.Softmax() | nn.LogSoftmax() | nn.Sigmoid():
                 self._steps.append(Ending(name, type(layer).__name__))
             case nn.Flatten():
-                self._check_flat(name, layer.start_dim, layer.end_dim)
+                self._flatten(name, layer.start_dim, layer.end_dim)
             case _ if not isinstance(layer, _PASSED):
                 raise unsupported(f"a {type(layer).__name__} ({quoted(name)})")
 
@@ -217,6 +245,47 @@ class _Reader:
         scale, shift = (None if x is None else _array(name, x) for x in (scale, shift))
         statistics = _array(name, mean), _array(name, variance)
         self._steps.append(batch_norm(name, *statistics, scale, shift, epsilon))
+
+    # ---- Images: torch has channels first -------------------------------------------------------
+
+    def _convolution(self, name: str, weight: Any, bias: Any, stride: Any, padding: Any) -> None:
+        kernel = _array(name, weight)
+        if kernel.ndim == 3:
+            kernel = kernel[:, :, None, :]  # one dimension: of height 1
+        if kernel.ndim != 4:
+            raise unsupported(f"a convolution ({quoted(name)}) with a weight of {kernel.shape}")
+        one = weight.ndim == 3
+        sides: Any = padding
+        if padding == "valid":
+            sides = ((0, 0), (0, 0))
+        elif padding != "same":
+            down, across = _pair(name, padding, one, 0)
+            sides = ((down, down), (across, across))
+        step = _pair(name, stride, one, 1)
+        offset = None if bias is None else _array(name, bias)
+        self._steps.append(Convolution(name, kernel.transpose(2, 3, 1, 0), offset, step, sides))
+
+    def _pool(self, name: str, kind: Pooling, one: bool, given: Mapping[str, Any]) -> None:
+        height, width = _pair(name, given["kernel_size"], one, 1)
+        stride, padding = given.get("stride"), given.get("padding", 0)
+        if stride not in (None, [], ()) and _pair(name, stride, one, 1) != (height, width):
+            raise unsupported(f"a pool ({quoted(name)}) whose stride is not its size")
+        if any(_pair(name, padding, one, 0)):
+            raise unsupported(f"a pool ({quoted(name)}) with padding")
+        self._steps.append(Pooled(name, kind, (height, width)))
+
+    def _pool_all(self, name: str, kind: Pooling, size: Any) -> None:
+        if size not in (1, (1,), (1, 1), [1], [1, 1]):
+            raise unsupported(f"an adaptive pool ({quoted(name)}) to other than one place")
+        self._steps.append(Pooled(name, kind, None))
+
+    def _check_plain(self, name: str, layer: nn.Module) -> None:
+        """Raise for what convolutions and pools may do beside the usual."""
+        kind = type(layer).__name__
+        for what, usual in _USUAL.items():
+            value = getattr(layer, what, usual)
+            if value not in (usual, (usual,), (usual, usual), [usual], [usual, usual]):
+                raise unsupported(f"a {kind} ({quoted(name)}) with {what} {value}")
 
     # ---- Functions and methods ------------------------------------------------------------------
 
@@ -231,6 +300,26 @@ class _Reader:
             case "linear":
                 bias = None if given.get("bias") is None else _array(where, given["bias"])
                 self._steps.append(Dense(where, _array(where, given["weight"]).T, bias))
+            case "conv1d" | "conv2d":
+                for what in ("dilation", "groups"):
+                    if given.get(what, 1) not in (1, (1,), (1, 1), [1], [1, 1]):
+                        raise unsupported(f"{name} ({quoted(where)}) with {what} {given[what]}")
+                around = given.get("stride", 1), given.get("padding", 0)
+                self._convolution(where, given["weight"], given.get("bias"), *around)
+            case "max_pool1d" | "max_pool2d" | "avg_pool1d" | "avg_pool2d":
+                for what, usual in _USUAL.items():
+                    if given.get(what, usual) not in (usual, None, (usual,), (usual, usual)):
+                        raise unsupported(f"{name} ({quoted(where)}) with {what} {given[what]}")
+                kind = Pooling.MAX if name.startswith("max") else Pooling.AVERAGE
+                self._pool(where, kind, name.endswith("1d"), given)
+            case "adaptive_avg_pool1d" | "adaptive_avg_pool2d":
+                self._pool_all(where, Pooling.AVERAGE, given["output_size"])
+            case "adaptive_max_pool1d" | "adaptive_max_pool2d":
+                self._pool_all(where, Pooling.MAX, given["output_size"])
+            case "mean" if given.get("dim") in ((2, 3), [2, 3], (-2, -1), [-2, -1], (-1, -2)):
+                self._steps.append(Pooled(where, Pooling.AVERAGE, None))
+            case "unsqueeze" if not self._steps and given.get("dim") == 1:
+                pass  # the channel of an image that has but one
             case "addmm" if given["mat1"] is _STREAM and len(given) == 3:
                 bias = _array(where, given["input"])
                 self._steps.append(Dense(where, _array(where, given["mat2"]), bias))
@@ -248,7 +337,7 @@ class _Reader:
                 arrays = [given.get(each) for each in _ARGUMENTS[name][1:5]]
                 self._batch_norm(where, *arrays, epsilon=float(given.get("eps", 1e-5)))
             case "flatten":
-                self._check_flat(where, *([*args[1:], *kwargs.values()] or [0]))
+                self._flatten(where, *([*args[1:], *kwargs.values()] or [0]))
             case "view" | "reshape":
                 self._check_reshaped(where, args[1:])
             case "squeeze":
@@ -296,15 +385,35 @@ class _Reader:
                 raise unsupported(f"a division ({quoted(where)}) by values of the network")
         self._steps.append(step)
 
-    def _check_flat(self, where: str, start: Any, end: Any = -1) -> None:
-        if start != 1 or end != -1:
+    def _flatten(self, where: str, start: Any, end: Any = -1) -> None:
+        if start != 1 or end not in (-1, 3):
             raise unsupported(f"a flattening ({quoted(where)}) of other axes than all features")
+        self._steps.append(Flattened(where, channels_first=True))
 
     def _check_reshaped(self, where: str, shape: Any) -> None:
         sides = shape[0] if len(shape) == 1 and isinstance(shape[0], list | tuple) else shape
+        if len(sides) in (3, 4) and all(isinstance(each, Image) for each in self._steps):
+            self._check_image(where, sides, 1)
+            return
+        # An image's own sides may be asked for, too: x.view(-1, x.size(1) * 16).
         samples_first = len(sides) == 2 and (sides[0] is _SIZE or sides[0] == -1)
         if not samples_first:
             raise unsupported(f"a reshaping ({quoted(where)}) other than to (samples, features)")
+        self._steps.append(Flattened(where, channels_first=True))
+
+    def _check_image(self, where: str, sides: Any, dim: Any) -> None:
+        """Features made an image: channels first in torch, but there is one in the data's order."""
+        first, *shape = sides
+        known = all(type(side) is int and side > 0 for side in shape)
+        if dim != 1 or not (first is _SIZE or first == -1) or not known:
+            raise unsupported(f"a reshaping ({quoted(where)}) to other than images")
+        channels, height, width = (shape[0], 1, shape[1]) if len(shape) == 2 else shape
+        if channels != 1:
+            raise unsupported(
+                f"a reshaping ({quoted(where)}) of features to images of {channels} channels (in "
+                "the data's order: take images)"
+            )
+        self._steps.append(Image((height, width, channels)))
 
 
 def _name(node: fx.Node) -> str:
@@ -344,12 +453,57 @@ def _default(node: fx.Node) -> Any:
 
 # What the functions with several arguments call them.
 _ARGUMENTS = {
+    "conv1d": ("input", "weight", "bias", "stride", "padding", "dilation", "groups"),
+    "conv2d": ("input", "weight", "bias", "stride", "padding", "dilation", "groups"),
+    **{
+        f"max_pool{d}d": ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode")
+        for d in (1, 2)
+    },
+    **{
+        f"avg_pool{d}d": (
+            *("input", "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"),
+            "divisor_override",
+        )
+        for d in (1, 2)
+    },
+    **{
+        f"adaptive_{kind}_pool{d}d": ("input", "output_size")
+        for kind in ("avg", "max")
+        for d in (1, 2)
+    },
+    "mean": ("input", "dim"),
+    "unsqueeze": ("input", "dim"),
     "linear": ("input", "weight", "bias"),
     "addmm": ("input", "mat1", "mat2"),
     "batch_norm": (
         *("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps"),
     ),
 }
+
+
+# What convolutions and pools have beside kernel, stride and padding, and what is read of it.
+_USUAL = {
+    "dilation": 1,
+    "groups": 1,
+    "padding_mode": "zeros",
+    "ceil_mode": False,
+    "return_indices": False,
+    "divisor_override": None,
+}
+
+
+def _pair(name: str, given: Any, one: bool, neutral: int) -> Pair:
+    """One number, or one for rows and one for columns.
+
+    Args:
+        one: whether it is of one dimension: then it is `neutral` for the rows.
+    """
+    sides = [given] if isinstance(given, int) else [*given]
+    if not 1 <= len(sides) <= 2 or any(type(side) is not int for side in sides):
+        raise unsupported(f"{quoted(name)} with {given!r:.40}")
+    if one:
+        return neutral, sides[0]
+    return sides[0], sides[-1]
 
 
 def _effective(layer: nn.Module, name: str) -> torch.Tensor:
