@@ -64,6 +64,7 @@ def load_idx_set(
         test_labels=frozen(test_labels.astype(np.int64)),
         digest=digest_of_set(published),
         distortion=published.distortion,
+        shape=(*train_images.shape[1:], 1),
     )
 
 
