@@ -107,10 +107,10 @@ def test_other_bytes_are_not_the_set(tmp_path: Path) -> None:
             load_binary_set(small, path, tmp_path, SILENT)
     folder = unpacked(tmp_path / "mine")
     (folder / "test_batch.bin").write_bytes(content_of("data_batch_1.bin"))
-    with pytest.raises(SynqError, match="test_batch.bin: SHA-256 is .*, expected CIFAR-10's"):
+    with pytest.raises(SynqError, match=r"test_batch.bin: SHA-256 is .*, expected CIFAR-10's"):
         load_binary_set(small, folder, tmp_path, SILENT)
     (folder / "test_batch.bin").unlink()
-    with pytest.raises(SynqError, match="test_batch.bin: cannot be read"):
+    with pytest.raises(SynqError, match=r"test_batch.bin: cannot be read"):
         load_binary_set(small, folder, tmp_path, SILENT)
     assert not (tmp_path / "cache").exists()
 

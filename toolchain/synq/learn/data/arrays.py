@@ -103,10 +103,11 @@ def dataset_of(
     """The dataset of arrays named as in Keras' mnist.npz.
 
     `x_train` and `x_test` are (n, ...), flattened to (n, n_features); of (n, height, width) and
-    (n, height, width, channels) the dataset knows the shape of its pictures. Integers must be 0..255 and
-    mean byte / 256, as for MNIST, or, if any is negative, -128..127. Real numbers are quantized to
-    8 bits: if none is negative, to steps of 1/256 if none is above 1 (1.0 itself becomes 255/256),
-    else to the finest power-of-two step that still reaches both extremes of both arrays.
+    (n, height, width, channels) the dataset knows the shape of its pictures. Integers must be
+    0..255 and mean byte / 256, as for MNIST, or, if any is negative, -128..127. Real numbers are
+    quantized to 8 bits: if none is negative, to steps of 1/256 if none is above 1 (1.0 itself
+    becomes 255/256), else to the finest power-of-two step that still reaches both extremes of both
+    arrays.
     `y_test` and, if there, `y_train` are (n,) or (n, 1) integer class numbers from 0; of a
     regression (n,) or (n, n_targets) real targets.
 
