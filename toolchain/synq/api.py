@@ -69,8 +69,8 @@ def load_data(
     """Training and test samples.
 
     Args:
-        source: "mnist", "fashion-mnist", "kmnist", "digits", "breast-cancer", "wine"; or the path
-            of a `.npz`, a `.csv`, or a folder of IDX files.
+        source: "mnist", "fashion-mnist", "kmnist", "cifar10", "digits", "breast-cancer", "wine";
+            or the path of a `.npz`, a `.csv`, or a folder of IDX files.
         task: "classification" or "regression"; that of the set, or classification, without.
         input_mean, input_std, input_divisor: what networks of this data take for a value x of it:
             `(x / divisor - mean) / std`; numbers, mean and std also one a feature.

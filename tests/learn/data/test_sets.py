@@ -59,6 +59,7 @@ def test_a_systems_package_is_a_source_and_fills_the_cache(
     small = tiny(published, tmp_path / "package")
     ours = load_idx_set(small, None, tmp_path / "cache", SILENT)
     assert ours.name == published.name and ours.distortion == published.distortion
+    assert ours.shape == (4, 4, 1)
     np.testing.assert_array_equal(ours.test_labels, PARTS["t10k-labels-idx1-ubyte"])
     np.testing.assert_array_equal(
         ours.train_inputs, PARTS["train-images-idx3-ubyte"].reshape(20, 16)
@@ -244,8 +245,10 @@ def test_names_that_are_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         load_data(Data("fashon-mnist"), tmp_path, SILENT)
     with pytest.raises(SynqError, match=r"absent.csv: cannot be read"):
         load_data(Data("absent.csv"), tmp_path, SILENT)
-    with pytest.raises(UsageError, match="a folder of IDX files is for mnist, fashion-mnist, kmn"):
+    with pytest.raises(
+        UsageError, match="a folder of a set's files is for mnist, fashion-mnist, k"
+    ):
         load_data(Data("wine", tmp_path), tmp_path, SILENT)
-    assert set(NAMES) == {*IDX_SETS, "digits", "breast-cancer", "wine", "diabetes"}
+    assert set(NAMES) == {*IDX_SETS, "cifar10", "digits", "breast-cancer", "wine", "diabetes"}
     assert Data("wine").name == "wine" and Data(Path("a/b.npz")).name == "b"
     assert load.Data("./wine").is_named is False

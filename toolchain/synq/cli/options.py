@@ -109,8 +109,8 @@ class Data:
     data: Annotated[
         str,
         typer.Option(
-            help="mnist, fashion-mnist, kmnist, digits, breast-cancer, wine, diabetes; or "
-            "your own: an .npz, a .csv, a folder of IDX files.",
+            help="mnist, fashion-mnist, kmnist, cifar10, digits, breast-cancer, wine, diabetes; "
+            "or your own: an .npz, a .csv, a folder of IDX files.",
             metavar="<name or path>",
             rich_help_panel=_NETWORK,
         ),
@@ -118,7 +118,7 @@ class Data:
     data_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the IDX files of mnist, fashion-mnist or kmnist; fetched without.",
+            help="Folder of the files of mnist, fashion-mnist, kmnist or cifar10; fetched without.",
             rich_help_panel=_NETWORK,
         ),
     ] = None
@@ -749,7 +749,7 @@ class Made:
     ] = None
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="With --data: folder of its IDX files.", rich_help_panel=_UNTOLD),
+        typer.Option(help="With --data: folder of its files.", rich_help_panel=_UNTOLD),
     ] = None
     task: Annotated[
         Literal["classification", "regression"] | None,

@@ -102,10 +102,12 @@ def dataset_of(
 ) -> Dataset:
     """The dataset of arrays named as in Keras' mnist.npz.
 
-    `x_train` and `x_test` are (n, ...), flattened to (n, n_features). Integers must be 0..255 and
-    mean byte / 256, as for MNIST, or, if any is negative, -128..127. Real numbers are quantized to
-    8 bits: if none is negative, to steps of 1/256 if none is above 1 (1.0 itself becomes 255/256),
-    else to the finest power-of-two step that still reaches both extremes of both arrays.
+    `x_train` and `x_test` are (n, ...), flattened to (n, n_features); of (n, height, width) and
+    (n, height, width, channels) the dataset knows the shape of its pictures. Integers must be
+    0..255 and mean byte / 256, as for MNIST, or, if any is negative, -128..127. Real numbers are
+    quantized to 8 bits: if none is negative, to steps of 1/256 if none is above 1 (1.0 itself
+    becomes 255/256), else to the finest power-of-two step that still reaches both extremes of both
+    arrays.
     `y_test` and, if there, `y_train` are (n,) or (n, 1) integer class numbers from 0; of a
     regression (n,) or (n, n_targets) real targets.
 
@@ -136,6 +138,7 @@ def dataset_of(
             f"{where}: x_train has {n_train} features a sample and x_test {n_features}; "
             "they must be equal"
         )
+    shape = _picture(where, train.shape[1:], test.shape[1:])
     test_labels = labels_of(f"{where}: y_test", arrays.pop("y_test"), len(test), task)
     train_labels = frozen(test_labels[:0].copy())
     if "y_train" in arrays:
@@ -173,6 +176,8 @@ def dataset_of(
         known = next((each for each in IDX_SETS.values() if holds_set(each, parts)), None)
         if known is not None:
             distortion, digest = known.distortion, digest_of_set(known)
+            _, height, width = known.files[0].shape
+            shape = height, width, 1
     if digest is None:
         digest = digest_of(input_format, [fingerprint(part) for part in parts])
     dataset = Dataset(
@@ -186,6 +191,7 @@ def dataset_of(
         task=task,
         distortion=distortion,
         standardized=standardize,
+        shape=shape,
     )
     return with_scale(dataset, scale, columns, where)
 
@@ -270,6 +276,32 @@ def _extremes(where: str, values: NDArray[Any]) -> tuple[float, float]:
                 "-128..127, or give floats"
             )
     return float(low), float(high)
+
+
+def _picture(
+    where: str, train: tuple[int, ...], test: tuple[int, ...]
+) -> tuple[int, int, int] | None:
+    """The shape of the pictures in both arrays, from the sides of a sample; None if none are."""
+    shapes = [(*sides, 1) if len(sides) == 2 else sides for sides in (train, test)]
+    if any(len(shape) != 3 for shape in shapes):
+        return None
+    if shapes[0] != shapes[1]:
+        raise SynqError(
+            f"{where}: a sample of x_train has the shape {train} and one of x_test {test}; they "
+            "must be equal"
+        )
+    height, width, channels = shapes[0]
+    if height in (1, 3) and channels > 4:
+        # Channels first, as PyTorch has them. Of one the order of the features is the same.
+        if height == 1:
+            return width, channels, 1
+        _log.info(
+            "%s: samples of the shape %s seem to have their channels first; taken as features "
+            "without a picture, which is (height, width, channels)",
+            *(where, train),
+        )
+        return None
+    return height, width, channels
 
 
 def _spare_bits(low: int, high: int) -> int:

