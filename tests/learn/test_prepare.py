@@ -7,10 +7,12 @@ import pytest
 
 from checkpoints import network
 from synq.errors import SynqError
+from synq.float_network import FloatNetwork
+from synq.geometry import DENSE, Geometry, Window
 from synq.learn.checkpoint import save_checkpoint
 from synq.learn.data.load import Data
 from synq.learn.data.npz import load_npz
-from synq.learn.prepare import Source, Stopwatch, load_source, software_score
+from synq.learn.prepare import Source, Stopwatch, fitted, load_source, software_score
 from synq.learn.train import RECIPES
 from synq.progress import SILENT
 
@@ -60,3 +62,15 @@ def test_accuracy_is_that_of_all_samples_at_once(
     expected = net.accuracy(dataset.test_inputs / np.float32(256), dataset.test_labels)
     monkeypatch.setattr("synq.learn.prepare._VALUES_AT_ONCE", 24)
     assert software_score(net, dataset) == round(expected, 4)
+
+
+def test_images_of_another_shape(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 4, 6, 1), dtype=np.uint8)
+    path = tmp_path / "data.npz"
+    np.savez(path, x_train=images, x_test=images, y_test=np.arange(40) % 2)
+    dataset = load_npz(path)
+    window = Window((6, 4, 1), (2, 2))
+    weights = (np.ones((4, 3)), np.ones((45, 2)))
+    turned = FloatNetwork(weights, (None, None), (Geometry(window), DENSE))
+    with pytest.raises(SynqError, match=r"images of 6 x 4 x 1 \(height .* has 4 x 6 x 1"):
+        fitted(turned, dataset)

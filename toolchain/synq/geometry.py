@@ -251,6 +251,11 @@ class Geometry:
 DENSE = Geometry()
 
 
+def sides(shape: Shape) -> str:
+    """A shape as people write it: "28 x 28 x 1"."""
+    return " x ".join(map(str, shape))
+
+
 def check_chain(geometries: tuple[Geometry, ...], matrices: list[tuple[int, int]]) -> None:
     """Whether layers follow one another.
 

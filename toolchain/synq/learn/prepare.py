@@ -13,6 +13,7 @@ from synq.chip import Chip
 from synq.device import Device, load_device
 from synq.errors import SynqError, UsageError
 from synq.float_network import FloatNetwork
+from synq.geometry import sides
 from synq.learn.checkpoint import load_checkpoint
 from synq.learn.data.dataset import Dataset, with_input_bits
 from synq.learn.data.load import Data, load_data
@@ -185,7 +186,12 @@ def load_source(source: Source, watch: Stopwatch, progress: Progress) -> Loaded:
             recipe: Recipe | None = (used := recipe_for(source.recipe, source.sizes, dataset))
             network, cached = trained_network(used, dataset, source.cache_dir, progress)
         else:
-            recipe, network, cached = None, load_checkpoint(source.checkpoint, source.layers), True
+            path = source.checkpoint
+            recipe, network, cached = (
+                None,
+                load_checkpoint(path, source.layers, dataset.shape),
+                True,
+            )
             if not source.data.is_named:
                 _tell_of_scale(dataset)
     return fitted(network, dataset, cached, recipe, finetuning)
@@ -208,6 +214,13 @@ def fitted(
         raise SynqError(
             f"the network takes {network.sizes[0]} inputs, {dataset.name} has "
             f"{dataset.n_features}{hint}",
+            settings=("data",),
+        )
+    window = network.geometries[0].window
+    if window is not None and dataset.shape is not None and dataset.shape != window.shape:
+        raise SynqError(
+            f"the network takes images of {sides(window.shape)} (height x width x channels), "
+            f"{dataset.name} has {sides(dataset.shape)}",
             settings=("data",),
         )
     check_outputs(network.sizes[-1], dataset)

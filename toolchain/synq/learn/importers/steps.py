@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from synq.errors import SynqError, quoted
 from synq.float_network import FloatNetwork, check_layers, check_total
-from synq.geometry import DENSE, Geometry, Pair, Pool, Pooling, Shape, Window
+from synq.geometry import DENSE, Geometry, Pair, Pool, Pooling, Shape, Window, sides
 
 _log = logging.getLogger("synq")
 
@@ -254,7 +254,7 @@ class _Layers:
         if channels != self.image[2]:
             raise SynqError(
                 f"{quoted(step.name)} takes {channels} channels, but gets {self.image[2]} of an "
-                f"image of {_times(self.image)}"
+                f"image of {sides(self.image)}"
             )
         padding = step.padding
         if isinstance(padding, str):
@@ -271,7 +271,7 @@ class _Layers:
                 geometry = Geometry(Window(self.image, (height, width), step.stride, padding))
             except ValueError as error:
                 raise SynqError(
-                    f"{quoted(step.name)} on an image of {_times(self.image)}: {error}"
+                    f"{quoted(step.name)} on an image of {sides(self.image)}: {error}"
                 ) from None
         weight = step.weight.reshape(-1, outputs)
         self._append(Dense(step.name, weight, step.bias, geometry=geometry))
@@ -327,7 +327,7 @@ class _Layers:
         try:
             geometry = Geometry(last.geometry.window, Pool(step.kind, size))
         except ValueError as error:
-            raise SynqError(f"{quoted(step.name)} on {_times(self.image)}: {error}") from None
+            raise SynqError(f"{quoted(step.name)} on {sides(self.image)}: {error}") from None
         self.layers[-1] = replace(last, geometry=geometry)
         self.image = geometry.passed(last.weight.shape[1])
 
@@ -423,16 +423,12 @@ def _spread(affine: Affine, image: Shape, channels_first: bool) -> Affine:
     return Affine(affine.name, *arrays)
 
 
-def _times(shape: Shape) -> str:
-    return " x ".join(map(str, shape))
-
-
 def _channels_last(values: Array, image: Shape, name: str) -> Array:
     """`(n, ...)` values of a flattened image, from channels first to channels last."""
     height, width, channels = image
     if len(values) != height * width * channels:
         raise SynqError(
-            f"{quoted(name)} takes {len(values)} inputs, but gets an image of {_times(image)}"
+            f"{quoted(name)} takes {len(values)} inputs, but gets an image of {sides(image)}"
         )
     first = values.reshape(channels, height, width, *values.shape[1:])
     return np.moveaxis(first, 0, 2).reshape(values.shape)
