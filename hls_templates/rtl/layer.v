@@ -38,7 +38,7 @@ module synq_layer_@{layer.index}@ (
     wire pixel_valid, pixel_ready, pixel_last;
     wire [@{arriving.bits - 1}@:0] pixel;
     synq_gearbox #(
-        .X_BITS(@{arriving.bits}@), .LANES(@{arriving.lanes}@), .PIXELS(@{arriving.values}@), .COUNT(@{stored.index_bits}@)
+        .X_BITS(@{arriving.bits}@), .LANES(@{arriving.lanes}@), .PIXELS(@{arriving.values}@)
     ) gearbox (
         .clk(clk), .reset(reset), .in_valid(in_valid), .in_ready(in_ready), .in_data(in_data),
         .in_last(in_last), .out_valid(pixel_valid), .out_ready(pixel_ready), .out_data(pixel),
@@ -49,8 +49,7 @@ module synq_layer_@{layer.index}@ (
     wire [@{stored.index_bits - 1}@:0] put_index;
     wire [@{stored.beat_bits - 1}@:0] put_beat;
     synq_intake #(
-        .X_BITS(@{arriving.bits}@), .LANES(@{stored.lanes}@), .BEATS(@{stored.beats}@), .INDEX(@{stored.index_bits}@),
-        .LAST_LANES(@{stored.last_lanes}@)
+        .X_BITS(@{arriving.bits}@), .LANES(@{stored.lanes}@), .PIXELS(@{stored.values}@)
     ) intake (
 @% if arriving.lanes > stored.lanes %@
         .clk(clk), .reset(reset), .beat_valid(pixel_valid), .beat_ready(pixel_ready), .beat(pixel),
@@ -70,19 +69,14 @@ module synq_layer_@{layer.index}@ (
     wire [@{rows.banks * arriving.bits - 1}@:0] x;
     wire [@{rows.banks * memory.address - 1}@:0] row;
     @{rows.module}@ #(
-        .X_BITS(@{arriving.bits}@), .X_SIGNED(@{layer.x_signed}@), .LANES(@{stored.lanes}@), .INDEX(@{stored.index_bits}@),
-        .BANKS(@{rows.banks}@),
+        .X_BITS(@{arriving.bits}@), .X_SIGNED(@{layer.x_signed}@), .PIXELS(@{stored.values}@), .LANES(@{stored.lanes}@), .BANKS(@{rows.banks}@),
 @% if rows.module == "synq_rows_dense" %@
-        .ROTATE(@{rows.rotate}@), .WORDS(@{rows.words}@), .FIRST_WORDS(@{rows.first_words}@), .SKIP(@{rows.skip}@),
-        .BLOCK(@{rows.block}@),
+        .SKIP(@{rows.skip}@), .BLOCK(@{rows.block}@),
 @% endif %@
-@% if converters and rows.module == "synq_rows_dense" %@
-        .TILES(@{converters.tiles}@), .TILE_WORDS(@{rows.tile_words}@), .FIRST_TILE_WORDS(@{rows.first_tile_words}@),
-@% elif converters %@
-        .TILES(@{converters.tiles}@), .TILE_BEATS(@{rows.tile_beats}@), .LAST_EMPTY(@{rows.last_empty}@),
+@% if converters %@
+        .TILE_ROWS(@{converters.tile_rows}@),
 @% endif %@
-        .FETCH(@{pipeline.FETCH}@), .GROUP(@{rows.group}@), .ADDRESS(@{memory.address}@), .BIAS(@{rows.bias}@), .BIAS_BANK(@{rows.bias_bank}@),
-        .BIAS_WORD(@{rows.bias_word}@), .BIAS_INPUT(@{rows.bias_input}@)
+        .FETCH(@{pipeline.FETCH}@), .ADDRESS(@{memory.address}@), .BIAS(@{rows.bias}@), .BIAS_INPUT(@{rows.bias_input}@)
     ) rows (
         .clk(clk), .reset(reset), .room(room), .closing(closing), .put(put), .put_last(put_last),
         .put_tag(put_tag), .put_index(put_index), .put_beat(put_beat), .ready(ready), .start(start),
@@ -101,8 +95,7 @@ module synq_layer_@{layer.index}@ (
 @% endfor %@
         };
     synq_code_sets #(
-        .WIDTH(@{memory.widths[bank]}@), .DEPTH(@{memory.depth}@), .ADDRESS(@{memory.address}@), .SLICES(@{memory.slices(bank)}@),
-        .READ(@{pipeline.READ}@), .FILE("@{memory.files[bank]}@")
+        .WIDTH(@{memory.widths[bank]}@), .ADDRESS(@{memory.address}@), .READ(@{pipeline.READ}@), .FILE("@{memory.files[bank]}@")
     ) codes_@{bank}@ (
         .clk(clk), .set(set), .address(address[@{bank * memory.address}@+:@{memory.address}@]),
         .word(codes[@{memory.offset(bank)}@+:@{memory.widths[bank]}@]),
@@ -111,7 +104,7 @@ module synq_layer_@{layer.index}@ (
     );
 @% else %@
     synq_rom #(
-        .WIDTH(@{memory.widths[bank]}@), .DEPTH(@{memory.depth}@), .ADDRESS(@{memory.address}@), .BLOCK(@{memory.block}@),
+        .WIDTH(@{memory.widths[bank]}@), .ADDRESS(@{memory.address}@), .BLOCK(@{memory.block}@),
         .READ(@{pipeline.READ}@), .FILE("@{memory.files[bank]}@")
     ) codes_@{bank}@ (
         .clk(clk), .address(address[@{bank * memory.address}@+:@{memory.address}@]),
@@ -127,9 +120,9 @@ module synq_layer_@{layer.index}@ (
     wire parts_valid, parts_taken, parts_last, parts_tag;
     wire [@{parts.beat_bits - 1}@:0] some_parts;
     synq_converters #(
-        .PART_BITS(@{parts.bits}@), .LANES(@{sums.lanes}@), .BEATS(@{sums.beats}@), .INDEX(@{sums.index_bits}@),
+        .PART_BITS(@{parts.bits}@), .N_OUT(@{sums.values}@), .LANES(@{sums.lanes}@),
         .TILES(@{converters.tiles}@), .SHIFT(@{converters.shift}@), .BITS(@{converters.bits}@), .SUM_BITS(@{sums.bits}@)@% if converters.noise %@,
-        .NOISE_BITS(@{converters.noise_bits}@), .REVERSED(@{converters.reversed}@), .COLUMN(@{converters.column_bits}@), .NOISE_FACTOR(@{converters.noise.factor}@),
+        .NOISE_BITS(@{converters.noise_bits}@), .REVERSED(@{converters.reversed}@), .NOISE_FACTOR(@{converters.noise.factor}@),
         .NOISE_SHIFT(@{converters.noise.shift}@), .NOISE_KEYS(192'h@{converters.noise_keys}@)@% endif +%@
     ) converters (
         .clk(clk), .reset(reset), .parts_valid(parts_valid), .parts_taken(parts_taken), .parts_last(parts_last),
@@ -145,7 +138,7 @@ module synq_layer_@{layer.index}@ (
     wire signed [@{synapses.value_bits - 1}@:0] value;
 @% if reload %@
     synq_value_sets #(
-        .WIDTH(@{synapses.value_bits}@), .COUNT(@{synapses.levels}@), .INDEX(@{synapses.weighed_bits}@), .VALUES(@{synapses.values}@)
+        .WIDTH(@{synapses.value_bits}@), .COUNT(@{synapses.levels}@), .VALUES(@{synapses.values}@)
     ) level_values (
         .clk(clk), .set(set), .index(weighed), .value(value),
         .write(write & to_this & to_part == 16'd@{rows.banks}@), .write_index(write_address[@{synapses.weighed_bits - 1}@:0]),
@@ -159,14 +152,14 @@ module synq_layer_@{layer.index}@ (
     @{synapses.module}@ #(
         .N_OUT(@{sums.values}@), .X_BITS(@{arriving.bits}@), .X_SIGNED(@{layer.x_signed}@), .BANKS(@{synapses.bucket_rows}@),
 @% if synapses.decoded_rows %@
-        .DECODED(@{synapses.decoded_rows}@), .WEIGHT_BITS(@{synapses.weight_bits}@), .VALUE_BITS(@{synapses.value_bits}@),
+        .DECODED(@{synapses.decoded_rows}@), .VALUE_BITS(@{synapses.value_bits}@),
         .DIRECT(@{synapses.direct}@)@% if not synapses.direct %@, .VALUES(@{synapses.values}@)@% endif %@,
         .IMAGES(@{synapses.images}@), .WEIGH(@{pipeline.WEIGH}@),
 @% else %@
         .VALUE_BITS(@{synapses.value_bits}@), .GROUPS(@{sums.lanes}@),
 @% endif %@
         .LEVELS(@{synapses.levels}@), .WORDS(@{rows.words}@), .ADDRESS(@{memory.address}@), .TOTAL_BITS(@{synapses.total_bits}@),
-        .CODE_BITS(@{synapses.code_bits}@), .INDEX_BITS(@{synapses.index_bits}@), .ACC_BITS(@{parts.bits}@),
+        .CODE_BITS(@{synapses.code_bits}@), .ACC_BITS(@{parts.bits}@),
         .FETCH(@{pipeline.FETCH}@), .READ(@{pipeline.READ}@)
     ) array (
         .clk(clk), .reset(reset), .ready(ready), .start(start), .advance(advance), .hold(hold),
@@ -176,8 +169,8 @@ module synq_layer_@{layer.index}@ (
     );
 
     synq_unload #(
-        .N_OUT(@{sums.values}@), .ACC_BITS(@{parts.bits}@), .LANES(@{sums.lanes}@), .BEATS(@{sums.beats}@),
-        .INDEX(@{sums.index_bits}@), .BUFFER(@{synapses.images - 1}@), .KEEP(@{synapses.keeps}@)
+        .N_OUT(@{sums.values}@), .ACC_BITS(@{parts.bits}@), .LANES(@{sums.lanes}@),
+        .BUFFER(@{synapses.images - 1}@), .KEEP(@{synapses.keeps}@)
     ) unload (
         .clk(clk), .reset(reset), .done(done), .done_tag(done_tag), .sums(sums), .free(free),
         .valid(@{handed}@_valid), .taken(@{handed}@_taken), .last(@{handed}@_last), .tag(@{handed}@_tag), .beat(some_@{handed}@)
@@ -189,7 +182,7 @@ module synq_layer_@{layer.index}@ (
 @% endif %@
 @% if not requantization %@
     synq_result #(
-        .N_OUT(@{sums.values}@), .ACC_BITS(@{sums.bits}@), .CLASS_BITS(@{layer.class_bits}@)
+        .N_OUT(@{sums.values}@), .ACC_BITS(@{sums.bits}@)
     ) result (
         .clk(clk), .reset(reset), .sums_valid(sums_valid), .sums_taken(sums_taken), .sums(some_sums),
         .sums_last(sums_last), .sums_tag(sums_tag), .out_valid(out_valid), .out_ready(out_ready),
@@ -199,7 +192,7 @@ module synq_layer_@{layer.index}@ (
 @% if reload %@
     wire [@{reload.less_bits - 1}@:0] less;
     synq_value_sets #(
-        .WIDTH(@{reload.less_bits}@), .COUNT(1), .INDEX(1), .VALUES(@{reload.less_bits}@'d@{requantization.less}@)
+        .WIDTH(@{reload.less_bits}@), .COUNT(1), .VALUES(@{reload.less_bits}@'d@{requantization.less}@)
     ) shift (
         .clk(clk), .set(set), .index(1'b0), .value(less), .write(write & to_this & to_part == 16'd@{rows.banks + 1}@),
         .write_index(1'b0), .write_value(write_word[@{reload.less_bits - 1}@:0])

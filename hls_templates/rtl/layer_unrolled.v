@@ -39,8 +39,7 @@ module synq_layer_@{layer.index}@ (
     wire [@{arriving.index_bits - 1}@:0] put_index;
     wire [@{arriving.beat_bits - 1}@:0] put_beat;
     synq_intake #(
-        .X_BITS(@{arriving.bits}@), .LANES(@{arriving.lanes}@), .BEATS(@{arriving.beats}@), .INDEX(@{arriving.index_bits}@),
-        .LAST_LANES(@{arriving.last_lanes}@)
+        .X_BITS(@{arriving.bits}@), .LANES(@{arriving.lanes}@), .PIXELS(@{arriving.values}@)
     ) intake (
         .clk(clk), .reset(reset), .beat_valid(in_valid), .beat_ready(in_ready), .beat(in_data),
         .beat_last(in_last), .room(room), .closing(closing), .put(put), .put_last(put_last),
@@ -110,8 +109,7 @@ module synq_layer_@{layer.index}@ (
     assign left = out_left;
 @% elif layer.wide %@
     synq_answer #(
-        .N_OUT(@{sums.values}@), .ACC_BITS(@{sums.bits}@), .INDEX(@{layer.class_index}@), .LEVELS(@{layer.class_levels}@),
-        .ADDRESS(@{layer.address}@)
+        .N_OUT(@{sums.values}@), .ACC_BITS(@{sums.bits}@), .ADDRESS(@{layer.address}@)
     ) answer (
         .clk(clk), .reset(reset), .sums_valid(valid[@{layer.depth}@]), .sums_tag(tag[@{layer.depth}@]), .sums(values),
         .valid(out_valid), .ready(out_ready), .data(out_data), .last(out_last)
@@ -136,15 +134,14 @@ module synq_layer_@{layer.index}@ (
     assign out_last = beat_last & beat_tag;
 @% endif %@
     synq_unload #(
-        .N_OUT(@{sums.values}@), .ACC_BITS(@{layer.value_bits}@), .LANES(@{sums.lanes}@), .BEATS(@{sums.beats}@),
-        .INDEX(@{sums.index_bits}@), .BUFFER(0)
+        .N_OUT(@{sums.values}@), .ACC_BITS(@{layer.value_bits}@), .LANES(@{sums.lanes}@), .BUFFER(0)
     ) unload (
         .clk(clk), .reset(reset), .done(left), .done_tag(held_tag), .sums(held_values), .free(free),
 @% if not layer.requantization %@
         .valid(sums_valid), .taken(sums_taken), .last(sums_last), .tag(sums_tag), .beat(some_sums)
     );
     synq_result #(
-        .N_OUT(@{sums.values}@), .ACC_BITS(@{sums.bits}@), .CLASS_BITS(@{layer.class_bits}@)
+        .N_OUT(@{sums.values}@), .ACC_BITS(@{sums.bits}@)
     ) result (
         .clk(clk), .reset(reset), .sums_valid(sums_valid), .sums_taken(sums_taken), .sums(some_sums),
         .sums_last(sums_last), .sums_tag(sums_tag), .out_valid(out_valid), .out_ready(out_ready),

@@ -4,8 +4,6 @@
 module synq_answer #(
     parameter N_OUT = 10,
     parameter ACC_BITS = 24,
-    parameter INDEX = 4,      // bits of an index
-    parameter LEVELS = 4,     // 2**LEVELS is at least N_OUT
     parameter ADDRESS = 5     // 2**ADDRESS answers are held
 ) (
     input wire clk,
@@ -23,11 +21,13 @@ module synq_answer #(
             error_ACC_BITS_is_at_most_32 error ();
         end
     endgenerate
+    localparam LEVELS = $clog2(N_OUT);  // of `synq_largest`
+    localparam INDEX = N_OUT > 1 ? LEVELS : 1;
     localparam HALVES = 2 * ((N_OUT + 1) / 2);
     wire [INDEX-1:0] largest, index;
     wire [N_OUT*ACC_BITS-1:0] kept;
     wire sums_kept, class_valid, class_tag;
-    synq_largest #(.COUNT(N_OUT), .BITS(ACC_BITS), .INDEX(INDEX), .LEVELS(LEVELS)) comparison (
+    synq_largest #(.COUNT(N_OUT), .BITS(ACC_BITS)) comparison (
         .clk(clk), .sums(sums), .largest(largest)
     );
     generate

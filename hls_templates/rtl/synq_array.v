@@ -19,11 +19,9 @@ module synq_array #(
     parameter ADDRESS = 7,
     parameter TOTAL_BITS = 18,
     parameter CODE_BITS = 4,
-    parameter INDEX_BITS = 3,
-    parameter WEIGHT_BITS = 4,   // of the codes of decoded rows
     parameter VALUE_BITS = 8,
-    parameter DIRECT = 0,        // whether these are values themselves
-    parameter [(DIRECT != 0 ? 1 : 1<<WEIGHT_BITS)*VALUE_BITS-1:0] VALUES = 0,
+    parameter DIRECT = 0,        // whether the codes of decoded rows are values themselves
+    parameter [(DIRECT != 0 ? 1 : 1<<CODE_BITS)*VALUE_BITS-1:0] VALUES = 0,
     parameter ACC_BITS = 24,
     parameter IMAGES = 1,        // from the drain on, until they are free: 1 or 2
     parameter FETCH = 2,         // cycles from a step to its row, from there to its codes, from there
@@ -43,7 +41,7 @@ module synq_array #(
     input wire [(BANKS+DECODED)*ADDRESS-1:0] row,
     // Memories of codes, read in READ cycles.
     output reg [(BANKS+DECODED)*ADDRESS-1:0] address,
-    input wire [N_OUT*(BANKS*CODE_BITS+DECODED*WEIGHT_BITS)-1:0] codes,
+    input wire [N_OUT*(BANKS*CODE_BITS+DECODED*(DIRECT != 0 ? VALUE_BITS : CODE_BITS))-1:0] codes,
     // Sums of an image; `done` for one cycle. `free`: the last ones are no longer needed.
     input wire free,
     output wire done,
@@ -57,15 +55,15 @@ module synq_array #(
         if (IMAGES != 1 && IMAGES != 2) begin : g_rule_2
             error_IMAGES_is_1_or_2 error ();
         end
-        if (BANKS > 0 && LEVELS > (1 << INDEX_BITS)) begin : g_rule_3
-            error_INDEX_BITS_number_the_levels error ();
+        if (BANKS > 0 && LEVELS > (1 << (CODE_BITS - 1))) begin : g_rule_3
+            error_CODE_BITS_number_the_levels error ();
         end
         if (WORDS + (BANKS > 0 ? 2 * LEVELS : 0) > (1 << ADDRESS)) begin : g_rule_4
             error_ADDRESS_numbers_rows_and_levels error ();
         end
     endgenerate
     localparam CODES = N_OUT * CODE_BITS;
-    localparam WEIGHTS = N_OUT * WEIGHT_BITS;
+    localparam WEIGHTS = N_OUT * (DIRECT != 0 ? VALUE_BITS : CODE_BITS);
     localparam SKEW = BANKS > 0 ? BANKS + 1 : 0;               // of the decoded rows
     localparam CLEARING = BANKS > LEVELS ? BANKS : LEVELS;     // from a drain step to its clearing
     localparam ASKED = FETCH - 1;                              // from a step to the choice of its word
@@ -149,7 +147,7 @@ module synq_array #(
                         clear_next ? level_at[ASKED+CLEARING] + TO_CLEAR : row_now;
                 synq_bucket_bank #(
                     .N_OUT(N_OUT), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .WIDTH(TOTAL_BITS),
-                    .CODE_BITS(CODE_BITS), .INDEX_BITS(INDEX_BITS), .READ(READ)
+                    .CODE_BITS(CODE_BITS), .READ(READ)
                 ) bank (
                     .clk(clk),
                     .x(x_now),
@@ -195,7 +193,7 @@ module synq_array #(
                 address[p*ADDRESS+:ADDRESS] <= BANKS > 0 && drained[ASKED+SKEW] ? level_at[ASKED+SKEW] : row_now;
             synq_mac_bank #(
                 .N_OUT(N_OUT), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .TOTAL_BITS(TOTAL_BITS),
-                .HAS_TOTALS(BANKS > 0 && p == BANKS ? 1 : 0), .CODE_BITS(WEIGHT_BITS),
+                .HAS_TOTALS(BANKS > 0 && p == BANKS ? 1 : 0), .CODE_BITS(CODE_BITS),
                 .VALUE_BITS(VALUE_BITS), .DIRECT(DIRECT), .VALUES(VALUES), .ACC_BITS(ACC_BITS),
                 .READ(READ), .WEIGH(WEIGH)
             ) bank (

@@ -17,7 +17,6 @@ module synq_array_serial #(
     parameter ADDRESS = 10,
     parameter TOTAL_BITS = 18,
     parameter CODE_BITS = 4,
-    parameter INDEX_BITS = 3,
     parameter VALUE_BITS = 8,
     parameter ACC_BITS = 24,
     parameter GROUPS = 1,        // lanes weighed, and sums handed out, a cycle
@@ -52,8 +51,8 @@ module synq_array_serial #(
         if (BANKS < 1) begin : g_rule_1
             error_BANKS_is_at_least_1 error ();
         end
-        if (LEVELS > (1 << INDEX_BITS)) begin : g_rule_2
-            error_INDEX_BITS_number_the_levels error ();
+        if (LEVELS > (1 << (CODE_BITS - 1))) begin : g_rule_2
+            error_CODE_BITS_number_the_levels error ();
         end
         if (WORDS + 2 * LEVELS > (1 << ADDRESS)) begin : g_rule_3
             error_ADDRESS_numbers_rows_and_levels error ();
@@ -142,7 +141,7 @@ module synq_array_serial #(
                     back_next ? level_at[ASKED+BANKS] + TO_CLEAR : row_now;
             synq_bucket_bank #(
                 .N_OUT(N_OUT), .X_BITS(X_BITS), .X_SIGNED(X_SIGNED), .WIDTH(TOTAL_BITS),
-                .CODE_BITS(CODE_BITS), .INDEX_BITS(INDEX_BITS), .SETS(2), .READ(READ)
+                .CODE_BITS(CODE_BITS), .SETS(2), .READ(READ)
             ) bank (
                 .clk(clk),
                 .x(x_now),
@@ -209,7 +208,7 @@ module synq_array_serial #(
     end
     // A lane's total is chosen, multiplied, added to the lane's sum, and kept.
     wire [GROUPS*TOTAL_BITS-1:0] chosen;
-    synq_select #(.WIDTH(GROUPS * TOTAL_BITS), .COUNT(TURNS), .INDEX(TURN)) chooser (
+    synq_select #(.WIDTH(GROUPS * TOTAL_BITS), .COUNT(TURNS)) chooser (
         .clk(clk), .enable(1'b1), .index(turn), .words(totals), .word(chosen)
     );
     synq_delay #(.WIDTH(TURN + 1), .CYCLES((TURN + 1) / 2)) to_added (

@@ -12,8 +12,7 @@ module synq_bucket_bank #(
     parameter X_BITS = 8,
     parameter X_SIGNED = 0,    // whether inputs are two's complement
     parameter WIDTH = 16,      // of a bucket
-    parameter CODE_BITS = 4,
-    parameter INDEX_BITS = 3,  // of these, the lowest choose the bucket; the highest negates
+    parameter CODE_BITS = 4,   // the highest negates, the others choose the bucket
     parameter SETS = 1,        // sets of buckets
     parameter READ = 3         // cycles from a word of the memory to its codes
 ) (
@@ -59,13 +58,13 @@ module synq_bucket_bank #(
             wire [CODE_BITS-1:0] code = codes[j*CODE_BITS+:CODE_BITS];
             wire [PLACE-1:0] place;
             if (SETS == 2) begin : g_sets
-                assign place = {code[CODE_BITS-1:INDEX_BITS], set_now, code[INDEX_BITS-1:0]};
+                assign place = {code[CODE_BITS-1], set_now, code[CODE_BITS-2:0]};
             end else begin : g_set
                 wire unused = set_now;
                 assign place = code;
             end
             synq_bucket_lane #(
-                .WIDTH(WIDTH), .CODE_BITS(PLACE), .INDEX_BITS(INDEX_BITS + SETS - 1)
+                .WIDTH(WIDTH), .CODE_BITS(PLACE)
             ) lane (
                 .clk(clk),
                 .code(place),

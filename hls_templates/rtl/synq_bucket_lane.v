@@ -4,8 +4,7 @@
 (* keep_hierarchy = 1 *)
 module synq_bucket_lane #(
     parameter WIDTH = 16,
-    parameter CODE_BITS = 4,
-    parameter INDEX_BITS = 3
+    parameter CODE_BITS = 4  // a sign above the number of a bucket
 ) (
     input wire clk,
     input wire [CODE_BITS-1:0] code,
@@ -16,10 +15,11 @@ module synq_bucket_lane #(
     output reg [WIDTH-1:0] sum
 );  /* verilator no_inline_module */  // a thousand lanes are compiled as one
     generate  // rules of the parameters
-        if (CODE_BITS <= INDEX_BITS) begin : g_rule_1
-            error_CODE_BITS_hold_an_index_and_a_sign error ();
+        if (CODE_BITS < 2) begin : g_rule_1
+            error_CODE_BITS_are_at_least_2 error ();
         end
     endgenerate
+    localparam INDEX_BITS = CODE_BITS - 1;
     wire [INDEX_BITS-1:0] index = code[INDEX_BITS-1:0];
     wire sign = code[CODE_BITS-1];
     wire [WIDTH-1:0] stored;

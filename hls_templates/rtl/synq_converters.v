@@ -4,9 +4,8 @@
 `default_nettype none
 module synq_converters #(
     parameter PART_BITS = 20,  // of a tile's sum
+    parameter N_OUT = 2,       // sums a tile
     parameter LANES = 1,       // sums a beat
-    parameter BEATS = 2,       // beats a tile
-    parameter INDEX = 1,       // bits of a beat's number
     parameter TILES = 2,       // tiles an image
     parameter SHIFT = 8,       // bits of a sum below a converter's step
     parameter BITS = 6,        // of a converter
@@ -14,7 +13,6 @@ module synq_converters #(
     // ---- Read noise and half a step, see `synq_noise`.
     parameter NOISE_BITS = 0,  // 0 without
     parameter REVERSED = 0,    // whether the last tile comes first
-    parameter COLUMN = 1,
     parameter [191:0] NOISE_KEYS = 192'd0,
     parameter signed [63:0] NOISE_FACTOR = 1,
     parameter NOISE_SHIFT = 0
@@ -36,10 +34,9 @@ module synq_converters #(
         if (BITS < 2) begin : g_rule_1
             error_BITS_are_at_least_2 error ();
         end
-        if (BEATS > (1 << INDEX)) begin : g_rule_2
-            error_INDEX_numbers_the_beats error ();
-        end
     endgenerate
+    localparam BEATS = (N_OUT + LANES - 1) / LANES;  // a tile
+    localparam INDEX = BEATS > 1 ? $clog2(BEATS) : 1;
     // Wide enough to round without overflow, and to compare with the largest value.
     localparam WIDEST = PART_BITS > SHIFT + BITS ? PART_BITS : SHIFT + BITS;
     localparam WIDE = (WIDEST > NOISE_BITS ? WIDEST : NOISE_BITS) + 1;
@@ -86,8 +83,8 @@ module synq_converters #(
         if (NOISE_BITS > 0) begin : g_noise
             wire [LANES*NOISE_BITS-1:0] noise;
             synq_noise #(
-                .LANES(LANES), .BEATS(BEATS), .INDEX(INDEX), .TILES(TILES), .REVERSED(REVERSED),
-                .COLUMN(COLUMN), .KEYS(NOISE_KEYS), .FACTOR(NOISE_FACTOR), .SHIFT(NOISE_SHIFT), .OFFSET(HALF), .BITS(NOISE_BITS)
+                .N_OUT(N_OUT), .LANES(LANES), .TILES(TILES), .REVERSED(REVERSED),
+                .KEYS(NOISE_KEYS), .FACTOR(NOISE_FACTOR), .SHIFT(NOISE_SHIFT), .OFFSET(HALF), .BITS(NOISE_BITS)
             ) noises (
                 .clk(clk), .reset(reset), .ready(noise_ready), .take(parts_valid & parts_taken), .noise(noise)
             );
@@ -96,7 +93,7 @@ module synq_converters #(
                     {{WIDE - NOISE_BITS{noise[(j+1)*NOISE_BITS-1]}}, noise[j*NOISE_BITS+:NOISE_BITS]};
             end
         end else begin : g_exact
-            wire unused = &{1'b0, REVERSED[0], COLUMN[0], NOISE_KEYS, NOISE_FACTOR, NOISE_SHIFT[0]};
+            wire unused = &{1'b0, REVERSED[0], NOISE_KEYS, NOISE_FACTOR, NOISE_SHIFT[0]};
             assign noise_ready = 1'b1;
             assign raises = {LANES{HALF[WIDE-1:0]}};
         end

@@ -8,8 +8,7 @@
 module synq_gearbox #(
     parameter X_BITS = 8,
     parameter LANES = 8,
-    parameter PIXELS = 784,
-    parameter COUNT = 10    // bits of a pixel's number
+    parameter PIXELS = 784
 ) (
     input wire clk,
     input wire reset,
@@ -22,11 +21,7 @@ module synq_gearbox #(
     output wire [X_BITS-1:0] out_data,
     output wire out_last
 );
-    generate  // rules of the parameters
-        if (PIXELS > (1 << COUNT)) begin : g_rule_1
-            error_COUNT_numbers_the_pixels error ();
-        end
-    endgenerate
+    localparam COUNT = PIXELS > 1 ? $clog2(PIXELS) : 1;
     localparam LANE = LANES > 1 ? $clog2(LANES) : 1;
     localparam [LANE-1:0] FINAL_LANE = LANES[LANE-1:0] - 1'b1;
     localparam [COUNT-1:0] FINAL_PIXEL = PIXELS[COUNT-1:0] - 1'b1;

@@ -9,10 +9,8 @@
 `default_nettype none
 module synq_intake #(
     parameter X_BITS = 8,
-    parameter LANES = 8,       // pixels a beat
-    parameter BEATS = 98,      // beats an image
-    parameter INDEX = 7,       // bits of a beat's number
-    parameter LAST_LANES = 8   // pixels of the last beat
+    parameter LANES = 8,     // pixels a beat
+    parameter PIXELS = 784   // pixels an image
 ) (
     input wire clk,
     input wire reset,
@@ -26,17 +24,12 @@ module synq_intake #(
     output reg put,
     output reg put_last,       // the last one of its image
     output reg put_tag,        // and, with it: the image's last beat had `beat_last`
-    output reg [INDEX-1:0] put_index,
+    output reg [(PIXELS > LANES ? $clog2((PIXELS+LANES-1)/LANES) : 1)-1:0] put_index,
     output reg [LANES*X_BITS-1:0] put_beat
 );
-    generate  // rules of the parameters
-        if (BEATS > (1 << INDEX)) begin : g_rule_1
-            error_INDEX_numbers_the_beats error ();
-        end
-        if (LAST_LANES < 1 || LAST_LANES > LANES) begin : g_rule_2
-            error_LAST_LANES_is_1_to_LANES error ();
-        end
-    endgenerate
+    localparam BEATS = (PIXELS + LANES - 1) / LANES;
+    localparam INDEX = BEATS > 1 ? $clog2(BEATS) : 1;
+    localparam LAST_LANES = PIXELS - (BEATS - 1) * LANES;
     localparam [INDEX-1:0] FINAL = BEATS[INDEX-1:0] - 1'b1;
     localparam [LANES*X_BITS-1:0] LAST_MASK = {LANES*X_BITS{1'b1}} >> ((LANES - LAST_LANES) * X_BITS);
 

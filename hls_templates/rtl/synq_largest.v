@@ -3,22 +3,14 @@
 `default_nettype none
 module synq_largest #(
     parameter COUNT = 10,
-    parameter BITS = 16,
-    parameter INDEX = 4,    // bits of an index
-    parameter LEVELS = 4    // 2**LEVELS is at least COUNT
+    parameter BITS = 16
 ) (
     input wire clk,
     input wire [COUNT*BITS-1:0] sums,
-    output wire [INDEX-1:0] largest
+    output wire [(COUNT > 1 ? $clog2(COUNT) : 1)-1:0] largest
 );
-    generate  // rules of the parameters
-        if (COUNT > (1 << LEVELS)) begin : g_rule_1
-            error_LEVELS_compare_all_sums error ();
-        end
-        if (COUNT > (1 << INDEX)) begin : g_rule_2
-            error_INDEX_numbers_the_sums error ();
-        end
-    endgenerate
+    localparam LEVELS = $clog2(COUNT);
+    localparam INDEX = COUNT > 1 ? LEVELS : 1;
     genvar level, i;
     generate
         for (level = 0; level <= LEVELS; level = level + 1) begin : g_level

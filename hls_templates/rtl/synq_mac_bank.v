@@ -12,7 +12,7 @@ module synq_mac_bank #(
     parameter HAS_TOTALS = 0,
     parameter CODE_BITS = 4,
     parameter VALUE_BITS = 8,
-    parameter DIRECT = 0,       // whether a code is its value
+    parameter DIRECT = 0,       // whether a code is its value, and as wide
     parameter [(DIRECT != 0 ? 1 : 1<<CODE_BITS)*VALUE_BITS-1:0] VALUES = 0,  // else: signed, by code
     parameter ACC_BITS = 24,
     parameter READ = 3,         // cycles from a word of the memory to its codes
@@ -20,7 +20,7 @@ module synq_mac_bank #(
 ) (
     input wire clk,
     input wire [X_BITS-1:0] x,
-    input wire [N_OUT*CODE_BITS-1:0] codes,    // READ - 1 cycles after x
+    input wire [N_OUT*(DIRECT != 0 ? VALUE_BITS : CODE_BITS)-1:0] codes,  // READ - 1 cycles after x
     input wire [N_OUT*TOTAL_BITS-1:0] totals,  // likewise; zero but with x zero
     input wire first,                          // READ + WEIGH - 2 cycles after x: begin with its successor
     output wire [N_OUT*ACC_BITS-1:0] sums      // WEIGH cycles after the codes
@@ -35,10 +35,8 @@ module synq_mac_bank #(
         if (X_SIGNED != 0 && X_SIGNED != 1) begin : g_rule_3
             error_X_SIGNED_is_0_or_1 error ();
         end
-        if (DIRECT != 0 && CODE_BITS != VALUE_BITS) begin : g_rule_4
-            error_DIRECT_codes_are_values error ();
-        end
     endgenerate
+    localparam WIDTH = DIRECT != 0 ? VALUE_BITS : CODE_BITS;  // of a code
     localparam A_BITS = HAS_TOTALS != 0 && TOTAL_BITS > X_BITS ? TOTAL_BITS : X_BITS + 1 - X_SIGNED;
     wire [X_BITS-1:0] x_early;
     wire [N_OUT*X_BITS-1:0] x_copies;
@@ -52,7 +50,7 @@ module synq_mac_bank #(
     genvar j;
     generate
         for (j = 0; j < N_OUT; j = j + 1) begin : g_lane
-            wire [CODE_BITS-1:0] code = codes[j*CODE_BITS+:CODE_BITS];
+            wire [WIDTH-1:0] code = codes[j*WIDTH+:WIDTH];
             wire [X_BITS-1:0] x_now = x_copies[j*X_BITS+:X_BITS];
             wire [A_BITS-1:0] input_now = {{A_BITS - X_BITS{X_SIGNED != 0 && x_now[X_BITS-1]}}, x_now};
             reg signed [A_BITS-1:0] factor;
@@ -72,7 +70,7 @@ module synq_mac_bank #(
                 sum <= (first_now[j] ? $signed({ACC_BITS{1'b0}}) : sum) + term;
             end
             if (DIRECT != 0) begin : g_direct
-                always @(posedge clk) value <= code[VALUE_BITS-1:0];
+                always @(posedge clk) value <= code;
             end else begin : g_table
                 always @(posedge clk) value <= VALUES[code*VALUE_BITS+:VALUE_BITS];
             end

@@ -4,12 +4,10 @@
 // image in the order of the tiles; an array that reads its last tile first says REVERSED.
 `default_nettype none
 module synq_noise #(
-    parameter LANES = 1,     // numbers a beat
-    parameter BEATS = 2,     // beats a tile
-    parameter INDEX = 1,     // bits of a beat's number
+    parameter N_OUT = 2,     // columns of a tile
+    parameter LANES = 1,     // numbers a beat; lanes may be beyond the last column: nobody reads theirs
     parameter TILES = 2,     // tiles an image
     parameter REVERSED = 0,  // whether the last one comes first
-    parameter COLUMN = 1,    // bits of a column's number
     parameter [191:0] KEYS = 192'd0,  // the first round's lowest
     parameter signed [63:0] FACTOR = 1,
     parameter SHIFT = 0,
@@ -22,12 +20,9 @@ module synq_noise #(
     input wire take,         // this beat; the next one follows
     output wire [LANES*BITS-1:0] noise
 );
-    generate  // rules of the parameters
-        // Lanes beyond the last column may be there: nobody reads their numbers.
-        if ((BEATS - 1) * LANES >= (1 << COLUMN)) begin : g_rule_1
-            error_COLUMN_numbers_the_beats error ();
-        end
-    endgenerate
+    localparam BEATS = (N_OUT + LANES - 1) / LANES;  // a tile
+    localparam INDEX = BEATS > 1 ? $clog2(BEATS) : 1;
+    localparam COLUMN = N_OUT > 1 ? $clog2(N_OUT) : 1;
     localparam [INDEX-1:0] FINAL = BEATS[INDEX-1:0] - 1'b1;
     localparam signed [63:0] ONE = 1;
     localparam signed [63:0] HALF = (ONE << SHIFT) >>> 1;

@@ -9,8 +9,7 @@
 `default_nettype none
 module synq_result #(
     parameter N_OUT = 10,
-    parameter ACC_BITS = 24,
-    parameter CLASS_BITS = 5   // of an index, with those of an odd N_OUT's missing partner
+    parameter ACC_BITS = 24
 ) (
     input wire clk,
     input wire reset,
@@ -28,10 +27,8 @@ module synq_result #(
         if (ACC_BITS > 32) begin : g_rule_1
             error_ACC_BITS_is_at_most_32 error ();
         end
-        if (N_OUT >= (1 << CLASS_BITS)) begin : g_rule_2
-            error_CLASS_BITS_hold_N_OUT error ();
-        end
     endgenerate
+    localparam CLASS_BITS = $clog2(N_OUT + 2);  // of an index, or one of a missing partner and beyond
     wire signed [ACC_BITS-1:0] even = sums[0+:ACC_BITS];
     wire signed [ACC_BITS-1:0] odd = sums[ACC_BITS+:ACC_BITS];
     wire [31:0] even_out = {{32 - ACC_BITS{even[ACC_BITS-1]}}, even};

@@ -6,7 +6,6 @@
 `default_nettype none
 module synq_rom #(
     parameter WIDTH = 8,
-    parameter DEPTH = 2,
     parameter ADDRESS = 1,
     parameter BLOCK = 1,  // block RAM rather than logic
     parameter READ = 3,   // cycles from an address to its word
@@ -17,10 +16,7 @@ module synq_rom #(
     output wire [WIDTH-1:0] word
 );
     generate  // rules of the parameters
-        if (DEPTH != (1 << ADDRESS)) begin : g_rule_1
-            error_DEPTH_is_that_of_ADDRESS error ();
-        end
-        if (READ < 2) begin : g_rule_2
+        if (READ < 2) begin : g_rule_1
             error_READ_is_at_least_2 error ();
         end
     endgenerate
@@ -34,11 +30,11 @@ module synq_rom #(
 
     generate
         if (BLOCK != 0) begin : g_block
-            (* ram_style = "block" *) reg [WIDTH-1:0] words[0:DEPTH-1];
+            (* ram_style = "block" *) reg [WIDTH-1:0] words[0:(1<<ADDRESS)-1];
             initial $readmemh(FILE, words);
             always @(posedge clk) fetched <= words[asked];
         end else begin : g_logic
-            reg [WIDTH-1:0] words[0:DEPTH-1];
+            reg [WIDTH-1:0] words[0:(1<<ADDRESS)-1];
             initial $readmemh(FILE, words);
             always @(posedge clk) fetched <= words[asked];
         end

@@ -2,35 +2,27 @@
 //
 // Two images are held: one is being read while the next is being written. Rows lie in the banks in
 // one of two ways:
-//   ROTATE 1: rows go to the banks in turn, and rounds are words; a beat is rotated to its banks.
-//       From beat SKIP on a new round begins with bank 1. Needs LANES < BANKS.
-//   ROTATE 0: lane i of beat b is word b * GROUP + i / BANKS of bank BANKS - 1 - i % BANKS, or in
+//   fewer LANES than BANKS: rows go to the banks in turn, and rounds are words; a beat is rotated to
+//       its banks. From beat SKIP on a new round begins with bank 1.
+//   else: lane i of beat b is word b * GROUP + i / BANKS of bank BANKS - 1 - i % BANKS, or in
 //       bank 0 word b * (its number of lanes) + i / BANKS.
 // Bank 0 waits while `hold`, and has fewer rows to make up for it.
 //
-// An image is handed out in TILES tiles, each begun and ended as an image is; the last one has all
-// words that are left.
+// An image is handed out in tiles of TILE_ROWS rows, each begun and ended as an image is; the last one
+// has all rows that are left.
 `default_nettype none
 module synq_rows_dense #(
     parameter X_BITS = 8,
     parameter X_SIGNED = 0,     // whether inputs are two's complement
-    parameter LANES = 8,
-    parameter INDEX = 7,
+    parameter PIXELS = 784,     // inputs an image
+    parameter LANES = 8,        // of them a beat
     parameter BANKS = 9,
-    parameter ROTATE = 1,
-    parameter GROUP = 1,
-    parameter WORDS = 88,       // rows of a bank
-    parameter FIRST_WORDS = 80, // rows of bank 0
     parameter SKIP = 90,        // of beats; beyond the last one, bank 0 is always in turn
-    parameter TILES = 1,        // tiles an image
-    parameter TILE_WORDS = 88,  // rows of a bank in a tile, but the last
-    parameter FIRST_TILE_WORDS = 80,  // rows of bank 0
+    parameter TILE_ROWS = 0,    // rows a tile, but the last; 0: an image is one
     parameter ADDRESS = 7,
     parameter FETCH = 2,        // cycles from `advance` to a word of the banks
     parameter BLOCK = 1,        // block RAM rather than logic
-    parameter BIAS = 0,         // whether a row is driven by a constant
-    parameter BIAS_BANK = 0,
-    parameter BIAS_WORD = 0,
+    parameter BIAS = 0,         // whether one more row is driven by a constant
     parameter BIAS_INPUT = 0
 ) (
     input wire clk,
@@ -40,7 +32,7 @@ module synq_rows_dense #(
     input wire put,
     input wire put_last,
     input wire put_tag,
-    input wire [INDEX-1:0] put_index,
+    input wire [(PIXELS > LANES ? $clog2((PIXELS+LANES-1)/LANES) : 1)-1:0] put_index,
     input wire [LANES*X_BITS-1:0] put_beat,
     output wire ready,                       // an image, or a tile of this one, waits
     input wire start,                        // begin with it
@@ -51,39 +43,49 @@ module synq_rows_dense #(
     output wire [BANKS*X_BITS-1:0] x,        // FETCH + 1 cycles after `advance`; zero without a row
     output wire [BANKS*ADDRESS-1:0] address  // its word, FETCH - 1 cycles after `advance`
 );
+    localparam ROTATE = LANES < BANKS;
+    localparam BEATS = (PIXELS + LANES - 1) / LANES;
+    localparam INDEX = BEATS > 1 ? $clog2(BEATS) : 1;
+    localparam GROUP = (LANES + BANKS - 1) / BANKS;  // lanes of a bank, at most; of bank 0:
+    localparam FIRST_GROUP = ROTATE ? 1 : LANES / BANKS;
+    // Of rows in turn, those of rounds that begin with bank 0, and those of later ones.
+    localparam ROWS = PIXELS + BIAS;
+    localparam WITH_FIRST = (SKIP * LANES / BANKS + 1) * BANKS;
+    localparam EARLY = ROWS < WITH_FIRST ? ROWS : WITH_FIRST;
+    localparam LATE = ROWS - EARLY;
+    localparam OTHERS = BANKS > 1 ? BANKS - 1 : 1;
+    // Words that hold rows, the last one that of a bias; those of bank 0.
+    localparam FIRST_WORDS =
+        ROTATE ? (EARLY + BANKS - 1) / BANKS : BEATS * FIRST_GROUP + (BANKS == 1 ? BIAS : 0);
+    localparam WORDS = ROTATE ? FIRST_WORDS + (LATE + OTHERS - 1) / OTHERS : BEATS * GROUP + BIAS;
+    localparam BIAS_WORD = WORDS - 1;
+    localparam BIAS_BANK =
+        !ROTATE ? BANKS - 1 : LATE == 0 ? (ROWS - 1) % BANKS : 1 + (LATE - 1) % OTHERS;
+    localparam TILES = TILE_ROWS > 0 ? (ROWS + TILE_ROWS - 1) / TILE_ROWS : 1;
+    localparam BY_BEATS = !ROTATE && LANES % BANKS != 0;  // else tiles end with any word of all banks
+    localparam TILE_WORDS = BY_BEATS ? TILE_ROWS / LANES * GROUP : TILE_ROWS / BANKS;
+    localparam FIRST_TILE_WORDS = BY_BEATS ? TILE_ROWS / LANES * FIRST_GROUP : TILE_ROWS / BANKS;
     generate  // rules of the parameters
         if (FETCH != 2) begin : g_rule_1
             error_FETCH_is_2 error ();
         end
-        if (ROTATE != 0 && (LANES >= BANKS || GROUP != 1)) begin : g_rule_2
-            error_ROTATE_needs_fewer_LANES_than_BANKS error ();
-        end
-        if (ROTATE == 0 && GROUP != (LANES + BANKS - 1) / BANKS) begin : g_rule_3
-            error_GROUP_is_LANES_by_BANKS error ();
-        end
-        if (FIRST_WORDS > WORDS || WORDS > (1 << ADDRESS)) begin : g_rule_4
+        if (WORDS > (1 << ADDRESS)) begin : g_rule_2
             error_ADDRESS_numbers_the_words error ();
         end
-        if (ROTATE == 0 && ADDRESS < INDEX) begin : g_rule_5
-            error_ADDRESS_numbers_the_beats error ();
+        if (ROTATE && SKIP > BEATS) begin : g_rule_3
+            error_SKIP_is_at_most_BEATS error ();
         end
-        if (SKIP > (1 << INDEX)) begin : g_rule_6
-            error_INDEX_numbers_the_beats error ();
+        if (ROTATE && TILES > 1 && SKIP < BEATS) begin : g_rule_4
+            error_SKIP_of_tiles_is_BEATS error ();
         end
-        if (BIAS != 0 && (BIAS_BANK >= BANKS || BIAS_WORD >= (1 << ADDRESS))) begin : g_rule_7
-            error_BIAS_has_a_place error ();
-        end
-        if (BIAS != 0 && BIAS_INPUT >= (1 << (X_BITS - X_SIGNED))) begin : g_rule_8
+        if (BIAS != 0 && BIAS_INPUT >= (1 << (X_BITS - X_SIGNED))) begin : g_rule_5
             error_X_BITS_hold_BIAS_INPUT error ();
         end
-        if (TILES > 1 && TILE_WORDS * (TILES - 1) >= WORDS) begin : g_rule_9
-            error_TILE_WORDS_leave_some_for_the_last_tile error ();
-        end
-        if (TILES > 1 && FIRST_TILE_WORDS * (TILES - 1) > FIRST_WORDS) begin : g_rule_10
-            error_FIRST_TILE_WORDS_are_in_FIRST_WORDS error ();
+        if (TILES > 1 && TILE_ROWS % (BY_BEATS ? LANES : BANKS) != 0) begin : g_rule_6
+            error_TILE_ROWS_are_whole_words error ();
         end
     endgenerate
-    localparam DEPTH_BITS = ROTATE != 0 ? ADDRESS : INDEX;
+    localparam DEPTH_BITS = ROTATE ? ADDRESS : INDEX;
     localparam GROUP_BITS = GROUP > 1 ? $clog2(GROUP) : 1;
 
     // ---- Which images are held.
@@ -123,7 +125,7 @@ module synq_rows_dense #(
     wire [BANKS*DEPTH_BITS-1:0] places;
     genvar b, l;
     generate
-        if (ROTATE != 0) begin : g_rotate
+        if (ROTATE) begin : g_rotate
             reg [BANKS-1:0] offset;  // one-hot: the bank of lane 0
             reg [DEPTH_BITS-1:0] base;  // the word of the first rotation
             wire [2*BANKS-1:0] twice = {{BANKS{1'b0}}, offset} << LANES;
@@ -206,7 +208,7 @@ module synq_rows_dense #(
         end
         for (w = 0; w < 2; w = w + 1) begin : g_walk
             localparam COUNT = w == 0 ? FIRST_WORDS : WORDS;
-            localparam SHARE = w == 0 && ROTATE == 0 ? LANES / BANKS : GROUP;
+            localparam SHARE = w == 0 ? FIRST_GROUP : GROUP;
             localparam [ADDRESS-1:0] LAST_WORD = COUNT[ADDRESS-1:0] - 1'b1;
             localparam [GROUP_BITS-1:0] LAST_LANE = SHARE[GROUP_BITS-1:0] - 1'b1;
             // With a last tile of the bias alone, bank 0 may have no row in it.
@@ -291,7 +293,7 @@ module synq_rows_dense #(
                 else pixel <= held[chosen*X_BITS+:X_BITS];
             end
             // Where lanes belong to banks, the word of the bias is beyond the inputs of the others.
-            if (BIAS != 0 && (b == BIAS_BANK || ROTATE == 0)) begin : g_bias
+            if (BIAS != 0 && (b == BIAS_BANK || !ROTATE)) begin : g_bias
                 always @(posedge clk) biased_then <= word[W*ADDRESS+:ADDRESS] == BIAS_WORD[ADDRESS-1:0];
             end else begin : g_no_bias
                 always @(posedge clk) biased_then <= 1'b0;

@@ -7,24 +7,19 @@
 // first of its lanes that has any left, the last one first. An image can be written while the one
 // before is read.
 //
-// An image is handed out in TILES tiles of TILE_BEATS beats, each begun and ended as an image is; as
-// lists are read from their ends, the last tile comes first. LAST_EMPTY says that it has only the bias.
+// An image is handed out in tiles of TILE_ROWS rows, each begun and ended as an image is; as lists are
+// read from their ends, the last tile, which has all rows that are left, comes first.
 `default_nettype none
 module synq_rows_events #(
     parameter X_BITS = 8,
     parameter X_SIGNED = 0,     // whether inputs are two's complement
-    parameter LANES = 8,
-    parameter INDEX = 7,
+    parameter PIXELS = 784,     // inputs an image
+    parameter LANES = 8,        // of them a beat
     parameter BANKS = 8,
-    parameter GROUP = 1,
     parameter ADDRESS = 7,
-    parameter TILES = 1,        // tiles an image
-    parameter TILE_BEATS = 1,   // beats a tile, but the last
-    parameter LAST_EMPTY = 0,   // whether the last tile has no beat
+    parameter TILE_ROWS = 0,    // rows a tile, but the last; 0: an image is one
     parameter FETCH = 2,        // cycles from `advance` to a word of the banks
-    parameter BIAS = 0,         // whether a row is driven by a constant
-    parameter BIAS_BANK = 0,
-    parameter BIAS_WORD = 0,
+    parameter BIAS = 0,         // whether one more row is driven by a constant
     parameter BIAS_INPUT = 0
 ) (
     input wire clk,
@@ -34,7 +29,7 @@ module synq_rows_events #(
     input wire put,
     input wire put_last,
     input wire put_tag,
-    input wire [INDEX-1:0] put_index,
+    input wire [(PIXELS > LANES ? $clog2((PIXELS+LANES-1)/LANES) : 1)-1:0] put_index,
     input wire [LANES*X_BITS-1:0] put_beat,
     output wire ready,                       // an image, or a tile of this one, waits
     input wire start,                        // begin with it
@@ -45,6 +40,14 @@ module synq_rows_events #(
     output wire [BANKS*X_BITS-1:0] x,        // FETCH + 1 cycles after `advance`; zero without an input
     output wire [BANKS*ADDRESS-1:0] address  // its row, FETCH - 1 cycles after `advance`
 );
+    localparam BEATS = (PIXELS + LANES - 1) / LANES;
+    localparam INDEX = BEATS > 1 ? $clog2(BEATS) : 1;
+    localparam GROUP = (LANES + BANKS - 1) / BANKS;  // lanes of a bank, at most
+    localparam BIAS_BANK = BANKS - 1;
+    localparam BIAS_WORD = BEATS * GROUP;
+    localparam TILES = TILE_ROWS > 0 ? (PIXELS + BIAS + TILE_ROWS - 1) / TILE_ROWS : 1;
+    localparam TILE_BEATS = TILES > 1 ? TILE_ROWS / LANES : BEATS;
+    localparam LAST_EMPTY = BEATS == (TILES - 1) * TILE_BEATS;  // but for the bias
     generate  // rules of the parameters
         if (FETCH != 2) begin : g_rule_1
             error_FETCH_is_2 error ();
@@ -52,14 +55,14 @@ module synq_rows_events #(
         if (BANKS > LANES) begin : g_rule_2
             error_LANES_are_at_least_BANKS error ();
         end
-        if (GROUP != (LANES + BANKS - 1) / BANKS) begin : g_rule_3
-            error_GROUP_is_LANES_by_BANKS error ();
+        if (BIAS_WORD + BIAS > (1 << ADDRESS)) begin : g_rule_3
+            error_ADDRESS_numbers_the_words error ();
         end
-        if (BIAS != 0 && (BIAS_BANK >= BANKS || BIAS_WORD >= (1 << ADDRESS))) begin : g_rule_4
-            error_BIAS_has_a_place error ();
-        end
-        if (BIAS != 0 && BIAS_INPUT >= (1 << (X_BITS - X_SIGNED))) begin : g_rule_5
+        if (BIAS != 0 && BIAS_INPUT >= (1 << (X_BITS - X_SIGNED))) begin : g_rule_4
             error_X_BITS_hold_BIAS_INPUT error ();
+        end
+        if (TILES > 1 && TILE_ROWS % LANES != 0) begin : g_rule_5
+            error_TILE_ROWS_are_whole_beats error ();
         end
     endgenerate
     localparam COUNT = INDEX + 1;
@@ -166,7 +169,7 @@ module synq_rows_events #(
                             if (reset) low <= {COUNT{1'b0}};
                             else if (start) begin
                                 if (tiles_left & bottom) low <= {COUNT{1'b0}};
-                                else if (LAST_EMPTY != 0 && !tiles_left) low <= counted;
+                                else if (LAST_EMPTY && !tiles_left) low <= counted;
                                 else low <= marks[mark];
                             end
                         end

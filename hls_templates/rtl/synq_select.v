@@ -3,24 +3,16 @@
 `default_nettype none
 module synq_select #(
     parameter WIDTH = 8,
-    parameter COUNT = 2,
-    parameter INDEX = 1,
-    parameter STAGES = (INDEX + 1) / 2
+    parameter COUNT = 2
 ) (
     input wire clk,
     input wire enable,
-    input wire [INDEX-1:0] index,
+    input wire [(COUNT > 1 ? $clog2(COUNT) : 1)-1:0] index,
     input wire [COUNT*WIDTH-1:0] words,
     output wire [WIDTH-1:0] word
 );
-    generate  // rules of the parameters
-        if (COUNT > (1 << INDEX)) begin : g_rule_1
-            error_INDEX_numbers_the_words error ();
-        end
-        if (2 * STAGES < INDEX) begin : g_rule_2
-            error_STAGES_choose_by_all_of_INDEX error ();
-        end
-    endgenerate
+    localparam INDEX = COUNT > 1 ? $clog2(COUNT) : 1;
+    localparam STAGES = (INDEX + 1) / 2;
     localparam PADDED = 2 * STAGES + 2;  // bits of an index that every stage takes two of
     genvar s, g;
     generate

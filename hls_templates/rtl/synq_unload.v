@@ -10,8 +10,6 @@ module synq_unload #(
     parameter N_OUT = 2,
     parameter ACC_BITS = 24,
     parameter LANES = 1,    // sums a beat
-    parameter BEATS = 2,    // beats an image
-    parameter INDEX = 1,    // bits of a beat's number
     parameter BUFFER = 0,   // whether one more image can wait
     parameter KEEP = 0      // whether a beat that is not taken is kept: for many lanes
 ) (
@@ -27,12 +25,9 @@ module synq_unload #(
     output wire tag,
     output wire [LANES*ACC_BITS-1:0] beat
 );
-    generate  // rules of the parameters
-        if (BEATS * LANES < N_OUT || (BEATS - 1) * LANES >= N_OUT) begin : g_rule_1
-            error_BEATS_hold_N_OUT error ();
-        end
-    endgenerate
     localparam WIDTH = LANES * ACC_BITS;
+    localparam BEATS = (N_OUT + LANES - 1) / LANES;  // an image
+    localparam INDEX = BEATS > 1 ? $clog2(BEATS) : 1;
     localparam STAGES = (INDEX + 1) / 2;
     localparam [INDEX-1:0] FINAL = BEATS[INDEX-1:0] - 1'b1;
     wire arrives, arriving_tag;
@@ -106,7 +101,7 @@ module synq_unload #(
         end
         if (reset) valid_at <= {STAGES{1'b0}};
     end
-    synq_select #(.WIDTH(WIDTH), .COUNT(BEATS), .INDEX(INDEX)) chooser (
+    synq_select #(.WIDTH(WIDTH), .COUNT(BEATS)) chooser (
         .clk(clk), .enable(move), .index(index), .words(padded), .word(chosen)
     );
 endmodule

@@ -3,22 +3,17 @@
 module synq_value_sets #(
     parameter WIDTH = 8,
     parameter COUNT = 2,
-    parameter INDEX = 1,
     parameter [COUNT*WIDTH-1:0] VALUES = 0  // what set 0 holds at first, the first one lowest
 ) (
     input wire clk,
     input wire set,                // that is read
-    input wire [INDEX-1:0] index,
+    input wire [(COUNT > 1 ? $clog2(COUNT) : 1)-1:0] index,
     output wire [WIDTH-1:0] value,
     input wire write,              // to the other set
-    input wire [INDEX-1:0] write_index,
+    input wire [(COUNT > 1 ? $clog2(COUNT) : 1)-1:0] write_index,
     input wire [WIDTH-1:0] write_value
 );
-    generate  // rules of the parameters
-        if (COUNT > (1 << INDEX)) begin : g_rule_1
-            error_INDEX_numbers_the_values error ();
-        end
-    endgenerate
+    localparam INDEX = COUNT > 1 ? $clog2(COUNT) : 1;
     (* ram_style = "distributed" *) reg [WIDTH-1:0] words[0:(2<<INDEX)-1];
     integer k;
     initial

@@ -23,19 +23,19 @@ LIBRARY = {item.name: item.read_bytes() for item in RTL.iterdir() if item.name.s
 SMALL: Mapping[str, list[dict[str, int | str]]] = {
     "synq_activation": [{}],
     "synq_answer": [
-        {"N_OUT": 3, "ACC_BITS": 4, "INDEX": 2, "LEVELS": 2, "ADDRESS": 2},
-        {"N_OUT": 1, "ACC_BITS": 4, "INDEX": 1, "LEVELS": 0, "ADDRESS": 2},
+        {"N_OUT": 3, "ACC_BITS": 4, "ADDRESS": 2},
+        {"N_OUT": 1, "ACC_BITS": 4, "ADDRESS": 2},
     ],
     "synq_bucket_lane": [{"WIDTH": 6}],
     "synq_buffer": [{"ADDRESS": 3, "BLOCK": 1}, {"ADDRESS": 3, "BLOCK": 0}],
     "synq_fifo": [{"WIDTH": 4, "ADDRESS": 2}, {"WIDTH": 8, "ADDRESS": 5}],
     "synq_gearbox": [
-        {"X_BITS": 2, "LANES": 4, "PIXELS": 6, "COUNT": 3},
-        {"X_BITS": 2, "LANES": 3, "PIXELS": 3, "COUNT": 2},
+        {"X_BITS": 2, "LANES": 4, "PIXELS": 6},
+        {"X_BITS": 2, "LANES": 3, "PIXELS": 3},
     ],
     "synq_intake": [
-        {"X_BITS": 2, "LANES": 3, "BEATS": 3, "INDEX": 2, "LAST_LANES": 2},
-        {"X_BITS": 2, "LANES": 3, "BEATS": 1, "INDEX": 1, "LAST_LANES": 3},
+        {"X_BITS": 2, "LANES": 3, "PIXELS": 8},
+        {"X_BITS": 2, "LANES": 3, "PIXELS": 3},
     ],
     "synq_loader": [{"ANSWER": 3, "LENGTH": 55, "ADDRESS": 4}],
     "synq_mac_bank": [
@@ -44,12 +44,12 @@ SMALL: Mapping[str, list[dict[str, int | str]]] = {
         for totals, signed in ((0, 0), (1, 0), (0, 1))
     ]
     + [{"N_OUT": 1, "X_BITS": 3, "CODE_BITS": 4, "VALUE_BITS": 4, "DIRECT": 1, "ACC_BITS": 11}],
-    "synq_result": [{"N_OUT": n_out, "ACC_BITS": 4, "CLASS_BITS": 3} for n_out in (3, 1, 2, 4)],
-    "synq_select": [{"WIDTH": 2, "COUNT": count, "INDEX": 3} for count in (5, 8)],
+    "synq_result": [{"N_OUT": n_out, "ACC_BITS": 4} for n_out in (3, 1, 2, 4)],
+    "synq_select": [{"WIDTH": 2, "COUNT": count} for count in (5, 8)],
     "synq_unload": [
-        {"N_OUT": 5, "ACC_BITS": 2, "LANES": 2, "BEATS": 3, "INDEX": 2, "BUFFER": 0},
-        {"N_OUT": 5, "ACC_BITS": 2, "LANES": 1, "BEATS": 5, "INDEX": 3, "BUFFER": 1},
-        {"N_OUT": 2, "ACC_BITS": 2, "LANES": 2, "BEATS": 1, "INDEX": 1, "BUFFER": 0},
+        {"N_OUT": 5, "ACC_BITS": 2, "LANES": 2, "BUFFER": 0},
+        {"N_OUT": 5, "ACC_BITS": 2, "LANES": 1, "BUFFER": 1},
+        {"N_OUT": 2, "ACC_BITS": 2, "LANES": 2, "BUFFER": 0},
     ],
 }
 

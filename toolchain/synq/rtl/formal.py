@@ -414,21 +414,19 @@ def _of_banked(layer: BankedLayer) -> Iterator[Proof]:
             X_BITS=_copied(arriving.bits),
             LANES=arriving.lanes,
             PIXELS=arriving.values,
-            COUNT=stored.index_bits,
         )
     yield _proof(
         "synq_intake",
         X_BITS=_copied(arriving.bits),
         LANES=stored.lanes,
-        BEATS=stored.beats,
-        INDEX=stored.index_bits,
-        LAST_LANES=stored.last_lanes,
+        PIXELS=stored.values,
     )
     if rows.module == "synq_rows_dense":
-        depth_bits = layer.memory.address if rows.rotate else stored.index_bits
+        in_turn = stored.lanes < rows.banks
+        depth_bits = layer.memory.address if in_turn else stored.index_bits
         yield _proof(
             "synq_buffer",
-            WIDTH=_copied(rows.group * arriving.bits),
+            WIDTH=_COPIED_BITS,
             ADDRESS=min(depth_bits + 1, _BUFFER_ADDRESS),
             BLOCK=rows.block,
         )
@@ -438,8 +436,6 @@ def _of_banked(layer: BankedLayer) -> Iterator[Proof]:
             N_OUT=sums.values,
             ACC_BITS=_copied(parts.bits),
             LANES=sums.lanes,
-            BEATS=sums.beats,
-            INDEX=sums.index_bits,
             BUFFER=synapses.images - 1,
         )
         yield _mac_bank(layer)
@@ -448,7 +444,6 @@ def _of_banked(layer: BankedLayer) -> Iterator[Proof]:
             "synq_bucket_lane",
             WIDTH=synapses.total_bits,
             CODE_BITS=synapses.code_bits,
-            INDEX_BITS=synapses.index_bits,
         )
     if not synapses.decoded_rows:  # a turn for every share of the totals
         turns = Packing(sums.values, synapses.total_bits, sums.lanes)
@@ -456,9 +451,8 @@ def _of_banked(layer: BankedLayer) -> Iterator[Proof]:
             "synq_select",
             WIDTH=_copied(turns.beat_bits),
             COUNT=turns.beats,
-            INDEX=turns.index_bits,
         )
-    yield from _of_end(sums.values, sums.bits, layer.class_bits, layer.requantization is None)
+    yield from _of_end(sums.values, sums.bits, layer.requantization is None)
 
 
 def _of_unrolled(layer: UnrolledLayer) -> Iterator[Proof]:
@@ -468,9 +462,7 @@ def _of_unrolled(layer: UnrolledLayer) -> Iterator[Proof]:
             "synq_intake",
             X_BITS=_copied(arriving.bits),
             LANES=arriving.lanes,
-            BEATS=arriving.beats,
-            INDEX=arriving.index_bits,
-            LAST_LANES=arriving.last_lanes,
+            PIXELS=arriving.values,
         )
     if layer.flows_out:
         return
@@ -480,8 +472,6 @@ def _of_unrolled(layer: UnrolledLayer) -> Iterator[Proof]:
             "synq_answer",
             N_OUT=sums.values,
             ACC_BITS=_copied(sums.bits),
-            INDEX=layer.class_index,
-            LEVELS=layer.class_levels,
             ADDRESS=layer.address,
         )
         return
@@ -490,17 +480,15 @@ def _of_unrolled(layer: UnrolledLayer) -> Iterator[Proof]:
         N_OUT=sums.values,
         ACC_BITS=_copied(layer.value_bits),
         LANES=sums.lanes,
-        BEATS=sums.beats,
-        INDEX=sums.index_bits,
         BUFFER=0,
     )
     if layer.requantization is None:
-        yield from _of_end(sums.values, sums.bits, layer.class_bits, True)
+        yield from _of_end(sums.values, sums.bits, True)
 
 
-def _of_end(n_out: int, bits: int, class_bits: int, is_last: bool) -> Iterator[Proof]:
+def _of_end(n_out: int, bits: int, is_last: bool) -> Iterator[Proof]:
     if is_last:
-        yield _proof("synq_result", N_OUT=n_out, ACC_BITS=bits, CLASS_BITS=class_bits)
+        yield _proof("synq_result", N_OUT=n_out, ACC_BITS=bits)
     else:
         yield _proof("synq_activation")
 
@@ -514,7 +502,7 @@ def _mac_bank(layer: BankedLayer) -> Proof:
         X_SIGNED=layer.x_signed,
         TOTAL_BITS=synapses.total_bits,
         HAS_TOTALS=int(synapses.bucket_rows > 0),
-        CODE_BITS=synapses.weight_bits,
+        CODE_BITS=synapses.code_bits,
         VALUE_BITS=synapses.value_bits,
         **({"DIRECT": 1} if synapses.direct else {"VALUES": synapses.values}),
         ACC_BITS=layer.parts.bits,

@@ -52,19 +52,19 @@ class Converters:
 
     Attributes:
         tiles: of an image.
+        tile_rows: rows of a tile, but the last.
         shift: bits of a tile's sum below a converter's step.
         bits: of a converter.
         noise: of a read; None without.
         reversed: 1 if an image's last tile is read first.
-        column_bits: of a column's number, for the noise.
     """
 
     tiles: int
+    tile_rows: int
     shift: int
     bits: int
     noise: ReadNoise | None
     reversed: int
-    column_bits: int
 
     @property
     def noise_bits(self) -> int:
@@ -88,38 +88,20 @@ class Rows:
     Attributes:
         module: which of the two.
         banks: rows a cycle.
-        group: lanes of a bank, at most.
         bias: 1 if a row is driven by a constant.
-        bias_bank: the bank of that row.
-        bias_word: its word.
         bias_input: the constant, a raw integer.
-        rotate: 1 if rows go to the banks in turn.
         words: words of a bank that hold rows.
-        first_words: words of bank 0 that do.
         skip: the beat from which on rounds leave bank 0 out.
         block: 1 for inputs in block RAM.
-        tile_words: words of a bank in a tile, but the last.
-        first_tile_words: words of bank 0.
-        tile_beats: beats of a tile, but the last.
-        last_empty: 1 if the last tile has no beat.
     """
 
     module: str
     banks: int
-    group: int
     bias: int
-    bias_bank: int
-    bias_word: int
     bias_input: int
-    rotate: int
     words: int
-    first_words: int
     skip: int
     block: int
-    tile_words: int
-    first_tile_words: int
-    tile_beats: int
-    last_empty: int
 
 
 @dataclass(frozen=True)
@@ -128,14 +110,12 @@ class Memory:
 
     Attributes:
         widths: bits of a word of each bank: the codes of all outputs.
-        depth: words.
         address: bits of a word's number.
         block: 1 for block RAM.
         files: a bank's words, for `$readmemh`.
     """
 
     widths: tuple[int, ...]
-    depth: int
     address: int
     block: int
     files: tuple[str, ...]
@@ -159,10 +139,8 @@ class Synapses:
         decoded_rows: rows a cycle that are multiplied.
         levels: steps of the drain.
         total_bits: of a level's total.
-        code_bits: of a code of a bucket row.
-        weight_bits: of a decoded row's.
-        direct: 1 if that is a value.
-        index_bits: of a bucket's number.
+        code_bits: of a code.
+        direct: 1 if that of a decoded row is a value.
         value_bits: of a value.
         values: what multipliers take, side by side, the first lowest: the value of each code, or,
             where totals are weighed one after another, of each level.
@@ -176,9 +154,7 @@ class Synapses:
     levels: int
     total_bits: int
     code_bits: int
-    weight_bits: int
     direct: int
-    index_bits: int
     value_bits: int
     values: str
     images: int
@@ -207,7 +183,6 @@ class BankedLayer:
         sums: its sums as they are handed out.
         requantization: of its sums; None for the network's own outputs.
         out_bits: of an output beat.
-        class_bits: of a class, with room for an odd last logit's missing partner.
     """
 
     index: int
@@ -222,7 +197,6 @@ class BankedLayer:
     sums: Packing
     requantization: Requantization | None
     out_bits: int
-    class_bits: int
 
     @property
     def title(self) -> str:
@@ -295,7 +269,6 @@ class UnrolledLayer:
         address: binary logarithm of the images under way at a time.
         requantization: of its sums; None for the network's own outputs.
         out_bits: of an output beat.
-        class_bits: of a class, with room for an odd last logit's missing partner.
     """
 
     index: int
@@ -309,7 +282,6 @@ class UnrolledLayer:
     address: int
     requantization: Requantization | None
     out_bits: int
-    class_bits: int
 
     @property
     def value_bits(self) -> int:
@@ -320,16 +292,6 @@ class UnrolledLayer:
     def depth(self) -> int:
         """Cycles from a whole image to its outputs."""
         return self.sum_depth + (self.requantization is not None)
-
-    @property
-    def class_index(self) -> int:
-        """Bits of a class."""
-        return index_bits(self.sums.values)
-
-    @property
-    def class_levels(self) -> int:
-        """Levels of the comparison that finds the class."""
-        return (self.sums.values - 1).bit_length()
 
 
 @dataclass(frozen=True)
@@ -362,7 +324,6 @@ def top_parameters(placed: list[PlacedArray], design: RtlDesign) -> Top:
 def banked_parameters(placed: BankedArray) -> BankedLayer:
     """The parameters of a layer with banks."""
     array, plan, banks, codes = placed.array, placed.plan, placed.banks, placed.codes
-    bias_bank, bias_word = banks.bias_place or (0, 0)
     return BankedLayer(
         index=placed.index,
         x_signed=int(array.input_format.signed),
@@ -371,24 +332,14 @@ def banked_parameters(placed: BankedArray) -> BankedLayer:
         rows=Rows(
             module="synq_rows_events" if plan.event_driven else "synq_rows_dense",
             banks=banks.count,
-            group=banks.group,
             bias=int(banks.biased),
-            bias_bank=bias_bank,
-            bias_word=bias_word,
             bias_input=array.bias_input or 0,
-            rotate=int(banks.in_turn),
             words=banks.words,
-            first_words=banks.first_words,
             skip=banks.skip,
             block=int(placed.inputs_in_block),
-            tile_words=banks.tile_words,
-            first_tile_words=banks.first_tile_words,
-            tile_beats=banks.tile_beats,
-            last_empty=int(banks.last_empty),
         ),
         memory=Memory(
             widths=tuple(placed.word_bits(bank) for bank in range(banks.count)),
-            depth=placed.code_depth,
             address=placed.address_bits,
             block=int(placed.codes_in_block),
             files=tuple(memory_name(placed.index, bank) for bank in range(banks.count)),
@@ -400,9 +351,7 @@ def banked_parameters(placed: BankedArray) -> BankedLayer:
             levels=codes.levels,
             total_bits=placed.total_bits,
             code_bits=placed.code_bits(0),
-            weight_bits=placed.weight_bits,
             direct=int(plan.capacity is not None),
-            index_bits=codes.index_bits if codes.in_buckets else 1,
             value_bits=placed.value_bits,
             values=_values(placed),
             images=1 + placed.held_twice,
@@ -413,7 +362,6 @@ def banked_parameters(placed: BankedArray) -> BankedLayer:
         sums=placed.sums,
         requantization=_requantization(placed),
         out_bits=_out_bits(placed, BEAT_BITS),
-        class_bits=_class_bits(placed),
     )
 
 
@@ -454,7 +402,6 @@ def unrolled_parameters(
         address=_queue_address(index, others, design),
         requantization=requantization,
         out_bits=_out_bits(placed, design.result_bits),
-        class_bits=_class_bits(placed),
     )
 
 
@@ -507,11 +454,11 @@ def _converters(placed: PlacedArray) -> Converters | None:
     form = array.converter.format
     return Converters(
         placed.tiles,
+        array.converter.tile_rows,
         array.partial.fraction - form.fraction,
         form.width,
         array.noise,
         int(placed.plan.event_driven),
-        ReadNoise.column_bits(array.n_out),
     )
 
 
@@ -519,10 +466,6 @@ def _out_bits(placed: PlacedArray, result_bits: int) -> int:
     if placed.activation is None:
         return result_bits
     return placed.out_lanes * placed.activation.width
-
-
-def _class_bits(placed: PlacedArray) -> int:
-    return placed.sums.beats.bit_length() + 1
 
 
 def _queue_address(index: int, placed: list[PlacedArray], design: RtlDesign) -> int:
