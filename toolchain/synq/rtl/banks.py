@@ -75,16 +75,6 @@ class Banks:
         return self.tile_rows // self.lanes * share
 
     @property
-    def tile_beats(self) -> int:
-        """Beats of each tile but the last, where tiles end with beats."""
-        return self.beats if self.tile_rows is None else max(1, self.tile_rows // self.lanes)
-
-    @property
-    def last_empty(self) -> bool:
-        """Whether the last tile has no input, but the row that a constant drives."""
-        return self.tile_rows is not None and self.n_in == (self.tiles - 1) * self.tile_rows
-
-    @property
     def in_turn(self) -> bool:
         """Whether rows go to the banks in turn; else each lane belongs to a bank."""
         return not self.skips_zeros and self.lanes < self.count
@@ -137,14 +127,6 @@ class Banks:
     def written_words(self) -> int:
         """Words that storing the beats of an image may write, those beyond its inputs included."""
         return int(self._turns(self.skip)[1].max()) + 1 if self.in_turn else self.words
-
-    @property
-    def bias_place(self) -> tuple[int, int] | None:
-        """Bank and word of the row that a constant drives; None without."""
-        if not self.biased:
-            return None
-        bank, word = (int(place) for place in np.argwhere(self.rows == self.n_in)[0])
-        return bank, word
 
     @cached_property
     def skip(self) -> int:

@@ -28,11 +28,6 @@ class Packing:
         return -(-self.values // self.lanes)
 
     @property
-    def last_lanes(self) -> int:
-        """Values of an image's last beat."""
-        return self.values - (self.beats - 1) * self.lanes
-
-    @property
     def beat_bits(self) -> int:
         """Bits of a beat."""
         return self.lanes * self.bits
