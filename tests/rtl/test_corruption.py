@@ -127,13 +127,12 @@ def test_a_bit_of_the_verilog(
     [
         (r"SHIFT\((\d+)\), \.BITS", 1),
         (r"SHIFT\(\d+\), \.BITS\((\d+)\)", 1),
-        (r"\.TILE_WORDS\((\d+)\)", 1),
+        (r"\.TILE_ROWS\((\d+)\)", 2),
         (r"NOISE_FACTOR\((\d+)\)", 32),  # the lowest of eight is too little for a few images
         (r"NOISE_SHIFT\((\d+)\)", 1),
         (r"NOISE_KEYS\(192'h\w*(\d)\w*\)", 1),
-        (r"COLUMN\((\d+)\)", 1),
     ],
-    ids=["step", "bits", "tile", "factor", "shift", "key", "column"],
+    ids=["step", "bits", "tile", "factor", "shift", "key"],
 )
 def test_a_bit_of_the_converters(
     build_core: CoreBuilder, tmp_path: Path, pattern: str, bit: int
