@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fuzzing.kind import JSON, ZIP, Kind, change_json, mutated, within_zip
-from strategies import BYTE, synapse_array, with_converters
+from strategies import BYTE, convolutional_network, synapse_array, with_converters
 from synq.board import load_board
 from synq.cost import Estimate
 from synq.errors import SynqError
@@ -47,6 +47,7 @@ def _networks() -> tuple[QuantizedNetwork, ...]:
         QuantizedNetwork(two, (_HIDDEN,)),
         QuantizedNetwork(three, (_HIDDEN, _HIDDEN)),
         QuantizedNetwork((with_converters(rng, one, 4),), ()),
+        convolutional_network(rng, convolutions=2),
     )
 
 

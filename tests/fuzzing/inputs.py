@@ -215,7 +215,12 @@ KINDS = {
     "network.keras": Kind(
         "net.keras",
         mutated(
-            _saved("keras3_sequential.keras", "keras2_functional.keras", "qkeras.keras"),
+            _saved(
+                "keras3_sequential.keras",
+                "keras2_functional.keras",
+                "qkeras.keras",
+                "keras3_image.keras",
+            ),
             (*BINARY, *(_WITHIN_KERAS,) * 2 * len(BINARY)),
         ),
         read_network,
@@ -223,13 +228,18 @@ KINDS = {
     ),
     "network.h5": Kind(
         "net.h5",
-        mutated(_saved("keras2_sequential.h5", "keras3_nested.h5"), BINARY),
+        mutated(_saved("keras2_sequential.h5", "keras3_nested.h5", "keras3_line.h5"), BINARY),
         read_network,
         cost=10,
     ),
     "network.onnx": Kind(
         "net.onnx",
-        mutated(_saved("torch_script.onnx", "torch_scaled.onnx", "brevitas.onnx"), BINARY),
+        mutated(
+            _saved(
+                "torch_script.onnx", "torch_scaled.onnx", "brevitas.onnx", "torch_image_script.onnx"
+            ),
+            BINARY,
+        ),
         read_network,
     ),
     "device.toml": Kind("mine.toml", mutated(_devices(), TEXT), read_device),
