@@ -357,13 +357,15 @@ class _Serial(_Banked):
         resets = [1 + level * self.level_cycles for level in range(2 * self.levels + 1)]
         self.engaged = resets.pop()  # until then the multipliers are busy
         self.drains = resets[self.levels :]
+        self.drains_before: list[int] = []  # of the image before the latest
         self.ready_at = resets[self.levels - 1] + 1
 
     def compute(self, first: int, other: int, begins: bool, ends: bool) -> int:
         started = self._ready(begins)
         begin = started + 1
         drains = {at for at in self.drains if at >= begin}  # take a cycle from every bank
-        clears = {at + self.bucket_rows for at in self.drains}
+        # An image may begin right behind the last drain of the one before the latest.
+        clears = {at + self.bucket_rows for at in (*self.drains_before, *self.drains)}
         ended = begin + other
         for at in sorted(drains):
             ended += at < ended
@@ -374,6 +376,7 @@ class _Serial(_Banked):
         self._note(started, ended, begins, ends)
         self.ready_at = max(ended, self.drains[-1] + 1)
         drain = max(self.ready_at, self.engaged)
+        self.drains_before = self.drains
         self.drains = [drain + level * self.level_cycles for level in range(self.levels)]
         self.loaded = self.drains[-1] + self.level_cycles - 1 + pipeline.PRODUCT
         return self.loaded + pipeline.SHOW
