@@ -285,6 +285,13 @@ def is_importable(name: str) -> bool:
     return True
 
 
+def test_the_readme_is_read_in_three_minutes() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.split()) < 600
+    (picture,) = re.findall(r"!\[.*\]\((.*)\)", text)
+    assert (ROOT / picture).stat().st_size < 200_000
+
+
 # ---- The house ----------------------------------------------------------------------------------
 
 
