@@ -17,7 +17,7 @@ SOURCES := $(shell find toolchain boards hls_templates -type f -not -path '*/__p
 INSTALL := $(if $(shell command -v uv),uv pip install --python $(VENV)/bin/python,$(VENV)/bin/pip install) --quiet
 
 SHELL := /bin/bash
-.PHONY: export test test-core lint lock docs benchmark benchmark-small clean
+.PHONY: export test test-core lint lock docs sbom audit benchmark benchmark-small clean
 
 export: $(VENV)/installed
 	$(VENV)/bin/synq-export --levels $(LEVELS) --board $(BOARD)
@@ -105,3 +105,14 @@ lock:
 	$(COMPILE) pyproject.toml --output-file requirements.lock
 	$(COMPILE) --extra test pyproject.toml --constraint requirements.lock --output-file requirements-test.lock
 	printf '%s\n' $(DOCS) | $(LOCK) - --output-file docs/requirements.lock
+
+# What the environment installs, as build/sbom.json (CycloneDX), by uv.
+sbom:
+	$(PYTHON) docs/sbom.py $(TORCH)
+
+# Known vulnerabilities of all that is locked, as PyPI tells them. A package that it cannot tell of fails.
+audit:
+	mkdir -p build
+	echo $(TORCH) > build/torch.txt
+	uv tool run pip-audit@2.10.1 --strict --disable-pip --no-deps --requirement requirements.lock \
+		--requirement requirements-test.lock --requirement docs/requirements.lock --requirement build/torch.txt

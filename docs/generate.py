@@ -1,4 +1,5 @@
-"""Write docs/cli.md and docs/api.md, from the commands and the docstrings.
+"""Write docs/cli.md and docs/api.md, from the commands and the docstrings, and the picture of the
+house, docs/figures/architecture.svg, from where its rooms stand in it.
 
 The pages are committed, so that they can be read where nothing is built and so that building the
 site does not need synq. A test writes them anew and compares.
@@ -25,8 +26,8 @@ _SECTION = re.compile(r"^(Args|Attributes|Returns|Raises):$", re.MULTILINE)
 
 
 def pages() -> dict[str, str]:
-    """The generated pages, by their names in docs/."""
-    return {"cli.md": cli_page(), "api.md": api_page()}
+    """What is generated, by its name in docs/."""
+    return {"cli.md": cli_page(), "api.md": api_page(), "figures/architecture.svg": picture()}
 
 
 # ---- The command line ---------------------------------------------------------------------------
@@ -192,6 +193,124 @@ def _docstring(text: str) -> Iterator[str]:
 def _fenced(text: str) -> str:
     """Without a language: it is read, not run."""
     return f"```\n{text}\n```\n"
+
+
+# ---- The picture of the house -------------------------------------------------------------------
+
+# A room's column and row; what is no room has a text.
+ROOMS = {
+    "sweeping": (4, 0),
+    "learn": (1, 1),
+    "quantizing": (2, 1),
+    "network": (3, 1),
+    "chip": (4, 1),
+    "yields": (5, 1),
+    "report": (6, 1),
+    "device": (1, 2),
+    "request": (2, 2),
+    "planning": (3, 2),
+    "board": (4, 2),
+    "pulses": (0, 3),
+    "device_fit": (1, 3),
+    "hls": (2.5, 3),
+    "rtl": (3.5, 3),
+    "exported": (5, 3),
+    "project": (3, 4),
+    "exporting": (4, 4),
+    "synth": (6, 4),
+    "page": (4, 5),
+    "verifying": (6, 5),
+}
+OTHERS = {"weights, data": (0, 1), "device file": (0, 2), "project folder": (5, 4)}
+# Which way an arrow leaves and arrives: h sideways, v up or down.
+ARROWS = (
+    ("weights, data", "learn", "hh"),
+    ("learn", "quantizing", "hh"),
+    ("device file", "device", "hh"),
+    ("pulses", "device_fit", "hh"),
+    ("device_fit", "device", "vv"),
+    ("device", "quantizing", "hh"),
+    ("quantizing", "network", "hh"),
+    ("network", "chip", "hh"),
+    ("chip", "network", "hh"),
+    ("network", "sweeping", "vh"),
+    ("sweeping", "report", "hv"),
+    ("chip", "yields", "hh"),
+    ("yields", "report", "hh"),
+    ("network", "planning", "vv"),
+    ("request", "planning", "hh"),
+    ("board", "planning", "hh"),
+    ("planning", "hls", "vv"),
+    ("planning", "rtl", "vv"),
+    ("hls", "project", "vv"),
+    ("rtl", "project", "vv"),
+    ("project", "exporting", "hh"),
+    ("page", "exporting", "vv"),
+    ("exporting", "project folder", "hh"),
+    ("project folder", "exported", "vv"),
+    ("exported", "yields", "vv"),
+    ("project folder", "synth", "hh"),
+    ("project folder", "verifying", "hh"),
+    ("synth", "report", "vv"),
+)
+_PITCH = (122, 60)
+_BOX = (96, 30)
+# Of both themes: the page's own colour is behind it.
+_STYLE = """
+text { font: 13px system-ui, sans-serif; text-anchor: middle; fill: #1c2b3a; }
+rect { fill: #e8eef7; stroke: #4a6fa5; rx: 4px; }
+.other { fill: #f8f0dd; stroke: #a5824a; rx: 15px; }
+path { fill: none; stroke: #7d8794; stroke-width: 1.3; }
+marker path { fill: #7d8794; stroke: none; }
+"""
+
+
+def picture() -> str:
+    """The rooms that data flows through, as SVG that asks for nothing."""
+    columns, rows = (max(place[axis] for place in ROOMS.values()) + 1 for axis in (0, 1))
+    width, height = columns * _PITCH[0], rows * _PITCH[1]
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img">',
+        "<title>Data flows from weights and devices to the network, to a project, to what "
+        "checks it</title>",
+        f"<style>{_STYLE}</style>",
+        '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" '
+        'orient="auto" markerUnits="userSpaceOnUse"><path d="M0 0L8 4L0 8z"/></marker>',
+    ]
+    lines += [f'<path d="{_way(*arrow)}" marker-end="url(#tip)"/>' for arrow in ARROWS]
+    for name in (*ROOMS, *OTHERS):
+        x, y = _centre(name)
+        kind = "" if name in ROOMS else 'class="other" '
+        lines.append(
+            f'<rect {kind}x="{x - _BOX[0] / 2:g}" y="{y - _BOX[1] / 2:g}" width="{_BOX[0]}" '
+            f'height="{_BOX[1]}"/><text x="{x:g}" y="{y + 4.5:g}">{name}</text>'
+        )
+    return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def _centre(name: str) -> tuple[float, float]:
+    column, row = (ROOMS | OTHERS)[name]
+    return (column + 0.5) * _PITCH[0], (row + 0.5) * _PITCH[1]
+
+
+def _way(source: str, target: str, directions: str) -> str:
+    """A curve from one box's edge to another's."""
+    start, end = _centre(source), _centre(target)
+    leaves, arrives = ("hv".index(direction) for direction in directions)
+    first, last = [*start], [*end]
+    for point, axis, other in ((first, leaves, end), (last, arrives, start)):
+        point[axis] += _BOX[axis] / 2 * (1 if other[axis] > point[axis] else -1)
+    if (target, source, directions) in ARROWS:  # both ways: side by side
+        shift = 5 if first < last else -5
+        first[1 - leaves] += shift
+        last[1 - leaves] += shift
+    bends = []
+    for point, axis in ((first, leaves), (last, arrives)):
+        bend, opposite = [*point], last if point is first else first
+        bend[axis] = opposite[axis] if leaves != arrives else (first[axis] + last[axis]) / 2
+        bends.append(bend)
+    (a, b), (c, d), (e, f), (g, h) = first, *bends, last
+    return f"M{a:g} {b:g}C{c:g} {d:g} {e:g} {f:g} {g:g} {h:g}"
 
 
 def main() -> None:

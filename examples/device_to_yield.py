@@ -1,9 +1,8 @@
 """From measured pulses to yield: fit a device, quantize for it, program chips, count the good ones.
 
-Needs `synq` on PATH. A measurement of your own is a CSV with a column a cell and a line a pulse.
+A measurement of your own is a CSV with a column a cell and a line a pulse.
 """
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +19,14 @@ cells = np.column_stack([curve * (1 + 0.08 * random.normal()) for _ in range(8)]
 cells += np.cumsum(random.normal(0, 2e-10, cells.shape), axis=0)
 np.savetxt(build / "pulses.csv", cells, delimiter=",", header=",".join("abcdefgh"), comments="")
 
-subprocess.run(
-    ["synq", "device", "fit", build / "pulses.csv", "--output", build / "mine.toml"], check=True
-)
+mine = synq.fit_device(build / "pulses.csv", name="mine")
+(build / "mine.toml").write_text(mine.to_toml())  # for the commands, as --device build/mine.toml
+for branch, fit in mine.fit.branches.items():
+    label = fit.nonlinearity
+    print(f"{branch}: nonlinearity {label.value:.2f}, between {label.low:.2f} and {label.high:.2f}")
 
 data = synq.load_data("digits")
-net = synq.quantize(synq.train(data), data=data, device=build / "mine.toml", levels=10)
+net = synq.quantize(synq.train(data), data=data, device=mine.device, levels=10)
 chip = synq.program(net, seed=7, programming="open-loop")
 spread = net.device.variation
 print(f"cells spread by {100 * spread.device_to_device:.1f} % of their conductance")

@@ -1,11 +1,10 @@
 """Two chips in one core: a reloadable core is exported once, and chips are loaded into it.
 
-Needs `synq` on PATH. What is loaded is a file a chip; the project's driver sends it to the running
-core: `network.load("build/chip-1-load.npz")`, or `network.run_chips([...], images)` for both. Here
-Verilator stands in for the board, by `synq.rtl.simulate`, which is no part of the public API.
+What is loaded is a file a chip; the project's driver sends it to the running core:
+`network.load("build/chip-1.npz")`, or `network.run_chips([...], images)` for both. Here Verilator
+stands in for the board, by `synq.rtl.simulate`, which is no part of the public API.
 """
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +22,11 @@ request = synq.Request(
 )
 project = synq.export(net, board="pynq-z2", flows=["rtl"], request=request, output=CORE)
 
-words = []
-for seed in (1, 2):
-    chip, load = f"build/chip-{seed}.npz", f"build/chip-{seed}-load.npz"
-    program = ["synq", "program", CORE, "--seed", str(seed), "--device-to-device", "0.1"]
-    subprocess.run([*program, "--output", chip], check=True)
-    subprocess.run(["synq", "load-image", CORE, "--chip", chip, "--output", load], check=True)
-    words.append(np.load(load)["words"])
+chips = [synq.program(net, seed=seed, device_to_device=0.1) for seed in (1, 2)]
+loads = [
+    synq.load_image(project, chip, output=f"build/chip-{seed}.npz")
+    for seed, chip in enumerate(chips, 1)
+]
 
 # All test images with chip 1, then all with chip 2, without a pause.
 images = data.test_inputs
@@ -42,11 +39,11 @@ run = simulate.run(
     design,
     np.concatenate([images, images]),
     Path("build/run"),
-    networks={0: words[0], len(images): words[1]},
+    networks={place * len(images): np.load(load)["words"] for place, load in enumerate(loads)},
 )
 classes = dict(run.stages)["class"].reshape(2, -1)
-for seed, seen in zip((1, 2), classes, strict=True):
-    wanted = synq.program(net, seed=seed, device_to_device=0.1).network.run(images).classes
+for seed, (chip, seen) in enumerate(zip(chips, classes, strict=True), 1):
     accuracy = 100 * np.mean(seen == data.test_labels)
-    equal = "as the reference says" if np.array_equal(seen, wanted) else "UNLIKE THE REFERENCE"
-    print(f"chip {seed}: {accuracy:.2f} % in the core, {equal}")
+    is_equal = np.array_equal(seen, chip.network.run(images).classes)
+    told = "as the reference says" if is_equal else "UNLIKE THE REFERENCE"
+    print(f"chip {seed}: {accuracy:.2f} % in the core, {told}")

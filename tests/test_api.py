@@ -22,6 +22,9 @@ plan: synq.Plan = synq.plan(tuned, board="kv260", flow="rtl")
 print(plan.chosen.estimate.interval, net.accuracy(data), net.scores.stages["software"])
 project: synq.Export = synq.export(tuned, board="pynq-z2", flows=["rtl"], output=Path("mine"))
 checked: synq.Verification = synq.verify(project.output)
+mine: synq.FittedDevice = synq.fit_device("pulses.csv", unit="nS", columns=synq.Columns(cell="c"))
+held: synq.Quantized = synq.quantize(float_network, data=data, device=mine.device)
+loaded: Path = synq.load_image(project, synq.program(held, seed=1), output="load.npz")
 print(checked.images, net.network.arrays[0].codes.shape, synq.Method.PROPOSED)
 try:
     synq.quantize(float_network, data=data, levels=1)
@@ -177,3 +180,81 @@ def test_mistakes_are_one_clear_line(
     with pytest.raises(synq.SynqError, match=said) as refused:
         call(small if said in OF_QUANTIZED else net, digits)  # type: ignore[operator]
     assert "\n" not in str(refused.value)
+
+
+# ---- A device of one's own ----------------------------------------------------------------------
+
+
+def write_pulses(path: Path, curve: np.ndarray, head: str = "a,b,c") -> Path:
+    random = np.random.default_rng(1)
+    cells = np.column_stack([curve * (1 + 0.05 * random.normal()) for _ in range(3)])
+    np.savetxt(path, cells, delimiter=",", header=head, comments="")
+    return path
+
+
+def test_a_device_is_fitted_to_pulses(tmp_path: Path, digits: synq.Dataset) -> None:
+    curve = 10 + 40 * (1 - np.exp(-np.arange(30) / 8))
+    found = synq.fit_device(write_pulses(tmp_path / "mine.csv", curve), unit="nS")
+    assert found.device.name == "mine" and len(found.traces) == 3
+    assert found.device.g_max == pytest.approx(49e-9, rel=0.1)
+    assert found.fit.branches[synq.Branch.LTP].g_max.value == found.device.g_max
+    assert found.unit is synq.Unit.NS
+    network = synq.train(digits, layers=[64, 12, 10])
+    (tmp_path / "mine.toml").write_text(found.to_toml())
+    as_file = synq.quantize(network, data=digits, device=tmp_path / "mine.toml", levels=5)
+    as_value = synq.quantize(network, data=digits, device=found.device, levels=5)
+    assert as_file.network.digest == as_value.network.digest
+    assert as_file.network.digest != synq.quantize(network, data=digits, levels=5).network.digest
+
+
+def test_normalized_pulses_need_their_ends(tmp_path: Path) -> None:
+    pulses = write_pulses(tmp_path / "mine.csv", 1 - np.exp(-np.arange(30) / 8))
+    ends = {"g_min": 1e-9, "g_max": 5e-9}
+    found = synq.fit_device(pulses, name="other", unit="normalized", **ends)
+    assert (found.device.name, found.device.g_min, found.device.g_max) == ("other", 1e-9, 5e-9)
+    above = write_pulses(tmp_path / "above.csv", 11 - np.exp(-np.arange(30) / 8))
+    points = synq.fit_device(above, unit="nS", measured_points=True)
+    assert len(points.device.curve_ltp) == 30
+    for options, message in (
+        ({"unit": "normalized"}, "needs the siemens of its ends"),
+        ({"unit": "normalized", "g_min": 2e-9, "g_max": 1e-9}, "the second the larger"),
+        ({"unit": "normalized", "measured_points": True, **ends}, "fit its curve"),
+        ({"unit": "nS", **ends}, "yours has a unit"),
+        ({"unit": "nA"}, "say the voltage"),
+        ({"unit": "furlongs"}, "unit 'furlongs' is unknown"),
+        ({"unit": "nS", "columns": synq.Columns(cell="x")}, "'x'"),
+        ({"unit": "nS", "name": "a\nb"}, "none of a device"),
+    ):
+        with pytest.raises(synq.UsageError, match=message):
+            synq.fit_device(pulses, **options)
+    with pytest.raises(synq.SynqError, match=r"none\.csv"):
+        synq.fit_device(tmp_path / "none.csv")
+
+
+# ---- A core whose network is replaced -----------------------------------------------------------
+
+
+def test_a_chip_becomes_what_a_core_is_loaded_with(
+    small: synq.Quantized, digits: synq.Dataset, tmp_path: Path
+) -> None:
+    request = synq.Request(
+        target=synq.Target.AREA, datapath=synq.Datapath.DECODE, reloadable=True, headroom=1
+    )
+    core = synq.export(small, flows=["rtl"], request=request, output=tmp_path / "core")
+    chip = synq.program(small, seed=1, device_to_device=0.1)
+    path = synq.load_image(core, chip, output=tmp_path / "loads" / "chip.npz")
+    again = synq.load_image(tmp_path / "core", chip.network, output=tmp_path / "again.npz")
+    assert path == tmp_path / "loads" / "chip.npz"
+    assert path.read_bytes() == again.read_bytes()
+    own = synq.load_image(core, small, output=tmp_path / "own.npz")
+    first, second = (np.load(each)["words"] for each in (own, path))
+    assert len(first) == len(second) and first[0] == second[0] and first[-1] != second[-1]
+
+    other = synq.quantize(synq.train(digits, layers=[64, 10]), data=digits, levels=5)
+    with pytest.raises(synq.SynqError, match="core"):
+        synq.load_image(core, other, output=tmp_path / "other.npz")
+    with pytest.raises(synq.UsageError, match=r"must end in \.npz"):
+        synq.load_image(core, chip, output=tmp_path / "other.bin")
+    with pytest.raises(synq.SynqError, match=r"none"):
+        synq.load_image(tmp_path / "none", chip, output=tmp_path / "other.npz")
+    assert not (tmp_path / "other.npz").exists()

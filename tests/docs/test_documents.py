@@ -5,7 +5,8 @@ Every fenced block in `sh` or `python` runs, a document's in order and in one fo
 - Commands that would train on MNIST take a network of 36-8-4 and its samples instead (`SMALL`).
 - `make` and `pip` are for `.ci/run`, which must run the same targets; `pip install` must name
   extras that there are.
-- Yosys, half a minute of it, runs for the README alone; elsewhere the command is only understood.
+- Yosys, half a minute of it, runs for docs/commands.md alone; elsewhere the command is only
+  understood.
 - What needs AMD's tools ends with exit code 3; reports of theirs are then put in their place.
   nextpnr for 7-series, which no package has, ends so too.
 - A translation (`start.ko.md`) has the blocks of its original, as `tests/docs/test_site.py` checks:
@@ -42,6 +43,7 @@ ROOT = Path(__file__).parents[2]
 _ROOT_DOCUMENTS = (ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md")
 DOCUMENTS = [ROOT / "README.md", *_ROOT_DOCUMENTS, *sorted((ROOT / "docs").glob("*.md"))]
 ORIGINALS = [path for path in DOCUMENTS if not path.name.endswith(".ko.md")]
+COMMANDS = ROOT / "docs/commands.md"
 REPORT = ROOT / "tests/synth/data/reports/vitis_hls_2025.1_xc7z020_csynth.xml"
 
 _OURS = "--checkpoint mine.safetensors --data mine.npz"
@@ -152,28 +154,28 @@ def run_blocks(document: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) ->
         match block.language:
             case "sh":
                 for command in commands(block.text):
-                    if "--tool yosys" not in command or document.name == "README.md":
+                    if "--tool yosys" not in command or document == COMMANDS:
                         run_command(command, folder)
                     else:
                         understood(command)
             case "python":
                 run_python(block.text, folder, monkeypatch)
-            case "" | "mermaid":  # what a command prints; a picture
+            case "":  # what a command prints
                 pass
             case other:
                 pytest.fail(f"{document.name} has a block in {other}, which no rule runs")
 
 
-@pytest.mark.parametrize("document", ORIGINALS[1:], ids=ids)
+@pytest.mark.parametrize("document", sorted({*ORIGINALS} - {COMMANDS}), ids=ids)
 def test_every_block_runs(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_blocks(document, tmp_path, monkeypatch)
 
 
-@pytest.mark.xdist_group("readme")
-def test_the_readme_runs_and_its_project_has_the_named_files(
+@pytest.mark.xdist_group("commands")
+def test_the_commands_run_and_their_project_has_the_named_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_blocks(ROOT / "README.md", tmp_path, monkeypatch)
+    run_blocks(COMMANDS, tmp_path, monkeypatch)
     project = tmp_path / "build/mine-pcmo-L10-pynq-z2"
     emitted = {path.relative_to(project).as_posix() for path in project.rglob("*")}
     assert len(emitted) > 50
@@ -283,6 +285,13 @@ def is_importable(name: str) -> bool:
     return True
 
 
+def test_the_readme_is_read_in_three_minutes() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.split()) < 600
+    (picture,) = re.findall(r"!\[.*\]\((.*)\)", text)
+    assert (ROOT / picture).stat().st_size < 200_000
+
+
 # ---- The house ----------------------------------------------------------------------------------
 
 
@@ -306,16 +315,6 @@ def test_the_architecture_names_every_room_on_its_floor() -> None:
     assert sorted(name for row in rows for name in row) == sorted(rooms())
     floors = [[rooms().index(name) for name in row] for row in rows]
     assert all(max(lower) < min(upper) for lower, upper in pairwise(floors))
-
-
-@pytest.mark.parametrize("document", ["docs/architecture.md", "CONTRIBUTING.md"])
-def test_the_picture_shows_rooms(document: str) -> None:
-    pictures = [b for b in blocks(ROOT / document) if b.language == "mermaid"]
-    assert len(pictures) == 1
-    arrows = re.findall(r"^ +(\w+)(?:\(\[.*\]\))? --> (\w+)", pictures[0].text, re.MULTILINE)
-    others = set(re.findall(r"(\w+)\(\[", pictures[0].text))  # what is no room is drawn round
-    assert len(arrows) > 15
-    assert {name for arrow in arrows for name in arrow} - others <= {*rooms()}
 
 
 def test_nothing_refers_to_what_is_not_here() -> None:

@@ -1,7 +1,11 @@
 """The board's driver loads networks into the Verilated core."""
 
 import dataclasses
+import json
+import re
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,6 +24,7 @@ from synq.rtl.simulate import Traffic, Verilator
 from synq.stream import beats_per_result
 
 pytestmark = pytest.mark.xdist_group("axis")
+ROOT = Path(__file__).parents[2]
 DESIGN = RtlDesign((RtlArray(0, 1), RtlArray(0, 1)))
 
 
@@ -118,6 +123,38 @@ def test_networks_are_loaded_and_the_first_one_again(
     assert overlay.self_test() == 100
     each = overlay.run_chips(files, images)
     assert np.array_equal(each, [network.run(images).classes for network in networks])
+
+
+def test_the_notebook_loads_chips(
+    core: Core, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`examples/pynq_z2.ipynb`, its cells in order."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    overlay, _ = driven(core, tmp_path / "board", monkeypatch)
+    module = ModuleType("overlay")
+    module.SynapseOverlay = type(overlay)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "overlay", module)
+    monkeypatch.chdir(tmp_path)
+    networks = [other_network(core.network, seed) for seed in (1, 2)]
+    for number, network in enumerate(networks, 1):
+        load_file(core, network, tmp_path / f"chip-{number}.npz")
+    notebook = json.loads((ROOT / "examples/pynq_z2.ipynb").read_text())
+    names: dict[str, Any] = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)
+    printed = capsys.readouterr().out
+    assert "100 images equal the integer reference" in printed
+    assert names["names"] == ["design", "chip-1", "chip-2"]
+    images = names["images"]
+    assert np.array_equal(names["classes"], [network.run(images).classes for network in networks])
+    assert re.search(r"^chip-2: [1-9]\d* answers differ", printed, re.MULTILINE)
+    (figure,) = map(plt.figure, plt.get_fignums())
+    plt.close(figure)
 
 
 def test_a_network_that_is_not_taken(

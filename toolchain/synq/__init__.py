@@ -12,9 +12,9 @@ True
 >>> 0 < chip.chip.deviation < 0.05
 True
 
-Functions: `load_data`, `train`, `load_network`, `quantize`, `finetune`, `program`, `chips`, `plan`,
-`export`, `verify`, `sweep`. What they take and give are frozen data classes. Importing synq imports
-nothing else yet.
+Functions: `load_data`, `train`, `load_network`, `fit_device`, `quantize`, `finetune`, `program`,
+`chips`, `plan`, `export`, `load_image`, `verify`, `sweep`. What they take and give are frozen data
+classes. Importing synq imports nothing else yet.
 """
 
 import logging
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
         chips,
         export,
         finetune,
+        fit_device,
         load_data,
+        load_image,
         load_network,
         plan,
         program,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from synq.board import Board
     from synq.chip import Chip, Conditions, Programming
     from synq.device import Branch, Device
+    from synq.device_fit import DeviceFit, FittedDevice
     from synq.errors import SynqError, UsageError
     from synq.exporting import Export
     from synq.fixedpoint import FixedPoint
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from synq.learn.prepare import Quantized
     from synq.network import QuantizedNetwork, SynapseArray, Trace
     from synq.planning import Plan
+    from synq.pulses import Columns, Unit
     from synq.quantizing import Count, Mapping, Method, Quantization
     from synq.request import Datapath, Flow, Request, Target
     from synq.score import Scores, Task
@@ -58,12 +62,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "synq.api": (
-        *("chips", "export", "finetune", "load_data", "load_network", "plan", "program"),
-        *("quantize", "sweep", "train", "verify"),
+        *("chips", "export", "finetune", "fit_device", "load_data", "load_image", "load_network"),
+        *("plan", "program", "quantize", "sweep", "train", "verify"),
     ),
     "synq.board": ("Board",),
     "synq.chip": ("Chip", "Conditions", "Programming"),
     "synq.device": ("Branch", "Device"),
+    "synq.device_fit": ("DeviceFit", "FittedDevice"),
     "synq.errors": ("SynqError", "UsageError"),
     "synq.exporting": ("Export",),
     "synq.fixedpoint": ("FixedPoint",),
@@ -72,6 +77,7 @@ _HOMES = {
     "synq.learn.prepare": ("Quantized",),
     "synq.network": ("QuantizedNetwork", "SynapseArray", "Trace"),
     "synq.planning": ("Plan",),
+    "synq.pulses": ("Columns", "Unit"),
     "synq.quantizing": ("Count", "Mapping", "Method", "Quantization"),
     "synq.request": ("Datapath", "Flow", "Request", "Target"),
     "synq.score": ("Scores", "Task"),
@@ -86,12 +92,15 @@ __all__ = [
     "Board",
     "Branch",
     "Chip",
+    "Columns",
     "Conditions",
     "Count",
     "Datapath",
     "Dataset",
     "Device",
+    "DeviceFit",
     "Export",
+    "FittedDevice",
     "FixedPoint",
     "FloatNetwork",
     "Flow",
@@ -110,6 +119,7 @@ __all__ = [
     "Target",
     "Task",
     "Trace",
+    "Unit",
     "UsageError",
     "Variation",
     "Verification",
@@ -117,7 +127,9 @@ __all__ = [
     "chips",
     "export",
     "finetune",
+    "fit_device",
     "load_data",
+    "load_image",
     "load_network",
     "plan",
     "program",

@@ -9,14 +9,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from synq import exporting, verifying
+from synq import exported, exporting, verifying
 from synq.board import load_board
 from synq.cache import default_cache_dir
 from synq.chip import Chip, Conditions, Programming, conditions_of, varied
 from synq.chip import program as fabricated
 from synq.device import Branch, Device, load_device
+from synq.device_fit import FittedDevice, fit_file
 from synq.errors import UsageError, nearest_names
 from synq.exporting import Destination, Export
+from synq.files import atomic_write
 from synq.float_network import FloatNetwork
 from synq.learn.checkpoint import load_network
 from synq.learn.data.arrays import InputScale
@@ -28,6 +30,7 @@ from synq.learn.train import FINETUNING, RECIPES, adapted_tuning, trained_networ
 from synq.network import QuantizedNetwork
 from synq.planning import Plan, make_plan
 from synq.progress import SILENT, Progress
+from synq.pulses import Columns, Unit
 from synq.quantizing import Count, Mapping, Method, Quantization
 from synq.request import Flow, Request
 from synq.score import Task
@@ -44,7 +47,9 @@ __all__ = [
     "chips",
     "export",
     "finetune",
+    "fit_device",
     "load_data",
+    "load_image",
     "load_network",
     "plan",
     "program",
@@ -235,6 +240,40 @@ def finetune(
     return quantized(loaded, start.device, start.quantization, cache_dir, Stopwatch(), progress)
 
 
+def fit_device(
+    pulses: str | Path,
+    *,
+    name: str | None = None,
+    unit: Unit | str | None = None,
+    read_voltage: float | None = None,
+    g_min: float | None = None,
+    g_max: float | None = None,
+    measured_points: bool = False,
+    columns: Columns = Columns(),  # noqa: B008 (frozen)
+) -> FittedDevice:
+    """A device of your own, of pulse trains that were measured; `quantize` takes its `device`.
+
+    Args:
+        pulses: a `.csv` of conductances after each pulse: a line a pulse and a column a trace, or
+            columns of pulse, conductance, cell, cycle and branch.
+        name: of the device; that of the file without.
+        unit: of the numbers: "S", "mS", "uS", "nS", "A", "uA", "nA" or "normalized"; what the
+            header says, or siemens, without.
+        read_voltage: volts that currents were read at.
+        g_min, g_max: siemens of the ends of normalized data.
+        measured_points: whether the points themselves are the device, and not the fitted curve.
+        columns: their names, where the header does not tell.
+
+    Raises:
+        UsageError: a column is not there, or the unit or the ends do not suit the data.
+        SynqError: the file cannot be read, or cannot be fitted; says where.
+    """
+    path = Path(pulses)
+    told = None if unit is None else _one_of(Unit, "unit", unit)
+    ends = (g_min, g_max)
+    return fit_file(path, name or path.stem, columns, told, read_voltage, *ends, measured_points)
+
+
 def program(
     network: Quantized,
     *,
@@ -398,6 +437,36 @@ def verify(project: str | Path, *, progress: Progress = SILENT) -> Verification:
         SynqError: a file is missing, changed or added, or an integer differs; names the first.
     """
     return verifying.verify(Path(project).resolve(), progress)
+
+
+def load_image(
+    core: str | Path | Export, network: Quantized | QuantizedNetwork, *, output: str | Path
+) -> Path:
+    """Write a network, or a chip of `program`, as a file that a running core takes.
+
+    The driver on the board loads it: `SynapseOverlay().load("load.npz")`.
+
+    Args:
+        core: a project of Verilog whose `Request` was `reloadable`.
+        network: with the core's sizes; its sums may need the `headroom` of the core's `Request`.
+        output: the file, `.npz`; one that is there is replaced.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        UsageError: the output does not end in `.npz`.
+        SynqError: the core is no such project, or is not built for this network.
+    """
+    path = Path(output).resolve()
+    if path.suffix != ".npz":
+        raise UsageError(f"the output must end in .npz, got {output}", settings=("output",))
+    project = core.output if isinstance(core, Export) else Path(core).resolve()
+    integers = network.network if isinstance(network, Quantized) else network
+    content = exported.load_image(project, integers)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, content)
+    return path
 
 
 def sweep(

@@ -17,13 +17,15 @@ neighbouring steps.
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synq.definition import check_fields
 from synq.device import Branch, Device, Sources, nonlinearity_to_a
-from synq.errors import SynqError
-from synq.pulses import Trace
+from synq.errors import SynqError, UsageError
+from synq.pulses import Columns, Trace, Unit, read_pulses
 from synq.variation import Variation
 
 CONFIDENCE = 0.99
@@ -76,6 +78,90 @@ class DeviceFit:
     branches: dict[Branch, BranchFit]
     device_to_device: Estimate | None
     cycle_to_cycle: Estimate | None
+
+
+@dataclass(frozen=True, eq=False)
+class FittedDevice:
+    """A device of the user's own, and what it was fitted to.
+
+    Attributes:
+        device: to quantize for; `synq.quantize` takes it as it is.
+        fit: the numbers it was made of, with their 99 % intervals.
+        unit: of the file.
+        traces: its pulse trains, in siemens unless they are normalized.
+    """
+
+    device: Device
+    fit: DeviceFit
+    unit: Unit
+    traces: list[Trace]
+
+    def to_toml(self) -> str:
+        """The device as a file, for `--device` and for who has no Python."""
+        return device_toml(self.device)
+
+
+def fit_file(
+    pulses: Path,
+    name: str,
+    columns: Columns = Columns(),  # noqa: B008 (frozen)
+    unit: Unit | None = None,
+    read_voltage: float | None = None,
+    g_min: float | None = None,
+    g_max: float | None = None,
+    measured_points: bool = False,
+) -> FittedDevice:
+    """A device of the pulse trains in a CSV, which `read_pulses` describes.
+
+    Args:
+        name: of the device.
+        g_min, g_max: siemens of the ends of normalized data.
+        measured_points: whether the points themselves are the device, and not the fitted curve.
+
+    Raises:
+        UsageError: a column is not there, the unit or the ends do not suit the data, or the name is
+            none of a device.
+        SynqError: the file cannot be read, or cannot be fitted.
+    """
+    traces, found = read_pulses(pulses, columns, unit, read_voltage)
+    scale = _ends(found is Unit.NORMALIZED, g_min, g_max)
+    if measured_points and scale is not None:
+        raise UsageError(
+            "measured points are in siemens, and the data is normalized: fit its curve",
+            settings=("measured_points",),
+        )
+    fit = fit_device(traces)
+    source = f"synq device fit of {' '.join(pulses.name.split())}"
+    description = f"Fitted to {len(traces)} measured traces"
+    if measured_points:
+        device = measured_device(traces, name, description, source, fit)
+    else:
+        device = fitted_device(fit, name, description, source, scale)
+    try:
+        check_fields(device)
+    except ValueError as error:
+        raise UsageError(f"the fit is none of a device: {error}") from None
+    return FittedDevice(device, fit, found, traces)
+
+
+def _ends(normalized: bool, g_min: float | None, g_max: float | None) -> tuple[float, float] | None:
+    """Siemens of the ends of normalized data; None of others.
+
+    Raises:
+        UsageError: they are missing, or given for data in siemens.
+    """
+    settings = ("g_min", "g_max")
+    if not normalized:
+        if g_min is not None or g_max is not None:
+            raise UsageError(
+                "the siemens of its ends are for normalized data; yours has a unit", settings
+            )
+        return None
+    if g_min is None or g_max is None or not 0 < g_min < g_max <= 1:
+        raise UsageError(
+            "normalized data needs the siemens of its ends, the second the larger", settings
+        )
+    return g_min, g_max
 
 
 def fit_device(traces: list[Trace]) -> DeviceFit:

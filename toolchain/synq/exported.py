@@ -15,9 +15,12 @@ from synq.learn.prepare import samples_for
 from synq.network import QuantizedNetwork
 from synq.npz import Member, read_npz
 from synq.progress import Progress
-from synq.project.contents import read_task
+from synq.project.contents import read_flows, read_task
+from synq.project.loading import render_load
 from synq.project.manifest import MANIFEST, read_files, read_manifest
 from synq.quantizing import Count, Mapping, Method, Quantization
+from synq.request import Flow
+from synq.rtl.back_end import read_design
 from synq.score import Task
 from synq.tile import Tile
 from synq.verifying import read_vectors
@@ -145,6 +148,22 @@ def read_design_of(path: Path, device: str | None) -> tuple[QuantizedNetwork, De
             "design"
         )
     return network, load_device(device or str(name)), choice
+
+
+def load_image(core: Path, network: QuantizedNetwork) -> bytes:
+    """A network, or a chip, as a file that the core of a project takes while it runs.
+
+    Args:
+        core: a project of Verilog, exported reloadable; its files must be as exported.
+
+    Raises:
+        SynqError: it is no project, a file is missing, changed or added, its network is fixed, or
+            it is not built for this one.
+    """
+    manifest = read_manifest(core)
+    if Flow.RTL not in read_flows(manifest):
+        raise SynqError(f"{core}: has no Verilog core: export it with one, reloadable")
+    return render_load(read_network(core), read_design(manifest), network)
 
 
 def _read_project(project: Path, device: str | None) -> Exported:

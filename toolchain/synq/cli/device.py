@@ -68,39 +68,30 @@ def fit(
     from dataclasses import asdict
 
     from synq.device import Branch
-    from synq.device_fit import device_toml, fit_device, fitted_device, measured_device
+    from synq.device_fit import fit_file
     from synq.files import atomic_write
-    from synq.pulses import Columns, Unit, read_pulses
+    from synq.pulses import Columns, Unit
     from synq.report.fit_figures import render_fit
 
-    columns = Columns(pulse_column, conductance_column, cell_column, cycle_column, branch_column)
-    told = None if unit is None else Unit(unit)
-    traces, found = read_pulses(pulses, columns, told, read_voltage)
-    scale = _scale(found is Unit.NORMALIZED, g_min, g_max)
-    result = fit_device(traces)
-    device_name = name or output.stem
-    source = f"synq device fit of {' '.join(pulses.name.split())}"
-    description = f"Fitted to {len(traces)} measured traces"
-    if measured_points:
-        if scale is not None:
-            raise UsageError("--measured-points is for data in siemens: leave out normalized")
-        device = measured_device(traces, device_name, description, source, result)
-    else:
-        device = fitted_device(result, device_name, description, source, scale)
-    from synq.definition import check_fields
-
-    try:
-        check_fields(device)
-    except ValueError as error:
-        raise UsageError(f"the fit is none of a device: {error}") from None
-    figures = render_fit(traces, result, device)
-    atomic_write(output, device_toml(device).encode())
+    fitted = fit_file(
+        pulses,
+        name or output.stem,
+        Columns(pulse_column, conductance_column, cell_column, cycle_column, branch_column),
+        None if unit is None else Unit(unit),
+        read_voltage,
+        g_min,
+        g_max,
+        measured_points,
+    )
+    result = fitted.fit
+    figures = render_fit(fitted.traces, result, fitted.device)
+    atomic_write(output, fitted.to_toml().encode())
     for kind in ("png", "svg"):
         atomic_write(output.with_suffix(f".{kind}"), figures[f"fit.{kind}"])
     if as_json:
         console.print_json(
             {
-                "unit": found.value,
+                "unit": fitted.unit.value,
                 "branches": {
                     branch.value: asdict(curve) for branch, curve in result.branches.items()
                 },
@@ -110,30 +101,11 @@ def fit(
             }
         )
         return
-    _print(result, found.value)
+    _print(result, fitted.unit.value)
     if Branch.LTD not in result.branches or Branch.LTP not in result.branches:
         console.say("One branch was measured: the other is taken as its mirror image.")
     console.say(f"[bold]Written:[/] {escape(str(output))}, and its figure beside it")
     console.say(f"[bold]Next:[/] synq quantize --device {console.quoted(output)}")
-
-
-def _scale(
-    normalized: bool, g_min: float | None, g_max: float | None
-) -> tuple[float, float] | None:
-    """Siemens of the ends of normalized data; None of others.
-
-    Raises:
-        UsageError: they are missing, or given for data in siemens.
-    """
-    if not normalized:
-        if g_min is not None or g_max is not None:
-            raise UsageError("--g-min and --g-max are for normalized data; yours has a unit")
-        return None
-    if g_min is None or g_max is None or not 0 < g_min < g_max <= 1:
-        raise UsageError(
-            "normalized data needs the siemens of its ends: give --g-min and a larger --g-max"
-        )
-    return g_min, g_max
 
 
 def _json(estimate: "Estimate | None") -> Any:

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from synq.cli import console, options
-from synq.errors import SynqError, UsageError
+from synq.errors import UsageError
 
 
 def load_image(
@@ -45,21 +45,10 @@ def load_image(
     if chip is None and device is not None:
         raise UsageError("--device is for --chip: a network alone needs none")
     options.check_output_file(output)
+    from synq.exported import load_image as rendered
     from synq.exported import read_design_of, read_network
     from synq.files import atomic_write
-    from synq.project.contents import read_flows
-    from synq.project.loading import render_load
-    from synq.project.manifest import read_files, read_manifest
-    from synq.request import Flow
-    from synq.rtl.back_end import read_design
 
-    project = core.resolve()
-    manifest = read_manifest(project)
-    read_files(project, manifest)
-    if Flow.RTL not in read_flows(manifest):
-        raise SynqError(f"{core}: has no Verilog core: export it with --flow rtl --reloadable")
-    design = read_design(manifest)
-    own = read_network(project)
     source = (network or core).resolve()
     if chip is None:
         wanted = read_network(source)
@@ -67,7 +56,7 @@ def load_image(
         from synq.chip_file import read_chip
 
         wanted = read_chip(chip, *read_design_of(source, device)).network
-    content = render_load(own, design, wanted)
+    content = rendered(core.resolve(), wanted)
     atomic_write(output.resolve(), content)
     if as_json:
         console.print_json(
