@@ -149,10 +149,12 @@ class _Counter:
     """Bits to be counted into three bits, at column `at` of a chain: those of `synq_counters`.
 
     Attributes:
+        width: bits of the count that can be set.
         bits: five, of which the last `doubled` count twice.
     """
 
     at: int
+    width: int
     bits: list[str]
     doubled: int
 
@@ -217,7 +219,7 @@ def _segments(heights: list[int], worth: float) -> list[_Segment]:
     removed, column, most = 0, 0, 0
     while heights[column:]:
         left = [*heights[column:], 0, 0]
-        best = max(_candidates(*left[:3]), key=lambda each: each.removed / len(each.a))
+        best = max(_candidates(*left[:3]), key=_gain)
         carry = not segments and left[0] > best.counted + best.a[0] + best.plain
         if segments and best.removed < worth * len(best.a):
             break
@@ -227,6 +229,11 @@ def _segments(heights: list[int], worth: float) -> list[_Segment]:
         column += len(best.a)
     carries = bool(most >> column)
     return segments if removed - carries >= worth * column and removed > carries else []
+
+
+def _gain(segment: _Segment) -> tuple[float, int]:
+    """What to prefer: bits less for a look-up table; of equals the longer."""
+    return segment.removed / len(segment.a), len(segment.a)
 
 
 def _candidates(here: int, next_one: int, third: int) -> list[_Segment]:
@@ -256,7 +263,7 @@ def _taken(columns: list[list[str]], low: int, segments: list[_Segment]) -> _Cha
             doubled = _DOUBLED if twos else 0
             ones += [_ZERO] * (_COUNTED - doubled - len(ones))
             twos += [_ZERO] * (doubled - len(twos))
-            counters.append(_Counter(at, ones + twos, doubled))
+            counters.append(_Counter(at, len(segment.a), ones + twos, doubled))
         elif segment.plain:
             plain.append((at, here.pop(0)))
         most += segment.most << at
@@ -330,8 +337,9 @@ class _Builder:
             width = len(chain.a)
             b = [_ZERO] * width
             for counter in chain.counters:
-                for i, bit in enumerate(next(places)[: width - counter.at]):
-                    b[counter.at + i] = bit
+                count = next(places)
+                b[counter.at : counter.at + counter.width] = count[: counter.width]
+                self._unused += count[counter.width :]
             for column, bit in chain.plain:
                 b[column] = bit
             self.luts += width + sum(bit.startswith("~") for bit in [*chain.a, chain.carry])
@@ -345,7 +353,7 @@ class _Builder:
             ]
             for i in range(width + 1):
                 bit = f"{name}[{i}]"
-                if i == width and not chain.carries or not columns.put(chain.low + i, bit):
+                if (i == width and not chain.carries) or not columns.put(chain.low + i, bit):
                     self._unused.append(bit)
 
     def _counters(self, counters: list[_Counter]) -> Iterator[list[str]]:
@@ -365,7 +373,6 @@ class _Builder:
             ]
             for number, each in enumerate(some):
                 names[id(each)] = [f"{name}[{i * count + number}]" for i in range(3)]
-            
         return iter([names[id(each)] for each in counters])
 
     # ---- Weighing.
