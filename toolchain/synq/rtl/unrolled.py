@@ -4,14 +4,14 @@ A synapse adds its value times each bit of its input; the sign bit of a signed i
 negatively. The bits of one odd value are counted: a negative one is inverted, which costs a
 constant, `-b = ~b - 1`, and values that differ by a power of two share a count.
 
-The counting is by columns of equal weight, with adders in the carry chain. An adder's look-up table
-has six inputs: one bit as it is, and five for whatever is added to it. So three of them add the count
-of five bits (three bits, which cost nothing of their own) to a bit in each of their columns, and to a
-carry in: nine bits become four. A 1-bit input costs about 0.7 look-up tables.
+The counting is by columns of equal weight, with adders in the carry chain. An adder's look-up
+table has six inputs: one bit as it is, and five for whatever is added to it. So three of them add
+the count of five bits (three bits, which cost nothing of their own) to a bit in each of their
+columns, and to a carry in: nine bits become four.
 
-What is left of all counts, a few bits with known weights, goes through tables of their weighted sum,
-which also hold the constant: six bits through the first one, then five at a time through tables that
-vanish in adders likewise. A zero costs nothing.
+What is left of all counts, a few bits with known weights, goes through tables of their weighted
+sum, which also hold the constant: six bits through the first one, then five at a time through
+tables that vanish in adders likewise. A zero costs nothing.
 
 Six-input look-up tables with carry chains are those of AMD's 7-series (UG474). Counters that fit
 them are known from compressor trees (Parandeh-Afshar, Brisk and Ienne, "Efficient synthesis of
