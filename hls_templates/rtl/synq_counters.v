@@ -1,24 +1,32 @@
-// COUNT counters of six bits each: how many of them are set, in three bits.
+// COUNT counters of five bits each: how many of them are set, in three bits. With DOUBLED the last
+// two count twice.
 //
-// Each bit of a count is a function of six inputs, one look-up table; three tables take three bits
-// off a sum (a 6:3 counter). All counters are one vector: that is faster to simulate and synthesize.
+// An adder's look-up table in the carry chain takes six inputs: a bit as it is, and five of a count.
+// So a count that is added to something costs nothing. All counters are one vector: that is faster to
+// simulate and synthesize. Written as logic, since Yosys would make chains of its own of additions.
 `default_nettype none
 module synq_counters #(
-    parameter COUNT = 1
+    parameter COUNT = 1,
+    parameter DOUBLED = 0
 ) (
-    input wire [6*COUNT-1:0] bits,     // each counter's first bit, then each one's second ...
+    input wire [5*COUNT-1:0] bits,     // each counter's first bit, then each one's second ...
     output wire [3*COUNT-1:0] counts   // likewise, the lowest bits first
 );
+    generate  // rules of the parameters
+        if (DOUBLED != 0 && DOUBLED != 2) begin : g_rule_1
+            error_DOUBLED_is_0_or_2 error ();
+        end
+    endgenerate
     /* verilator no_inline_module */  // there are hundreds: or the C++ would take minutes to compile
-    wire [COUNT-1:0] a, b, c, d, e, f;
-    assign {f, e, d, c, b, a} = bits;
+    wire [COUNT-1:0] a, b, c, d, e;
+    assign {e, d, c, b, a} = bits;
     wire [COUNT-1:0] low = a ^ b ^ c;
-    wire [COUNT-1:0] high = d ^ e ^ f;
-    wire [COUNT-1:0] low_carry = (a & b) | (c & (a ^ b));
-    wire [COUNT-1:0] high_carry = (d & e) | (f & (d ^ e));
-    wire [COUNT-1:0] carry = low & high;
-    assign counts[0+:COUNT] = low ^ high;
-    assign counts[COUNT+:COUNT] = low_carry ^ high_carry ^ carry;
-    assign counts[2*COUNT+:COUNT] = (low_carry & high_carry) | (carry & (low_carry ^ high_carry));
+    wire [COUNT-1:0] carry = (a & b) | (c & (a ^ b));
+    wire [COUNT-1:0] other = DOUBLED != 0 ? carry : low;  // what d and e weigh as much as
+    wire [COUNT-1:0] total = other ^ d ^ e;
+    wire [COUNT-1:0] over = (d & e) | (other & (d ^ e));
+    assign counts[0+:COUNT] = DOUBLED != 0 ? low : total;
+    assign counts[COUNT+:COUNT] = DOUBLED != 0 ? total : carry ^ over;
+    assign counts[2*COUNT+:COUNT] = DOUBLED != 0 ? over : carry & over;
 endmodule
 `default_nettype wire

@@ -41,6 +41,7 @@ BROKEN = {
     "synq_bucket_lane": {"CODE_BITS_are_at_least_2": "CODE_BITS=1"},
     "synq_code_sets": {"READ_is_at_least_2": "READ=1"},
     "synq_converters": {"BITS_are_at_least_2": "BITS=1"},
+    "synq_counters": {"DOUBLED_is_0_or_2": "DOUBLED=1"},
     "synq_loader": {"ANSWER_is_at_least_1_beat": "ANSWER=0"},
     "synq_mac_bank": {
         "READ_is_at_least_2": "READ=1",

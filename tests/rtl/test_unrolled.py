@@ -97,7 +97,7 @@ def test_icarus_agrees(wide: Core, tmp_path: Path) -> None:
     assert found is None
 
 
-def test_a_synapse_of_one_value_costs_a_look_up_table() -> None:
+def test_a_synapse_of_one_value_costs_less_than_a_look_up_table() -> None:
     random = np.random.default_rng(7)
     pixel = FixedPoint(1, 0, signed=False)
     array = synapse_array(random, 200, 1, levels=3, input_format=pixel)
@@ -105,10 +105,10 @@ def test_a_synapse_of_one_value_costs_a_look_up_table() -> None:
     (neuron,) = unroll(array, None, logic_levels=2)
     synapses = np.count_nonzero(array.weights)
     assert len(neuron.inputs) == synapses
-    assert synapses - 8 <= neuron.luts <= synapses + 30
+    assert 0.6 * synapses <= neuron.luts <= 0.9 * synapses
 
 
-def test_yosys_maps_a_counter_to_three_tables(tmp_path: Path) -> None:
+def test_yosys_maps_counters_into_the_adders_they_feed(tmp_path: Path) -> None:
     network = small_network()
     design = RtlDesign((UNROLLED, UNROLLED), 128, wide_result(5))
     synthesis = yosys.synthesize(render_rtl(network, design), tmp_path / "yosys")

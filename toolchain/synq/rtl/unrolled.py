@@ -2,28 +2,35 @@
 
 A synapse adds its value times each bit of its input; the sign bit of a signed input counts
 negatively. The bits of one odd value are counted: a negative one is inverted, which costs a
-constant, `-b = ~b - 1`, and values that differ by a power of two share a count. The counting is by
-columns of equal weight:
-- a counter of six bits (three look-up tables) takes three bits off a sum, wherever six are left;
-- an adder in the carry chain takes the columns with two to five bits, a look-up table a column.
+constant, `-b = ~b - 1`, and values that differ by a power of two share a count.
 
-So a synapse of a 1-bit input costs about one look-up table. What is left of all counts, a few bits
-with known weights, goes six at a time through tables of their weighted sum, which also hold the
-constant; the tables' values are added up. A zero costs nothing.
+The counting is by columns of equal weight, with adders in the carry chain. An adder's look-up
+table has six inputs: one bit as it is, and five for whatever is added to it. So three of them add
+the count of five bits (three bits, which cost nothing of their own) to a bit in each of their
+columns, and to a carry in: nine bits become four.
+
+What is left of all counts, a few bits with known weights, goes through tables of their weighted
+sum, which also hold the constant: six bits through the first one, then five at a time through
+tables that vanish in adders likewise. A zero costs nothing.
 
 Six-input look-up tables with carry chains are those of AMD's 7-series (UG474). Counters that fit
 them are known from compressor trees (Parandeh-Afshar, Brisk and Ienne, "Efficient synthesis of
-compressor trees on FPGAs", ASP-DAC 2008); those that need vendor primitives are not used.
+compressor trees on FPGAs", ASP-DAC 2008); those that need vendor primitives are not used: synthesis
+merges what is written as logic beside an addition.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from synq.fixedpoint import FixedPoint, Rounding, signed_width
 from synq.network import SynapseArray
 
 _TABLE_INPUTS = 6  # of a look-up table
-_COUNTER_INPUTS = 6
+_ADDED_INPUTS = 5  # of one that also adds another bit to what it looks up
+_COUNTED, _DOUBLED = 5, 2  # bits of a counter, and how many may count twice
+# Bits taken off a sum for a look-up table: first what takes more, at last what a table would cost.
+_WORTH = (4 / 3, 1, 1 / 2)
 _ZERO = "1'b0"
 _LINE = 100  # characters
 
@@ -140,6 +147,143 @@ class _Row:
     limit: int | None
 
 
+@dataclass(frozen=True, eq=False)
+class _Counter:
+    """Bits to be counted into three bits, at column `at` of a chain: those of `synq_counters`.
+
+    Attributes:
+        width: bits of the count that can be set.
+        bits: five, of which the last `doubled` count twice.
+    """
+
+    at: int
+    width: int
+    bits: list[str]
+    doubled: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Chain:
+    """An adder in the carry chain: `a` and what is counted, or plain, beside it.
+
+    Attributes:
+        low: the column of its lowest bit.
+        plain: columns, from `low` on, and bits that are added as they are.
+        carries: whether its highest bit can be set.
+    """
+
+    low: int
+    a: list[str]
+    counters: list[_Counter]
+    plain: list[tuple[int, str]]
+    carry: str
+    carries: bool
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """Some columns of a chain: how many bits it takes, by what they are for.
+
+    Attributes:
+        counted, doubled: of the lowest column and the next one, that are counted.
+        a: of each column, beside what is counted: 0 or 1.
+        plain: whether one of the lowest column, not counted, is added to that.
+    """
+
+    counted: int
+    doubled: int
+    a: tuple[int, ...]
+    plain: bool = False
+
+    @property
+    def removed(self) -> int:
+        """Bits that there are less, without a carry in or out."""
+        return self.counted + self.doubled + sum(self.a) + self.plain - len(self.a)
+
+    @property
+    def most(self) -> int:
+        """The largest sum, in units of the lowest column."""
+        a = sum(bit << i for i, bit in enumerate(self.a))
+        return self.counted + 2 * self.doubled + a + self.plain
+
+
+def _take_chains(columns: list[list[str]], worth: float) -> list[_Chain]:
+    """Chains that take at least `worth` bits off a sum for each look-up table."""
+    chains = []
+    for low in range(len(columns)):
+        while segments := _segments([len(bits) for bits in columns[low:]], worth):
+            chains.append(_taken(columns, low, segments))
+    return chains
+
+
+def _segments(heights: list[int], worth: float) -> list[_Segment]:
+    """A chain from the lowest column on; none if it is not worth its look-up tables."""
+    segments: list[_Segment] = []
+    removed, column, most = 0, 0, 0
+    while heights[column:]:
+        left = [*heights[column:], 0, 0]
+        best = max(_candidates(*left[:3]), key=_gain)
+        carry = not segments and left[0] > best.counted + best.a[0] + best.plain
+        if segments and best.removed < worth * len(best.a):
+            break
+        segments.append(best)
+        removed += best.removed + carry
+        most += (best.most + carry) << column
+        column += len(best.a)
+    carries = bool(most >> column)
+    return segments if removed - carries >= worth * column and removed > carries else []
+
+
+def _gain(segment: _Segment) -> tuple[float, int]:
+    """What to prefer: bits less for a look-up table; of equals the longer."""
+    return segment.removed / len(segment.a), len(segment.a)
+
+
+def _candidates(here: int, next_one: int, third: int) -> list[_Segment]:
+    """What may be done with columns of so many bits."""
+    found = [_Segment(0, 0, (int(here > 0),), here > 1)]
+    if here >= 3:
+        found.append(_Segment(3, 0, (int(here > 3), int(next_one > 0))))
+    for counted, doubled in ((5, 0), (4, 0), (3, 2), (3, 1), (2, 2), (1, 2)):
+        if counted <= here and doubled <= next_one:
+            a = (int(here > counted), int(next_one > doubled), int(third > 0))
+            found.append(_Segment(counted, doubled, a))
+    return found
+
+
+def _taken(columns: list[list[str]], low: int, segments: list[_Segment]) -> _Chain:
+    """The chain of these segments, its bits taken from `columns`."""
+    a: list[str] = []
+    counters: list[_Counter] = []
+    plain: list[tuple[int, str]] = []
+    most, carry = 0, _ZERO
+    for segment in segments:
+        at = len(a)
+        here = columns[low + at]
+        if segment.counted:
+            ones = _cut(here, segment.counted)
+            twos = _cut(columns[low + at + 1], segment.doubled) if segment.doubled else []
+            doubled = _DOUBLED if twos else 0
+            ones += [_ZERO] * (_COUNTED - doubled - len(ones))
+            twos += [_ZERO] * (doubled - len(twos))
+            counters.append(_Counter(at, len(segment.a), ones + twos, doubled))
+        elif segment.plain:
+            plain.append((at, here.pop(0)))
+        most += segment.most << at
+        for i, bit in enumerate(segment.a):
+            a.append(columns[low + at + i].pop() if bit else _ZERO)
+        if not at and here:
+            carry = here.pop()
+            most += 1
+    return _Chain(low, a, counters, plain, carry, bool(most >> len(a)))
+
+
+def _cut(bits: list[str], count: int) -> list[str]:
+    taken = bits[:count]
+    del bits[:count]
+    return taken
+
+
 class _Builder:
     """Writes a pipeline, level by level."""
 
@@ -159,8 +303,8 @@ class _Builder:
         width = signed_width(constant, high)
         while self._count(list(heap.values())):
             if self._level_ends():
-                self._register_bits(list(heap.values()))
-        rows = self._tables(
+                self._register_columns(list(heap.values()))
+        row = self._weigh(
             sorted(
                 (value << column, bit)
                 for value, columns in heap.items()
@@ -170,15 +314,7 @@ class _Builder:
             constant,
             width,
         )
-        while len(rows) > 1:
-            if self._level_ends():
-                rows = self._register_rows(rows)
-            left = rows[len(rows) & ~1 :]
-            rows = [
-                self._add(low, high, width)
-                for low, high in zip(rows[::2], rows[1::2], strict=False)
-            ] + left
-        self._register_sum(rows, constant, width)
+        self._register_sum(row, constant, width)
         if self._unused:
             self.text.append(f"wire unused = &{concat([*self._unused, _ZERO])};")
         return width
@@ -186,102 +322,120 @@ class _Builder:
     # ---- Counting.
 
     def _count(self, groups: list[_Columns]) -> bool:
-        """A level of counters and adders; whether there is any."""
-        sixes: list[list[str]] = [[] for _ in range(_COUNTER_INPUTS)]
-        counted: list[tuple[_Columns, int]] = []  # a counter each: where its bits come from
-        results: list[tuple[_Columns, int, str]] = []
-        for columns in groups:
-            if max((len(bits) for bits in columns.bits), default=0) < _COUNTER_INPUTS:
-                results += [(columns, column, bit) for column, bit in self._adders(columns.bits)]
-                continue
-            for column, bits in enumerate(columns.bits):
-                count = len(bits) // _COUNTER_INPUTS
-                for six in sixes:  # neighbours stay neighbours: slices are shorter than bits
-                    six += bits[:count]
-                    del bits[:count]
-                counted += [(columns, column)] * count
-        if counted:
-            count = len(counted)
-            name = self._new("counts", 3 * count)
-            self.luts += 3 * count
+        """A level of chains, those that take most bits off a sum; whether there is any."""
+        for worth in _WORTH:
+            chains = [
+                (columns, chain)
+                for columns in groups
+                for chain in _take_chains(columns.bits, worth)
+            ]
+            if chains:
+                self._add_chains(chains)
+                return True
+        return False
+
+    def _add_chains(self, chains: list[tuple[_Columns, _Chain]]) -> None:
+        places = self._counters([each for _, chain in chains for each in chain.counters])
+        for columns, chain in chains:
+            width = len(chain.a)
+            b = [_ZERO] * width
+            for counter in chain.counters:
+                count = next(places)
+                b[counter.at : counter.at + counter.width] = count[: counter.width]
+                self._unused += count[counter.width :]
+            for column, bit in chain.plain:
+                b[column] = bit
+            self.luts += width + sum(bit.startswith("~") for bit in [*chain.a, chain.carry])
+            name = self._new("sum", width + 1)
             self.text += [
-                f"synq_counters #(.COUNT({count})) {name}_of (",
-                f"    .bits({concat([bit for six in sixes for bit in six])}),",
+                f"synq_adder #(.WIDTH({width})) {name}_of (",
+                f"    .a({concat(chain.a)}),",
+                f"    .b({concat(b)}),",
+                f"    .carry({chain.carry}), .sum({name})",
+                ");",
+            ]
+            for i in range(width + 1):
+                bit = f"{name}[{i}]"
+                if (i == width and not chain.carries) or not columns.put(chain.low + i, bit):
+                    self._unused.append(bit)
+
+    def _counters(self, counters: list[_Counter]) -> Iterator[list[str]]:
+        """The bits of each count, in order."""
+        names: dict[int, list[str]] = {}
+        for doubled in (0, _DOUBLED):
+            some = [each for each in counters if each.doubled == doubled]
+            if not some:
+                continue
+            count = len(some)
+            name = self._new("counts", 3 * count)
+            self.text += [
+                f"synq_counters #(.COUNT({count}), .DOUBLED({doubled})) {name}_of (",
+                f"    .bits({concat([each.bits[i] for i in range(_COUNTED) for each in some])}),",
                 f"    .counts({name})",
                 ");",
             ]
-            for i in range(3):
-                results += [
-                    (columns, column + i, f"{name}[{i * count + number}]")
-                    for number, (columns, column) in enumerate(counted)
-                ]
-        for columns, column, bit in results:
-            if not columns.put(column, bit):
-                self._unused.append(bit)
-        return bool(results)
-
-    def _adders(self, columns: list[list[str]]) -> list[tuple[int, str]]:
-        """Take pairs of bits from neighbouring columns; the columns and bits of the sums."""
-        results: list[tuple[int, str]] = []
-        low = 0
-        while low < len(columns):
-            high = low
-            while high < len(columns) and len(columns[high]) >= 2:
-                high += 1
-            carry = len(columns[low]) >= 3
-            if high - low + carry < 2:  # takes as many bits as it gives
-                low += 1
-                continue
-            run = columns[low:high]
-            operands = [concat([bits.pop(0) for bits in run]) for _ in range(2)]
-            name = self._new("sum", high - low + 1)
-            self.luts += high - low
-            self.text += [
-                f"synq_adder #(.WIDTH({high - low}), .CARRY({carry:d})) {name}_of (",
-                f"    .a({operands[0]}),",
-                f"    .b({operands[1]}),",
-                f"    .carry({run[0].pop(0) if carry else _ZERO}), .sum({name})",
-                ");",
-            ]
-            results += [(low + i, f"{name}[{i}]") for i in range(high - low + 1)]
-        return results
+            for number, each in enumerate(some):
+                names[id(each)] = [f"{name}[{i * count + number}]" for i in range(3)]
+        return iter([names[id(each)] for each in counters])
 
     # ---- Weighing.
 
-    def _tables(self, bits: list[tuple[int, str]], constant: int, width: int) -> list[_Row]:
-        """The weighted bits and the constant as rows; the last one is signed."""
-        chunks = [bits[i : i + _TABLE_INPUTS] for i in range(0, len(bits), _TABLE_INPUTS)]
+    def _weigh(self, bits: list[tuple[int, str]], constant: int, width: int) -> _Row | None:
+        """The sum of weighted bits and the constant; None without bits.
+
+        A table's values are added to what the ones before make in the same look-up tables: an
+        adder's has room for five bits beside the bit that it adds to.
+        """
+        first = _TABLE_INPUTS
+        chunks = [bits[:first]] if bits else []
+        chunks += [bits[i : i + _ADDED_INPUTS] for i in range(first, len(bits), _ADDED_INPUTS)]
+        waiting = bits[first:]
         shifts = [min(_zeros(weight) for weight, _ in chunk) for chunk in chunks]
         # The last row's own zeros stay: what the constant has below them goes to the first row.
         below = constant & ((1 << shifts[-1]) - 1) if len(chunks) > 1 else 0
-        rows = []
-        for number, (chunk, shift) in enumerate(zip(chunks, shifts, strict=True)):
+        row = None
+        for number in range(len(chunks)):
+            if row is not None and self._level_ends():
+                row, waiting = self._register_row(row, waiting)
+            chunk = waiting[:_ADDED_INPUTS] if row is not None else chunks[0]
             last = number == len(chunks) - 1
             start = constant - below if last else below if number == 0 else 0
-            shift = min(shift, _zeros(start)) if start else shift
-            values = [start]
-            for weight, _ in chunk:
-                values += [value + weight for value in values]
-            size = width - shift if last else (values[-1] >> shift).bit_length()
-            kept = [(value >> shift) & ((1 << size) - 1) for value in values]
-            for place in range(size if len(chunk) > 1 else 0):
-                self.luts += len({value >> place & 1 for value in kept}) > 1
-            literals = [f"{size}'d{value}" for value in kept]
-            name = self._new("part", size)
-            self.text += [
-                f"synq_table #(.INPUTS({len(chunk)}), .WIDTH({size})) {name}_of (",
-                f"    .values({concat(literals)}),",
-                f"    .index({concat([bit for _, bit in chunk])}), .value({name})",
-                ");",
-            ]
-            rows.append(_Row(name, size, shift, None if last else values[-1]))
-        return rows
+            table = self._table(chunk, shifts[number], start, width if last else None)
+            if row is None:
+                self.luts += table.width
+                row = table
+            else:
+                del waiting[:_ADDED_INPUTS]
+                row = self._add(row, table, width)
+        return row
 
-    def _add(self, a: _Row, b: _Row, width: int) -> _Row:
-        low, high = (a, b) if a.shift <= b.shift else (b, a)
-        limit = None if a.limit is None or b.limit is None else a.limit + b.limit
+    def _table(
+        self, chunk: list[tuple[int, str]], shift: int, start: int, width: int | None
+    ) -> _Row:
+        """The sum of a few weighted bits and a constant; of `width` bits it is signed."""
+        shift = min(shift, _zeros(start)) if start else shift
+        values = [start]
+        for weight, _ in chunk:
+            values += [value + weight for value in values]
+        size = (values[-1] >> shift).bit_length() if width is None else width - shift
+        kept = [(value >> shift) & ((1 << size) - 1) for value in values]
+        literals = [f"{size}'d{value}" for value in kept]
+        name = self._new("part", size)
+        self.text += [
+            f"synq_table #(.INPUTS({len(chunk)}), .WIDTH({size})) {name}_of (",
+            f"    .values({concat(literals)}),",
+            f"    .index({concat([bit for _, bit in chunk])}), .value({name})",
+            ");",
+        ]
+        return _Row(name, size, shift, values[-1] if width is None else None)
+
+    def _add(self, row: _Row, table: _Row, width: int) -> _Row:
+        low, high = (row, table) if row.shift <= table.shift else (table, row)
+        limit = None if row.limit is None or table.limit is None else row.limit + table.limit
         size = (width if limit is None else limit.bit_length()) - low.shift
         apart = high.shift - low.shift  # the lowest bits have no partner
+        if low is table:
+            self.luts += min(apart, low.width)
         if low.width <= apart:
             name = self._new("both", size)
             gap = [_ZERO] * (apart - low.width)
@@ -290,12 +444,16 @@ class _Builder:
         upper = size - apart
         name = self._new("upper", upper)
         self.luts += upper
-        first = low.name if not apart else f"{low.name}[{low.width - 1}:{apart}]"
-        first, second = (
-            _padded(first, low.width - apart, upper),
-            _padded(high.name, high.width, upper),
-        )
-        self.text.append(f"assign {name} = {first} + {second};")
+        parts = {
+            low.name: _padded(
+                low.name if not apart else f"{low.name}[{low.width - 1}:{apart}]",
+                low.width - apart,
+                upper,
+            ),
+            high.name: _padded(high.name, high.width, upper),
+        }
+        # The row first: the carry chain needs its bits as they are, the table's vanish in the sum.
+        self.text.append(f"assign {name} = {parts[row.name]} + {parts[table.name]};")
         if apart:
             upper_name, name = name, self._new("both", size)
             self.text.append(f"assign {name} = {{{upper_name}, {low.name}[{apart - 1}:0]}};")
@@ -308,30 +466,31 @@ class _Builder:
         self._level = (self._level + 1) % self._logic_levels
         return self._level == 0
 
-    def _register_bits(self, groups: list[_Columns]) -> None:
+    def _register_columns(self, groups: list[_Columns]) -> None:
+        every = [bits for columns in groups for bits in columns.bits]
+        names = iter(self._register_bits([bit for bits in every for bit in bits]))
+        for bits in every:
+            bits[:] = [next(names) for _ in bits]
+
+    def _register_row(
+        self, row: _Row, waiting: list[tuple[int, str]]
+    ) -> tuple[_Row, list[tuple[int, str]]]:
+        names = self._register_bits([bit for _, bit in waiting])
+        name = f"row_{self.stage}"
+        self._register(name, row.width, row.name)
+        kept = [(weight, bit) for (weight, _), bit in zip(waiting, names, strict=True)]
+        return replace(row, name=name), kept
+
+    def _register_bits(self, bits: list[str]) -> list[str]:
+        """Another stage, with a register of `bits`; their names in it."""
         self.stage += 1
         name = f"bits_{self.stage}"
-        kept = [bit for columns in groups for bits in columns.bits for bit in bits]
-        number = 0
-        for columns in groups:
-            for bits in columns.bits:
-                bits[:] = [f"{name}[{number + i}]" for i in range(len(bits))]
-                number += len(bits)
-        self._register(name, len(kept), concat(kept))
+        self._register(name, len(bits), concat(bits))
+        return [f"{name}[{i}]" for i in range(len(bits))]
 
-    def _register_rows(self, rows: list[_Row]) -> list[_Row]:
+    def _register_sum(self, row: _Row | None, constant: int, width: int) -> None:
         self.stage += 1
-        registered = []
-        for number, row in enumerate(rows):
-            name = f"row_{self.stage}_{number}"
-            self._register(name, row.width, row.name)
-            registered.append(_Row(name, row.width, row.shift, row.limit))
-        return registered
-
-    def _register_sum(self, rows: list[_Row], constant: int, width: int) -> None:
-        self.stage += 1
-        if rows:
-            row = rows[0]
+        if row is not None:
             total = concat([*[_ZERO] * row.shift, _padded(row.name, row.width, width - row.shift)])
         else:
             total = f"{width}'h{constant & ((1 << width) - 1):x}"
