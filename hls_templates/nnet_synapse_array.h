@@ -342,6 +342,35 @@ Results:
     }
 }
 
+// Cycle `cycle` of decode and bank with every row; whether it was the last, and `total` is done.
+template <class data_T, typename CONFIG_T>
+bool synapse_cycle(data_T data[CONFIG_T::n_in], unsigned cycle,
+                   const unsigned codes[CONFIG_T::parallel_rows][CONFIG_T::n_blocks][CONFIG_T::n_words],
+                   const int values[CONFIG_T::n_values], ap_int<CONFIG_T::partial_width> accumulator[CONFIG_T::n_out],
+                   ap_int<CONFIG_T::accum_width> total[CONFIG_T::n_out]) {
+    // Part of the pipelined loop that calls it.
+    #pragma HLS INLINE
+    unsigned block[CONFIG_T::parallel_rows];
+    typename synapse_raw<data_T, CONFIG_T>::type input[CONFIG_T::parallel_rows];
+    // Registers: all rows of the block are used in the same cycle.
+    #pragma HLS ARRAY_PARTITION variable=block complete
+    #pragma HLS ARRAY_PARTITION variable=input complete
+    synapse_blocks<data_T, CONFIG_T>::next(data, cycle, block, input);
+    // A choice of bits where a tile is a power of two of blocks.
+    const unsigned tile_cycle = CONFIG_T::n_tiles == 1 ? cycle : cycle % CONFIG_T::tile_blocks;
+    if (tile_cycle == 0) {
+    Reset:
+        for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
+            #pragma HLS UNROLL
+            accumulator[lane] = 0;
+        }
+    }
+    synapse_accumulate<typename synapse_raw<data_T, CONFIG_T>::type, CONFIG_T>(input, block, codes, values, accumulator);
+    if (tile_cycle == CONFIG_T::tile_blocks - 1 || cycle == CONFIG_T::n_blocks - 1)
+        synapse_convert<CONFIG_T>(accumulator, cycle < CONFIG_T::tile_blocks, total);
+    return cycle == CONFIG_T::n_blocks - 1;
+}
+
 template <class data_T, class res_T, typename CONFIG_T, bool BUCKETS, bool EVENT_DRIVEN> struct synapse_engine;
 
 // decode and bank, every row: nothing but one loop, so that the next image follows without a gap.
@@ -360,25 +389,7 @@ template <class data_T, class res_T, typename CONFIG_T> struct synapse_engine<da
         for (unsigned cycle = 0; cycle < CONFIG_T::n_blocks; cycle++) {
             // One block a cycle; the loop starts over without draining.
             #pragma HLS PIPELINE II=1 rewind
-            unsigned block[CONFIG_T::parallel_rows];
-            typename synapse_raw<data_T, CONFIG_T>::type input[CONFIG_T::parallel_rows];
-            // Registers: all rows of the block are used in the same cycle.
-            #pragma HLS ARRAY_PARTITION variable=block complete
-            #pragma HLS ARRAY_PARTITION variable=input complete
-            synapse_blocks<data_T, CONFIG_T>::next(data, cycle, block, input);
-            // A choice of bits where a tile is a power of two of blocks.
-            const unsigned tile_cycle = CONFIG_T::n_tiles == 1 ? cycle : cycle % CONFIG_T::tile_blocks;
-            if (tile_cycle == 0) {
-            Reset:
-                for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
-                    #pragma HLS UNROLL
-                    accumulator[lane] = 0;
-                }
-            }
-            synapse_accumulate<typename synapse_raw<data_T, CONFIG_T>::type, CONFIG_T>(input, block, codes, values, accumulator);
-            if (tile_cycle == CONFIG_T::tile_blocks - 1 || cycle == CONFIG_T::n_blocks - 1)
-                synapse_convert<CONFIG_T>(accumulator, cycle < CONFIG_T::tile_blocks, total);
-            if (cycle == CONFIG_T::n_blocks - 1)
+            if (synapse_cycle<data_T, CONFIG_T>(data, cycle, codes, values, accumulator, total))
                 synapse_results<res_T, CONFIG_T>(total, res);
         }
     }

@@ -1,13 +1,14 @@
-"""The C++ configuration of an array's kernel: one struct of constants an array."""
+"""The C++ configuration of the kernels: one struct of constants an array, one a pool."""
 
-from synq.fixedpoint import signed_width
+from synq.fixedpoint import FixedPoint, signed_width
+from synq.geometry import Pooling, Window
 from synq.hls.design import ArrayPlan
 from synq.hls.estimate import drain_lanes
 from synq.hls.layout import Layout
-from synq.network import SynapseArray
+from synq.network import QuantizedNetwork, SynapseArray
 from synq.read_noise import ROUNDS, ReadNoise
 
-CONFIG_CPP = """struct config{index} : nnet::synapse_array_config {{
+_ARRAY = """\
     static const unsigned n_in = {n_in};
     static const unsigned n_rows = {n_rows};
     static const unsigned n_out = {n_out};
@@ -46,8 +47,86 @@ CONFIG_CPP = """struct config{index} : nnet::synapse_array_config {{
     static const unsigned noise_key_3 = {noise_key_3};
     static const unsigned noise_key_4 = {noise_key_4};
     static const unsigned noise_key_5 = {noise_key_5};
+"""
+_PLACES = """\
+    static const unsigned height = {height};
+    static const unsigned width = {width};
+    static const unsigned channels = {channels};
+    static const unsigned kernel_height = {kernel_height};
+    static const unsigned kernel_width = {kernel_width};
+    static const unsigned stride_height = {stride_height};
+    static const unsigned stride_width = {stride_width};
+    static const unsigned pad_top = {pad_top};
+    static const unsigned pad_left = {pad_left};
+    static const unsigned padded_height = {padded_height};
+    static const unsigned padded_width = {padded_width};
+    static const unsigned n_places = {n_places};
+    static const unsigned n_lines = {n_lines};
+    static const unsigned n_steps = {n_steps};
+"""
+CONFIG_CPP = f"struct config{{index}} : nnet::synapse_array_config {{{{\n{_ARRAY}}}}};\n"
+PLACES_CPP = f"struct config{{index}} : nnet::synapse_places_config {{{{\n{_ARRAY}{_PLACES}}}}};\n"
+POOL_CPP = """struct config{index} : nnet::synapse_pool_config {{
+    static const unsigned height = {height};
+    static const unsigned width = {width};
+    static const unsigned channels = {channels};
+    static const unsigned pool_height = {pool_height};
+    static const unsigned pool_width = {pool_width};
+    static const unsigned pooled_height = {pooled_height};
+    static const unsigned pooled_width = {pooled_width};
+    static const bool largest = {largest};
+    static const unsigned in_bits = {in_bits};
+    static const unsigned out_bits = {out_bits};
 }};
 """
+
+
+def places_constants(window: Window, n_blocks: int) -> dict[str, int]:
+    """What the C++ config of a convolution says beside its array: where the array is used."""
+    (top, bottom), (left, right) = window.padding
+    padded = window.shape[0] + top + bottom, window.shape[1] + left + right
+    return {
+        "height": window.shape[0],
+        "width": window.shape[1],
+        "channels": window.shape[2],
+        "kernel_height": window.kernel[0],
+        "kernel_width": window.kernel[1],
+        "stride_height": window.stride[0],
+        "stride_width": window.stride[1],
+        "pad_top": top,
+        "pad_left": left,
+        "padded_height": padded[0],
+        "padded_width": padded[1],
+        "n_places": window.n_places,
+        "n_lines": max(1, window.kernel[0] - 1),
+        "n_steps": padded[0] * padded[1] + window.n_places * (n_blocks - 1),
+    }
+
+
+def pooled_format(network: QuantizedNetwork, index: int) -> FixedPoint:
+    """The narrowest format of what a pool makes of the sums of array `index`: none is negative."""
+    form = network.arrays[index].accumulator
+    width = max(1, form.width - 1 + (network.geometries[index].divisor - 1).bit_length())
+    return FixedPoint(width, width - form.fraction, signed=False)
+
+
+def pool_constants(network: QuantizedNetwork, index: int) -> dict[str, int | str]:
+    """What the C++ config of the pool after array `index` says."""
+    geometry, array = network.geometries[index], network.arrays[index]
+    assert geometry.pool is not None
+    height, width, channels = geometry.answered(array.n_out)
+    return {
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "pool_height": geometry.pool.size[0],
+        "pool_width": geometry.pool.size[1],
+        "pooled_height": height // geometry.pool.size[0],
+        "pooled_width": width // geometry.pool.size[1],
+        "largest": str(geometry.pool.kind is Pooling.MAX).lower(),
+        "in_bits": array.accumulator.width,
+        "out_bits": pooled_format(network, index).width,
+    }
 
 
 def kernel_constants(array: SynapseArray, plan: ArrayPlan) -> dict[str, int | str]:
