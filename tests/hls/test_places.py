@@ -123,9 +123,7 @@ def call(layer: Layer, index: int) -> str:
         more = ""
     else:
         packs = (layer.packs[0], layer.packs[1], layer.packs[1])
-        names = [
-            f"nnet::array<{name}, {pack}>" for name, pack in zip(types, packs, strict=True)
-        ]
+        names = [f"nnet::array<{name}, {pack}>" for name, pack in zip(types, packs, strict=True)]
         ports = [
             f"hls::stream<{name}> {port};"
             for name, port in zip(names, ("data", "sums", "pools"), strict=True)
@@ -202,7 +200,5 @@ def run(layers: list[Layer], given: list[NDArray[np.int64]], place: Path) -> NDA
     assert compiled.returncode == 0, compiled.stderr[:3000]
     assert not re.search(r"nnet_synapse_\w+\.h:\d+:\d+: warning", compiled.stderr), compiled.stderr
     text = " ".join(str(value) for inputs in given for value in inputs.flatten())
-    ran = subprocess.run(
-        [place / "main"], input=text, capture_output=True, text=True, check=True
-    )
+    ran = subprocess.run([place / "main"], input=text, capture_output=True, text=True, check=True)
     return np.array(ran.stdout.split(), dtype=np.int64)

@@ -75,7 +75,6 @@ def plan_hls(network: QuantizedNetwork, board: Board, request: Request) -> PlanO
         SynqError: nothing fits the board, or not at the asked rate; says what would.
     """
     check_hls(board)
-    _check_dense(network, Flow.HLS)
     if request.datapath is Datapath.UNROLLED:
         raise UsageError("datapath unrolled needs flow rtl", settings=("datapath", "flow"))
     found = hls_designs(network, board.resources, request)

@@ -62,6 +62,7 @@ def render_axis(network: QuantizedNetwork, given: Port, result: Port) -> dict[st
     check_logits(network)
     n_in, n_out = network.sizes[0], network.sizes[-1]
     pixel_bits = network.input_format.width
+    pools = sum(geometry.pool is not None for geometry in network.geometries)
     settings = {
         "project": PROJECT,
         "given": given,
@@ -78,8 +79,8 @@ def render_axis(network: QuantizedNetwork, given: Port, result: Port) -> dict[st
         "result_beats": beats_per_result(n_out),
         "row": sum(size for _, size in stage_sizes(network)) + 1,
         # In a steady state a process holds at most one image: read and write, and a synapse array
-        # and an activation a layer; two more for what waits between.
-        "images_under_way": 2 * len(network.arrays) + 4,
+        # and an activation a layer, a pool where there is one; two more for what waits between.
+        "images_under_way": 2 * len(network.arrays) + 4 + pools,
         "pack_beats": -(-given.pack // pixels_per_beat(pixel_bits)),
     }
     environment = Environment(

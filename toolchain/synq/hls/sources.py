@@ -13,12 +13,14 @@ from synq.fixedpoint import FixedPoint
 from synq.hls.axis import render_axis
 from synq.hls.csim import PROJECT, integer_lines
 from synq.hls.design import HlsDesign
+from synq.hls.kernel import pooled_format
 from synq.hls.layout import Layout
 from synq.hls.packs import Port, network_ports
 from synq.network import QuantizedNetwork, Trace, stage_sizes
 from synq.resources import folder
 
 KERNEL = "nnet_synapse_array.h"
+PLACES_KERNEL = "nnet_synapse_places.h"
 
 
 def render_sources(
@@ -48,6 +50,9 @@ def render_sources(
         "firmware/weights/README": b"The tables are ../array_*.h.\n",
         **render_axis(network, *ports),
     }
+    if not network.dense:
+        kernel = (folder("hls_templates") / PLACES_KERNEL).read_bytes()
+        files[f"firmware/nnet_utils/{PLACES_KERNEL}"] = kernel
     for index, (array, plan) in enumerate(zip(network.arrays, design.arrays, strict=True)):
         header = Layout(array, plan.parallel_rows).header(f"array_{index}")
         files[f"firmware/array_{index}.h"] = header.encode("ascii")
@@ -74,9 +79,22 @@ def _test_bench(network: QuantizedNetwork, given: Port, result: Port) -> bytes:
     return text.encode("ascii")
 
 
+def layer_names(network: QuantizedNetwork) -> list[str]:
+    """Of all layers of the emitted model, in order of computation: the stages, and the pools."""
+    names: list[str] = []
+    for name, _ in stage_sizes(network):
+        names.append(name)
+        kind, index = name.rsplit("_", 1)
+        if kind == "array" and network.geometries[int(index)].pool is not None:
+            names.append(f"pool_{index}")
+    return names
+
+
 def layer_format(network: QuantizedNetwork, layer_name: str) -> FixedPoint:
-    """The output format of the layer `array_N` or `activation_N`."""
+    """The output format of the layer `array_N`, `pool_N` or `activation_N`."""
     kind, index = layer_name.rsplit("_", 1)
+    if kind == "pool":
+        return pooled_format(network, int(index))
     if kind == "array":
         return network.arrays[int(index)].accumulator
     return network.activations[int(index)]

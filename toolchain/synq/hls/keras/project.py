@@ -22,9 +22,9 @@ from synq.hls.csim import PROJECT
 from synq.hls.design import HlsDesign
 from synq.hls.keras import extension
 from synq.hls.keras.qkeras_model import raw_integers
-from synq.hls.kernel import kernel_constants
-from synq.hls.packs import array_pack, network_ports
-from synq.hls.sources import layer_format
+from synq.hls.kernel import kernel_constants, places_constants, pool_constants
+from synq.hls.packs import array_pack, network_ports, stream_depth
+from synq.hls.sources import layer_format, layer_names
 from synq.network import QuantizedNetwork, Stages, classes_of, stage_sizes
 
 MAX_WIDTH = 4096  # Vivado HLS refuses to unroll further (hls4ml issues 904, 1013, 1157)
@@ -54,13 +54,16 @@ def convert(
         SynqError: a layer is too wide to unroll, or hls4ml did not take a layer or a format as
             given.
     """
-    widest = max(network.sizes)
-    if widest > MAX_WIDTH:
-        raise SynqError(
-            f"a layer is {widest} wide; hls4ml unrolls a layer and HLS unrolls at most {MAX_WIDTH}"
-        )
     extension.register()
     stream = io_type == "io_stream"
+    widest = _widest(network, stream)
+    if widest > MAX_WIDTH:
+        other = "" if network.dense or stream else ": use io_stream, which takes it pixel by pixel"
+        raise SynqError(
+            f"a layer is {widest} wide; hls4ml unrolls a layer and HLS unrolls at most "
+            f"{MAX_WIDTH}{other}",
+            settings=("io_type",) if other else (),
+        )
     # `convert_from_keras_model` in its steps, to say how the inputs lie in a stream.
     config = hls4ml.converters.create_config(
         output_dir=str(output),
@@ -76,10 +79,23 @@ def convert(
     given, _ = network_ports(network, stream)
     layers[0]["input_shape"] = extension.packed_shape(network.sizes[0], given.pack)
     graph = hls4ml.model.ModelGraph.from_layer_list(config, layers, inputs, outputs)
+    if stream:
+        for name in layer_names(network):
+            depth = stream_depth(network, name)
+            if depth is not None:
+                graph.get_layer_output_variable(name).pragma = ("stream", depth)
     # The test bench reads every layer; hls4ml's own switch is a side effect of its trace().
     graph.config.trace_output = True
     _assert_converted(graph, network, stream)
     return graph
+
+
+def _widest(network: QuantizedNetwork, stream: bool) -> int:
+    """The most values that stand in registers at once: of a layer, or of what an array sees."""
+    seen = [side for array in network.arrays for side in (array.n_in, array.n_out)]
+    if stream:
+        return max(seen)
+    return max(network.n_in, *seen, *(size for _, size in stage_sizes(network)))
 
 
 def hls4ml_files(graph: Any) -> dict[str, bytes]:
@@ -99,14 +115,25 @@ def hls4ml_files(graph: Any) -> dict[str, bytes]:
 
 def _hls_config(network: QuantizedNetwork, design: HlsDesign, stream: bool) -> dict[str, Any]:
     layers: dict[str, Any] = {"inputs": {"Precision": {"result": _precision(network.input_format)}}}
-    for name, _ in stage_sizes(network):
+    stages = [name for name, _ in stage_sizes(network)]
+    for name in layer_names(network):
         form = layer_format(network, name)
-        layers[name] = {"Precision": {"result": _precision(form)}, "Trace": True}
+        layers[name] = {"Precision": {"result": _precision(form)}, "Trace": name in stages}
+    sizes = dict(stage_sizes(network))
     for index, (array, plan) in enumerate(zip(network.arrays, design.arrays, strict=True)):
+        geometry, pack = network.geometries[index], array_pack(network, index)
+        constants = kernel_constants(array, plan)
+        if geometry.window is not None:
+            constants |= places_constants(geometry.window, int(constants["n_blocks"]))
         layers[f"array_{index}"] |= {
-            "Kernel": kernel_constants(array, plan),
-            "Pack": array_pack(network, index) if stream else array.n_out,
+            "Kernel": constants,
+            "Pack": pack if stream else sizes[f"array_{index}"],
         }
+        if geometry.pool is not None:
+            layers[f"pool_{index}"] |= {
+                "Kernel": pool_constants(network, index),
+                "Pack": pack if stream else sizes[f"activation_{index}"],
+            }
     return {
         # Dataflow between the layers. hls4ml's own choice for io_parallel is to pipeline the top
         # function, which would unroll every row loop.
@@ -129,12 +156,17 @@ def _precision(form: FixedPoint) -> str:
 def _assert_converted(graph: Any, network: QuantizedNetwork, stream: bool) -> None:
     """hls4ml drops a layer whose template does not match, and guesses a format it does not find."""
     layers = {layer.name: layer for layer in graph.get_layers()}
-    expected = ["inputs", *(name for name, _ in stage_sizes(network))]
+    expected = ["inputs", *layer_names(network)]
     if list(layers) != expected:
         raise SynqError(f"hls4ml made the layers {list(layers)}, expected {expected}")
     for name in expected[1:]:
         layer = layers[name]
-        function = "nnet::synapse_array<" if name.startswith("array") else "nnet::relu<"
+        function = (
+            "nnet::"
+            + {"array": "synapse_", "pool": "synapse_pool<", "activation": "relu<"}[
+                name.rsplit("_", 1)[0]
+            ]
+        )
         if not str(layer.get_attr("function_cpp", "")).strip("[]'\" ").startswith(function):
             raise SynqError(f"hls4ml did not match a template to the layer {name}")
     formats = [("inputs", network.input_format)]

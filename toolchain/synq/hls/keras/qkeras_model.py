@@ -1,9 +1,11 @@
-"""The quantized network as a QKeras model: `SynapseDense` layers and `QActivation`s.
+"""The quantized network as a QKeras model: `SynapseDense`, `SynapseConv2D`, `SynapsePool` layers
+and `QActivation`s.
 
 Importing this module imports TensorFlow (seconds, half a gigabyte): import it where it is used.
 """
 
 import io
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,14 @@ from qkeras.quantizers import BaseQuantizer
 
 from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint
+from synq.geometry import Pooling
+from synq.hls.kernel import pooled_format
 from synq.hls.sources import layer_format
-from synq.network import QuantizedNetwork, SynapseArray, classes_of
+from synq.network import QuantizedNetwork, SynapseArray, classes_of, stage_sizes
 from synq.read_noise import ReadNoise
 
-_BATCH = 2000  # images computed at once
+_BATCH = 2000  # images computed at once, at most
+_VALUES = 1 << 24  # that a convolution sees of them: 64 MB
 _FLOAT32_EXACT = 1 << 24  # integers up to this are exact in float32, in which QKeras quantizes
 
 
@@ -61,9 +66,10 @@ class CodebookQuantizer(BaseQuantizer):  # type: ignore[misc]
 class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
     """A synapse array as a Keras layer: `inputs @ quantizer(kernel)`, no activation.
 
-    The kernel is normalized (full scale is 1). With a bias its last row is driven by the constant
-    `bias_input`. The remaining arguments are what hardware needs beside the values; they travel in
-    the layer's configuration, so a saved model converts on its own.
+    An image is taken in a row, channels last. The kernel is normalized (full scale is 1). With a
+    bias its last row is driven by the constant `bias_input`. The remaining arguments are what
+    hardware needs beside the values; they travel in the layer's configuration, so a saved model
+    converts on its own.
 
     Args:
         units: outputs.
@@ -78,7 +84,7 @@ class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
         accum_range: least and greatest raw sum.
         converter: at the columns of tiles: `tile_rows`, `step` (a value) and `bits`; None without.
         noise: of the reads, a `ReadNoise` as a dictionary, and `step`, the value of its unit; it
-            counts the images that the layer was called with in `images_read`.
+            counts how often the array was used in `uses`.
     """
 
     def __init__(
@@ -113,18 +119,25 @@ class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
             "noise": noise,
         }
         self.noise = noise
-        self.images_read = 0
+        self.uses = 0
         self.converter = converter
         self.bias_value = bias_value
         step = 2.0**-table_fraction
         self.kernel_quantizer = CodebookQuantizer([value * step for value in codebook])
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        n_rows = int(input_shape[-1]) + (self.bias_value is not None)
+        n_rows = self._inputs_at_once(input_shape) + (self.bias_value is not None)
         self.kernel = self.add_weight(name="kernel", shape=(n_rows, self.units))
         super().build(input_shape)
 
+    def _inputs_at_once(self, input_shape: tf.TensorShape) -> int:
+        return math.prod(int(side) for side in input_shape[1:])
+
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return self._sums(tf.reshape(inputs, (-1, math.prod(inputs.shape[1:]))))
+
+    def _sums(self, inputs: tf.Tensor) -> tf.Tensor:
+        """(n, units) of (n, n_in)."""
         kernel = self.kernel_quantizer(self.kernel)
         if self.converter is not None:
             return self._converted(inputs, kernel)
@@ -159,8 +172,8 @@ class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
         noise = ReadNoise(**told | {"keys": tuple(told["keys"])})
 
         def drawn(count: np.int32) -> NDArray[np.float32]:
-            reads = (np.arange(int(count)) + self.images_read) * tiles
-            self.images_read += int(count)
+            reads = (np.arange(int(count)) + self.uses) * tiles
+            self.uses += int(count)
             numbers = np.stack([noise.draw(reads + tile, self.units) for tile in range(tiles)])
             real: NDArray[np.float32] = numbers.astype(np.float32) * step
             return real
@@ -172,10 +185,93 @@ class SynapseDense(tf.keras.layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), "units": self.units, **self.hardware}
 
 
+class SynapseConv2D(SynapseDense):
+    """A synapse array at every place of an image (height, width, channels); see `Window`.
+
+    Its kernel has a row for each value that the window covers: by row, column and channel. In one
+    dimension the height is 1.
+
+    Args:
+        kernel_size, strides, padding: as `Window` has them.
+    """
+
+    def __init__(
+        self,
+        kernel_size: list[int],
+        strides: list[int],
+        padding: list[list[int]],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.kernel_size = [*kernel_size]
+        self.strides = [*strides]
+        self.padding = [[*pair] for pair in padding]
+
+    def _inputs_at_once(self, input_shape: tf.TensorShape) -> int:
+        return self.kernel_size[0] * self.kernel_size[1] * int(input_shape[-1])
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        # As a product of matrices, whose sums are exact in any order; a library's convolution may
+        # take another way (Winograd's) that is not.
+        patches = tf.image.extract_patches(
+            tf.pad(inputs, [[0, 0], *self.padding, [0, 0]]),
+            sizes=[1, *self.kernel_size, 1],
+            strides=[1, *self.strides, 1],
+            rates=[1, 1, 1, 1],
+            padding="VALID",
+        )
+        down, across, n_in = patches.shape[1:]
+        sums = self._sums(tf.reshape(patches, (-1, n_in)))
+        return tf.reshape(sums, (-1, down, across, self.units))
+
+    def get_config(self) -> dict[str, Any]:
+        own = {
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+        }
+        return {**super().get_config(), **own}
+
+
+class SynapsePool(tf.keras.layers.Layer):  # type: ignore[misc]
+    """ReLU, then the largest or the sum of each pool of places; see `Pool`.
+
+    The average would be divided: the sum stays an integer multiple of its inputs' step, exactly.
+
+    Args:
+        kind: a `Pooling`.
+        pool_size: places that become one, vertically and horizontally.
+        sum_width: bits of a sum before.
+        pooled_width: bits of what it becomes.
+    """
+
+    def __init__(
+        self, kind: str, pool_size: list[int], sum_width: int, pooled_width: int, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.kind = kind
+        self.pool_size = [*pool_size]
+        self.widths = {"sum_width": sum_width, "pooled_width": pooled_width}
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        (down, across), (height, width, channels) = self.pool_size, inputs.shape[1:]
+        rows, columns = height // down, width // across
+        whole = tf.nn.relu(inputs)[:, : rows * down, : columns * across]
+        split = tf.reshape(whole, (-1, rows, down, columns, across, channels))
+        made = tf.reduce_max if self.kind == Pooling.MAX else tf.reduce_sum
+        return made(split, axis=(2, 4))
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"kind": self.kind, "pool_size": self.pool_size}
+        return {**super().get_config(), **own, **self.widths}
+
+
 _CUSTOM_OBJECTS = {
     "CodebookQuantizer": CodebookQuantizer,
     "QActivation": QActivation,
+    "SynapseConv2D": SynapseConv2D,
     "SynapseDense": SynapseDense,
+    "SynapsePool": SynapsePool,
     "quantized_relu": quantized_relu,
 }
 
@@ -195,15 +291,21 @@ def build_model(network: QuantizedNetwork) -> tf.keras.Model:
         if converter is not None:  # half a step is added to round
             half = (1 << (array.partial.fraction - converter.format.fraction)) >> 1
         least, most = (0, 0) if array.noise is None else array.noise.range
-        if max(-low - least, high + most) + half > _FLOAT32_EXACT:
+        pooled = array.accumulator_range[1] * network.geometries[index].divisor
+        if max(-low - least + half, high + most + half, pooled) > _FLOAT32_EXACT:
+            bits = max(array.partial.width, pooled.bit_length() + 1)
             raise SynqError(
-                f"the sums of array {index} need {array.partial.width} bits, QKeras is exact "
-                "only up to 25: use a smaller table width or fewer activation bits",
+                f"the sums of array {index} need {bits} bits, QKeras is exact only up to 25: use a "
+                "smaller table width or fewer activation bits",
                 settings=("table_width", "activation_bits"),
             )
-    signal = inputs = tf.keras.Input((network.sizes[0],), name="inputs")
-    for index, array in enumerate(network.arrays):
-        signal = _dense(array, index)(signal)
+    window = network.geometries[0].window
+    shape = (network.n_in,) if window is None else window.shape
+    signal = inputs = tf.keras.Input(shape, name="inputs")
+    for index in range(len(network.arrays)):
+        signal = _array(network, index)(signal)
+        if network.geometries[index].pool is not None:
+            signal = _pool(network, index)(signal)
         if index < len(network.activations):
             form = network.activations[index]
             relu = quantized_relu(form.width, form.integer)
@@ -215,23 +317,35 @@ def build_model(network: QuantizedNetwork) -> tf.keras.Model:
     return model
 
 
-def _dense(array: SynapseArray, index: int) -> SynapseDense:
+def _array(network: QuantizedNetwork, index: int) -> SynapseDense:
+    array, window = network.arrays[index], network.geometries[index].window
     bias = array.bias_input
-    return SynapseDense(
-        units=array.n_out,
-        codebook=array.codebook.tolist(),
-        table_width=array.table_format.width,
-        table_fraction=array.table_format.fraction,
-        input_width=array.input_format.width,
-        input_signed=array.input_format.signed,
-        bias_input=bias,
-        bias_value=None if bias is None else bias * array.input_format.step,
-        accum_width=array.accumulator.width,
-        accum_range=array.accumulator_range,
-        converter=_converter(array),
-        noise=_noise(array),
-        name=f"array_{index}",
-    )
+    settings: dict[str, Any] = {
+        "units": array.n_out,
+        "codebook": array.codebook.tolist(),
+        "table_width": array.table_format.width,
+        "table_fraction": array.table_format.fraction,
+        "input_width": array.input_format.width,
+        "input_signed": array.input_format.signed,
+        "bias_input": bias,
+        "bias_value": None if bias is None else bias * array.input_format.step,
+        "accum_width": array.accumulator.width,
+        "accum_range": array.accumulator_range,
+        "converter": _converter(array),
+        "noise": _noise(array),
+        "name": f"array_{index}",
+    }
+    if window is None:
+        return SynapseDense(**settings)
+    padding = [[*pair] for pair in window.padding]
+    return SynapseConv2D([*window.kernel], [*window.stride], padding, **settings)
+
+
+def _pool(network: QuantizedNetwork, index: int) -> SynapsePool:
+    pool = network.geometries[index].pool
+    assert pool is not None
+    widths = network.arrays[index].accumulator.width, pooled_format(network, index).width
+    return SynapsePool(pool.kind.value, [*pool.size], *widths, name=f"pool_{index}")
 
 
 def _converter(array: SynapseArray) -> dict[str, Any] | None:
@@ -273,18 +387,26 @@ def model_stages(
     Raises:
         SynqError: an output is not an integer multiple of its format's step.
     """
-    layers = [layer for layer in model.layers if layer.name != "inputs"]
+    stages = [name for name, _ in stage_sizes(network)]
+    layers = [model.get_layer(name) for name in stages]
     for layer in layers:
-        layer.images_read = 0
+        layer.uses = 0
     probe = tf.keras.Model(model.inputs, {layer.name: layer.output for layer in layers})
     real = inputs.astype(np.float32) * np.float32(network.input_format.step)
+    real = real.reshape(-1, *model.input_shape[1:])
+    seen = max(
+        geometry.n_places * array.n_in
+        for geometry, array in zip(network.geometries, network.arrays, strict=True)
+    )
+    count = max(1, min(_BATCH, _VALUES // seen))
     # Called, not `predict`ed, which would compile a graph first.
     batches = [
-        probe(real[first : first + _BATCH], training=False) for first in range(0, len(real), _BATCH)
+        probe(real[first : first + count], training=False) for first in range(0, len(real), count)
     ]
     named = []
     for layer in layers:
         output = np.concatenate([batch[layer.name].numpy() for batch in batches])
+        output = output.reshape(len(real), -1)
         form = layer_format(network, layer.name)
         named.append((layer.name, raw_integers("the QKeras model", layer.name, output, form)))
     named.append(("class", classes_of(named[-1][1])[:, None]))
