@@ -6,18 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from projects import Built, emit
 from strategies import convolutional_network, images
 from synq.board import load_board
-from synq.errors import SynqError
-from synq.fixedpoint import FixedPoint, Overflow, Rounding
-from synq.geometry import DENSE, Geometry, Pool, Pooling, Window
-from synq.hls import csim
+from synq.fixedpoint import Rounding
 from synq.hls.back_end import check_hls
 from synq.hls.converter import convert
-from synq.hls.design import SIMPLEST, ArrayPlan, HlsDesign, HlsSettings
+from synq.hls.design import ArrayPlan, HlsDesign, HlsSettings
 from synq.hls.sources import render_sources
-from synq.network import QuantizedNetwork, first_difference
+from synq.network import QuantizedNetwork
 from synq.request import Datapath
 
 PLANS = [

@@ -24,9 +24,9 @@ from synq.hls.kernel import (
     kernel_constants,
     places_constants,
     pool_constants,
-    pooled_format,
 )
 from synq.hls.layout import Layout
+from synq.hls.packs import pooled_format
 from synq.network import QuantizedNetwork, rectified
 from synq.request import Datapath
 from synq.resources import folder

@@ -15,37 +15,45 @@ LUT:
     input: selecting 1 of n_blocks for each bit of each row, 16 in 4 LUTs (UG474, "Multiplexers")
         and 16 of those; events: comparing each input with zero, finding the lowest pending row.
     converter: of every output, all in one cycle: rounding, comparing, adding; read noise.
-    control: 250 an array.
-FF: a sum and its pipeline a lane (one sum an output), every input bit, 250 an array.
+    pool: of every channel: comparing or adding across and down, and selecting.
+    control: 250 an array; again for a convolution, and for a pool.
+FF: a sum and its pipeline a lane (one sum an output), every input bit that an array sees at once,
+    two a bit of a pool's channel, 250 an array.
 BRAM: one memory a bank, in the best aspect ratio of an 18K block (512x36 ... 16Kx1; UG473 table
     1-1, UG573 table 1-1).
 DSP: a decoded lane, and a lane of the drain.
+Of a convolution also a line buffer a row of its kernel but one, a pool's row, and the two rows that
+    wait in the streams behind array, pool and activation: in LUTs up to 64 pixels wide (UG474:
+    32 x 6 or 64 x 3 bits in 4 LUTs), else in block RAM.
 Cycles: an array starts a new image every n_blocks cycles and needs _PIPELINE more for the first;
     with buckets, or events, the loops do not overlap, so these count in the interval too. An array
     driven by events takes as many cycles as its fullest bank has nonzero inputs. Where loops do not
     overlap, each tile that is converted is an image of its own.
 """
 
-from math import log2
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synq.cost import Estimate, Resources, block_rams, noise_luts
+from synq.geometry import Window
 from synq.hls.design import ArrayPlan
 from synq.hls.layout import Layout
+from synq.hls.packs import array_pack, pooled_format
 from synq.network import QuantizedNetwork, SynapseArray
 from synq.request import Datapath
 
 _PIPELINE = 10  # cycles: filling the row pipeline, and the activation behind it
+_PIXEL = 3  # cycles: reading one, moving the window, where that is no pipeline
 _CONTROL = 250
+_AT_ONCE = 1 << 24  # values that a convolution sees, counted at once
 
 
 def estimate(network: QuantizedNetwork, plans: tuple[ArrayPlan, ...]) -> Estimate:
     """The estimate of the whole network, its arrays running as a dataflow pipeline."""
-    pairs = zip(network.arrays, plans, strict=True)
-    return total(tuple(estimate_array(array, plan) for array, plan in pairs))
+    return total(tuple(estimate_layer(network, index, plan) for index, plan in enumerate(plans)))
 
 
 def total(parts: tuple[Estimate, ...]) -> Estimate:
@@ -57,8 +65,24 @@ def total(parts: tuple[Estimate, ...]) -> Estimate:
     )
 
 
+def estimate_layer(network: QuantizedNetwork, index: int, plan: ArrayPlan) -> Estimate:
+    """The estimate of an array at all its places, and of the pool behind it."""
+    array, window = network.arrays[index], network.geometries[index].window
+    once = estimate_array(array, plan)
+    if window is None:
+        return once
+    interval, pixels = once.interval, math.prod(_padded(window))
+    if plan.datapath is Datapath.BUCKETS or plan.event_driven:
+        cycles = window.n_places * interval + pixels * _PIXEL
+    else:
+        packs = array.n_out // array_pack(network, index)
+        cycles = window.n_places * (max(interval, packs) - 1) + pixels
+    around = _place_resources(network, index)
+    return Estimate(once.resources + around, latency=cycles + _PIPELINE, interval=cycles)
+
+
 def estimate_array(array: SynapseArray, plan: ArrayPlan) -> Estimate:
-    """The estimate of one array."""
+    """The estimate of one array, used once."""
     layout = Layout(array, plan.parallel_rows)
     cycles, tiles = layout.n_blocks, len(array.tiles)
     drain = 0
@@ -84,15 +108,31 @@ def event_intervals(
     Returns:
         (n_samples,) the cycles of the array that takes longest.
     """
-    trace = network.run(inputs)
-    signals = [inputs, *trace.activations]
-    cycles: NDArray[np.int64] = np.max(
-        [
-            _array_cycles(array, plan, signal)
-            for array, plan, signal in zip(network.arrays, plans, signals, strict=True)
-        ],
-        axis=0,
-    )
+    cycles = np.zeros(len(inputs), dtype=np.int64)
+    signal: NDArray[np.integer[Any]] = inputs
+    for index, plan in enumerate(plans):
+        np.maximum(cycles, _layer_cycles(network, index, plan, signal), out=cycles)
+        if index < len(network.activations):
+            signal = network.activate(index, network.accumulate(index, signal))
+    return cycles
+
+
+def _layer_cycles(
+    network: QuantizedNetwork, index: int, plan: ArrayPlan, inputs: NDArray[np.integer[Any]]
+) -> NDArray[np.int64]:
+    """(n_samples,) of an array at all its places."""
+    array, window = network.arrays[index], network.geometries[index].window
+    if window is None:
+        return _array_cycles(array, plan, inputs)
+    interval = estimate_layer(network, index, plan).interval
+    cycles = np.full(len(inputs), interval, dtype=np.int64)
+    if plan.event_driven:
+        at_once = max(1, _AT_ONCE // (window.n_places * window.n_in))
+        for first in range(0, len(inputs), at_once):
+            seen = window.patches(inputs[first : first + at_once])
+            places = _array_cycles(array, plan, seen).reshape(-1, window.n_places)
+            cycles[first : first + at_once] = places.sum(axis=1)
+        cycles += math.prod(_padded(window)) * _PIXEL
     return cycles
 
 
@@ -139,7 +179,7 @@ def _array_resources(array: SynapseArray, layout: Layout, plan: ArrayPlan) -> Re
     dsp = plan.decoded_rows * n_out
     lane_ff = 2 * product
     if plan.datapath is Datapath.BANK:
-        sums = min(wide, product + 1 + log2(rows) / 2)  # the chain of adders widens
+        sums = min(wide, product + 1 + math.log2(rows) / 2)  # the chain of adders widens
         lut += plan.fabric_rows * n_out * (product * _mux_luts(n_values) + sums)
         lut += plan.fabric_rows * sum(value != 0 for value in layout.signed.values) * 2 * product
     if plan.datapath is Datapath.BUCKETS:
@@ -169,6 +209,39 @@ def _array_resources(array: SynapseArray, layout: Layout, plan: ArrayPlan) -> Re
         dsp=dsp,
         uram=0,
     )
+
+
+def _place_resources(network: QuantizedNetwork, index: int) -> Resources:
+    """What stands around the array of a convolution."""
+    array, geometry = network.arrays[index], network.geometries[index]
+    window, pool = geometry.window, geometry.pool
+    assert window is not None
+    n_out, sums = array.n_out, array.n_out * array.accumulator.width
+    _, width, _ = geometry.answered(n_out)
+    _, passed, _ = geometry.passed(n_out)
+    pixel = window.shape[2] * array.input_format.width
+    found = _memory(_padded(window)[1], pixel) * (window.kernel[0] - 1)
+    found += _memory(2 * width, sums)
+    found += _memory(2 * passed, n_out * network.activations[index].width)
+    found += Resources(lut=_CONTROL, ff=_CONTROL)
+    if pool is not None:
+        bits = n_out * pooled_format(network, index).width
+        found += _memory(passed, bits) + _memory(2 * passed, bits)
+        found += Resources(lut=3 * bits + _CONTROL, ff=2 * bits + _CONTROL)
+    return found
+
+
+def _memory(depth: int, width: int) -> Resources:
+    """A memory with a port to write and one to read."""
+    if depth > 64:
+        return Resources(bram_18k=block_rams(depth, width))
+    luts = -(-width // (6 if depth <= 32 else 3)) * 4
+    return Resources(lut=luts, lutram=luts)
+
+
+def _padded(window: Window) -> tuple[int, int]:
+    height, width, _ = window.shape
+    return height + sum(window.padding[0]), width + sum(window.padding[1])
 
 
 def _mux_luts(inputs: int) -> int:

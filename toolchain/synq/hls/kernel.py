@@ -1,10 +1,11 @@
 """The C++ configuration of the kernels: one struct of constants an array, one a pool."""
 
-from synq.fixedpoint import FixedPoint, signed_width
+from synq.fixedpoint import signed_width
 from synq.geometry import Pooling, Window
 from synq.hls.design import ArrayPlan
 from synq.hls.estimate import drain_lanes
 from synq.hls.layout import Layout
+from synq.hls.packs import pooled_format
 from synq.network import QuantizedNetwork, SynapseArray
 from synq.read_noise import ROUNDS, ReadNoise
 
@@ -101,13 +102,6 @@ def places_constants(window: Window, n_blocks: int) -> dict[str, int]:
         "n_lines": max(1, window.kernel[0] - 1),
         "n_steps": padded[0] * padded[1] + window.n_places * (n_blocks - 1),
     }
-
-
-def pooled_format(network: QuantizedNetwork, index: int) -> FixedPoint:
-    """The narrowest format of what a pool makes of the sums of array `index`: none is negative."""
-    form = network.arrays[index].accumulator
-    width = max(1, form.width - 1 + (network.geometries[index].divisor - 1).bit_length())
-    return FixedPoint(width, width - form.fraction, signed=False)
 
 
 def pool_constants(network: QuantizedNetwork, index: int) -> dict[str, int | str]:

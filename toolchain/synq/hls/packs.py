@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from synq.errors import SynqError
-from synq.hls.kernel import pooled_format
+from synq.fixedpoint import FixedPoint
 from synq.network import QuantizedNetwork
 from synq.stream import pixels_per_beat
 
@@ -98,6 +98,13 @@ def array_pack(network: QuantizedNetwork, index: int) -> int:
         widths.append(pooled_format(network, index).width)
     most = MAX_BITS // max(widths)
     return next(size for size in range(min(array.n_out, most), 0, -1) if array.n_out % size == 0)
+
+
+def pooled_format(network: QuantizedNetwork, index: int) -> FixedPoint:
+    """The narrowest format of what a pool makes of the sums of array `index`: none is negative."""
+    form = network.arrays[index].accumulator
+    width = max(1, form.width - 1 + (network.geometries[index].divisor - 1).bit_length())
+    return FixedPoint(width, width - form.fraction, signed=False)
 
 
 def stream_depth(network: QuantizedNetwork, layer_name: str) -> int | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from synq.cost import TYPICAL_EVENTS, Estimate, Resources
 from synq.errors import SynqError
 from synq.hls.design import ArrayPlan, HlsDesign
-from synq.hls.estimate import estimate_array, total
+from synq.hls.estimate import estimate_layer, total
 from synq.hls.layout import fills_tiles
 from synq.network import QuantizedNetwork, SynapseArray
 from synq.request import BUDGET, MOST_ROWS, Datapath, Request
@@ -25,7 +25,10 @@ _MOST_PENDING = 1024  # bits of an ap_uint, unless AP_INT_MAX_W says more (UG139
 def hls_designs(
     network: QuantizedNetwork, available: Resources, request: Request
 ) -> Iterator[tuple[HlsDesign, Estimate]]:
-    """Designs whose later arrays do not hold up the first, as far as there are any.
+    """Designs whose other arrays do not hold up one, the first, as far as there are any.
+
+    Of a convolutional network it is the one with most to do, rows times places, unless the rows of
+    the first are asked for.
 
     Args:
         available: resources of the board.
@@ -33,25 +36,36 @@ def hls_designs(
     Raises:
         SynqError: no design can be built.
     """
-    later = Request(datapath=request.datapath, event_driven=request.event_driven)
+    leading = 0 if network.dense or request.fixes_rows else _busiest(network)
+    other = Request(datapath=request.datapath, event_driven=request.event_driven)
     options = [
         [
-            (plan, estimate_array(array, plan))
-            for plan in _array_plans(array, available, later if index else request)
+            (plan, estimate_layer(network, index, plan))
+            for plan in _array_plans(array, available, request if index == leading else other)
         ]
         for index, array in enumerate(network.arrays)
     ]
-    for plan, first in options[0]:
-        interval = first.interval // (TYPICAL_EVENTS if request.event_driven else 1)
-        rest = [_balanced(choices, available, interval) for choices in options[1:]]
-        plans = (plan, *(other for other, _ in rest))
-        yield HlsDesign(plans), total((first, *(other for _, other in rest)))
+    for ahead in options[leading]:
+        interval = ahead[1].interval // (TYPICAL_EVENTS if request.event_driven else 1)
+        chosen = [
+            ahead if index == leading else _balanced(choices, available, interval)
+            for index, choices in enumerate(options)
+        ]
+        yield HlsDesign(tuple(plan for plan, _ in chosen)), total(tuple(cost for _, cost in chosen))
+
+
+def _busiest(network: QuantizedNetwork) -> int:
+    work = [
+        geometry.n_places * array.n_rows
+        for geometry, array in zip(network.geometries, network.arrays, strict=True)
+    ]
+    return work.index(max(work))
 
 
 def _balanced(
     options: list[tuple[ArrayPlan, Estimate]], available: Resources, interval: int
 ) -> tuple[ArrayPlan, Estimate]:
-    """The smallest plan of a later array that does not hold up the first, or else the fastest."""
+    """The smallest plan of an array that does not take longer, or else the fastest."""
     fast = [option for option in options if option[1].interval <= interval]
     if not fast:
         return min(options, key=lambda option: option[1].interval)

@@ -13,9 +13,8 @@ from synq.fixedpoint import FixedPoint
 from synq.hls.axis import render_axis
 from synq.hls.csim import PROJECT, integer_lines
 from synq.hls.design import HlsDesign
-from synq.hls.kernel import pooled_format
 from synq.hls.layout import Layout
-from synq.hls.packs import Port, network_ports
+from synq.hls.packs import Port, network_ports, pooled_format
 from synq.network import QuantizedNetwork, Trace, stage_sizes
 from synq.resources import folder
 

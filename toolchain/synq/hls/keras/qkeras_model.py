@@ -20,7 +20,7 @@ from qkeras.quantizers import BaseQuantizer
 from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint
 from synq.geometry import Pooling
-from synq.hls.kernel import pooled_format
+from synq.hls.packs import pooled_format
 from synq.hls.sources import layer_format
 from synq.network import QuantizedNetwork, SynapseArray, classes_of, stage_sizes
 from synq.read_noise import ReadNoise
