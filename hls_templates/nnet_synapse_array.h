@@ -82,22 +82,41 @@ template <class data_T, typename CONFIG_T> struct synapse_raw {
         typename std::conditional<CONFIG_T::signed_input, ap_int<data_T::width>, ap_uint<data_T::width> >::type type;
 };
 
+// A value's bits; those of an integer are its own.
+template <class raw_T, class data_T> raw_T synapse_bits(const data_T &value) {
+    // A choice of bits: no logic.
+    #pragma HLS INLINE
+    return value.range(data_T::width - 1, 0);
+}
+template <class raw_T, int WIDTH> raw_T synapse_bits(const ap_uint<WIDTH> &value) {
+    // A choice of bits: no logic.
+    #pragma HLS INLINE
+    return value;
+}
+template <class raw_T, int WIDTH> raw_T synapse_bits(const ap_int<WIDTH> &value) {
+    // A choice of bits: no logic.
+    #pragma HLS INLINE
+    return value;
+}
+
+// A sum while it grows. In C simulation a plain integer, in which adding is fast: that it fits the width
+// is checked when it is done.
+template <unsigned WIDTH> struct synapse_sum {
+#ifdef __SYNTHESIS__
+    typedef ap_int<WIDTH> type;
+#else
+    typedef typename std::conditional<WIDTH <= 32, int, long long>::type type;
+#endif
+};
+
 // The raw input of a row: the bias row is driven by a constant, rows beyond the last by zero.
 template <class data_T, typename CONFIG_T>
 typename synapse_raw<data_T, CONFIG_T>::type synapse_input(data_T data[CONFIG_T::n_in], unsigned row) {
     // Part of the pipelined loop that calls it.
     #pragma HLS INLINE
     if (row < CONFIG_T::n_in)
-        return data[row].range(data_T::width - 1, 0);
+        return synapse_bits<typename synapse_raw<data_T, CONFIG_T>::type>(data[row]);
     return row < CONFIG_T::n_rows ? CONFIG_T::bias_input : 0;
-}
-
-// The code of a lane in one word of a bank.
-template <typename CONFIG_T> unsigned synapse_code(const unsigned word[CONFIG_T::n_words], unsigned lane) {
-    // A choice of bits: no logic.
-    #pragma HLS INLINE
-    const unsigned shift = (lane % CONFIG_T::word_codes) * CONFIG_T::code_bits;
-    return (word[lane / CONFIG_T::word_codes] >> shift) & ((1u << CONFIG_T::code_bits) - 1);
 }
 
 template <typename CONFIG_T> unsigned synapse_index(unsigned code) {
@@ -201,7 +220,7 @@ template <class data_T, typename CONFIG_T> struct synapse_events {
 template <typename input_T, typename CONFIG_T>
 void synapse_accumulate(const input_T input[CONFIG_T::parallel_rows], const unsigned block[CONFIG_T::parallel_rows],
                         const unsigned codes[CONFIG_T::parallel_rows][CONFIG_T::n_blocks][CONFIG_T::n_words],
-                        const int values[CONFIG_T::n_values], ap_int<CONFIG_T::partial_width> accumulator[CONFIG_T::n_out]) {
+                        const int values[CONFIG_T::n_values], typename synapse_sum<CONFIG_T::partial_width>::type accumulator[CONFIG_T::n_out]) {
     // Part of the pipelined loop that calls it, which unrolls the loops below.
     #pragma HLS INLINE
 Rows:
@@ -222,23 +241,31 @@ Rows:
             #pragma HLS UNROLL
             product[value] = values[value] * input[row].to_int();
         }
-    Lanes:
-        for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
+    Words:
+        for (unsigned first = 0; first < CONFIG_T::n_out; first += CONFIG_T::word_codes) {
             #pragma HLS UNROLL
-            const unsigned code = synapse_code<CONFIG_T>(codes[row][block[row]], lane);
-            const unsigned index = synapse_index<CONFIG_T>(code);
-            if (CONFIG_T::datapath == bank && row >= CONFIG_T::decoded_rows) {
-                accumulator[lane] += synapse_sign<CONFIG_T>(code) ? -product[index] : product[index];
-            } else {
-                const int value = synapse_sign<CONFIG_T>(code) ? -values[index] : values[index];
-                int weighted = value * input[row].to_int();
-                // A multiplier a lane: in a DSP, not in logic.
+            unsigned left = codes[row][block[row]][first / CONFIG_T::word_codes];
+        Lanes:
+            for (unsigned lane = first; lane < first + CONFIG_T::word_codes; lane++) {
+                #pragma HLS UNROLL
+                const unsigned code = left & ((1u << CONFIG_T::code_bits) - 1);
+                left >>= CONFIG_T::code_bits;
+                if (lane >= CONFIG_T::n_out)
+                    continue;
+                const unsigned index = synapse_index<CONFIG_T>(code);
+                if (CONFIG_T::datapath == bank && row >= CONFIG_T::decoded_rows) {
+                    accumulator[lane] += synapse_sign<CONFIG_T>(code) ? -product[index] : product[index];
+                } else {
+                    const int value = synapse_sign<CONFIG_T>(code) ? -values[index] : values[index];
+                    int weighted = value * input[row].to_int();
+                    // A multiplier a lane: in a DSP, not in logic.
 #ifdef __VITIS_HLS__
-                #pragma HLS BIND_OP variable=weighted op=mul impl=dsp
+                    #pragma HLS BIND_OP variable=weighted op=mul impl=dsp
 #else
-                #pragma HLS RESOURCE variable=weighted core=DSP48
+                    #pragma HLS RESOURCE variable=weighted core=DSP48
 #endif
-                accumulator[lane] += weighted;
+                    accumulator[lane] += weighted;
+                }
             }
         }
     }
@@ -303,7 +330,7 @@ typename synapse_raised<CONFIG_T>::type synapse_converted(const typename synapse
 
 // At a tile's end its sums are converted and added to those of the tiles before.
 template <typename CONFIG_T>
-void synapse_convert(const ap_int<CONFIG_T::partial_width> accumulator[CONFIG_T::n_out], bool first,
+void synapse_convert(const typename synapse_sum<CONFIG_T::partial_width>::type accumulator[CONFIG_T::n_out], bool first,
                      ap_int<CONFIG_T::accum_width> total[CONFIG_T::n_out]) {
     // Part of the loop or function that calls it.
     #pragma HLS INLINE
@@ -312,8 +339,9 @@ Converters:
     for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
         #pragma HLS UNROLL
 #ifndef __SYNTHESIS__
-        assert(accumulator[lane].to_int64() >= CONFIG_T::partial_min);
-        assert(accumulator[lane].to_int64() <= CONFIG_T::partial_max);
+        assert(accumulator[lane] >= CONFIG_T::partial_min);
+        assert(accumulator[lane] <= CONFIG_T::partial_max);
+        assert(ap_int<CONFIG_T::partial_width>(accumulator[lane]) == accumulator[lane]);
 #endif
         if (first)
             total[lane] = 0;
@@ -346,7 +374,7 @@ Results:
 template <class data_T, typename CONFIG_T>
 bool synapse_cycle(data_T data[CONFIG_T::n_in], unsigned cycle,
                    const unsigned codes[CONFIG_T::parallel_rows][CONFIG_T::n_blocks][CONFIG_T::n_words],
-                   const int values[CONFIG_T::n_values], ap_int<CONFIG_T::partial_width> accumulator[CONFIG_T::n_out],
+                   const int values[CONFIG_T::n_values], typename synapse_sum<CONFIG_T::partial_width>::type accumulator[CONFIG_T::n_out],
                    ap_int<CONFIG_T::accum_width> total[CONFIG_T::n_out]) {
     // Part of the pipelined loop that calls it.
     #pragma HLS INLINE
@@ -380,7 +408,7 @@ template <class data_T, class res_T, typename CONFIG_T> struct synapse_engine<da
                     const int values[CONFIG_T::n_values]) {
         // The kernel's one body: the pragmas on the memories reach it.
         #pragma HLS INLINE
-        ap_int<CONFIG_T::partial_width> accumulator[CONFIG_T::n_out];
+        typename synapse_sum<CONFIG_T::partial_width>::type accumulator[CONFIG_T::n_out];
         ap_int<CONFIG_T::accum_width> total[CONFIG_T::n_out];
         // Registers: every lane adds in every cycle.
         #pragma HLS ARRAY_PARTITION variable=accumulator complete
@@ -403,7 +431,7 @@ template <class data_T, class res_T, typename CONFIG_T> struct synapse_engine<da
         // The kernel's one body: the pragmas on the memories reach it.
         #pragma HLS INLINE
         typedef synapse_events<data_T, CONFIG_T> events;
-        ap_int<CONFIG_T::partial_width> accumulator[CONFIG_T::n_out];
+        typename synapse_sum<CONFIG_T::partial_width>::type accumulator[CONFIG_T::n_out];
         ap_int<CONFIG_T::accum_width> total[CONFIG_T::n_out];
         // Registers: every lane adds in every cycle.
         #pragma HLS ARRAY_PARTITION variable=accumulator complete
@@ -463,17 +491,25 @@ template <class data_T, typename CONFIG_T> struct synapse_buckets {
             if (input[row] == 0)
                 continue;
 #endif
-        Lanes:
-            for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
+        Words:
+            for (unsigned first = 0; first < CONFIG_T::n_out; first += CONFIG_T::word_codes) {
                 #pragma HLS UNROLL
-                const unsigned code = synapse_code<CONFIG_T>(codes[row][block[row]], lane);
-                const unsigned index = synapse_index<CONFIG_T>(code);
-                const int signed_input = synapse_sign<CONFIG_T>(code) ? -input[row].to_int() : input[row].to_int();
-                const bool again = index == last_index[row][lane];
-                const bucket_T sum = (again ? last[row][lane] : bucket[row][lane][index]) + signed_input;
-                bucket[row][lane][index] = sum;
-                last_index[row][lane] = index;
-                last[row][lane] = sum;
+                unsigned left = codes[row][block[row]][first / CONFIG_T::word_codes];
+            Lanes:
+                for (unsigned lane = first; lane < first + CONFIG_T::word_codes; lane++) {
+                    #pragma HLS UNROLL
+                    const unsigned code = left & ((1u << CONFIG_T::code_bits) - 1);
+                    left >>= CONFIG_T::code_bits;
+                    if (lane >= CONFIG_T::n_out)
+                        continue;
+                    const unsigned index = synapse_index<CONFIG_T>(code);
+                    const int signed_input = synapse_sign<CONFIG_T>(code) ? -input[row].to_int() : input[row].to_int();
+                    const bool again = index == last_index[row][lane];
+                    const bucket_T sum = (again ? last[row][lane] : bucket[row][lane][index]) + signed_input;
+                    bucket[row][lane][index] = sum;
+                    last_index[row][lane] = index;
+                    last[row][lane] = sum;
+                }
             }
         }
     }
@@ -507,7 +543,7 @@ struct synapse_engine<data_T, res_T, CONFIG_T, true, EVENT_DRIVEN> {
         #pragma HLS ARRAY_PARTITION variable=last_index complete dim=0
         #pragma HLS ARRAY_PARTITION variable=last complete dim=0
 
-        ap_int<CONFIG_T::partial_width> accumulator[CONFIG_T::n_out];
+        typename synapse_sum<CONFIG_T::partial_width>::type accumulator[CONFIG_T::n_out];
         ap_int<CONFIG_T::accum_width> total[CONFIG_T::n_out];
         // Registers: a group of lanes adds in every cycle.
         #pragma HLS ARRAY_PARTITION variable=accumulator complete

@@ -187,30 +187,33 @@ struct synapse_position {
 };
 
 // The kernel moves on by a pixel.
-template <class value_T, typename CONFIG_T>
-void synapse_move(const value_T pixel[CONFIG_T::channels], unsigned column,
-                  value_T lines[CONFIG_T::n_lines][CONFIG_T::padded_width][CONFIG_T::channels], value_T seen[CONFIG_T::n_in]) {
+template <class raw_T, typename CONFIG_T>
+void synapse_move(const raw_T pixel[CONFIG_T::channels], unsigned column,
+                  raw_T lines[CONFIG_T::n_lines][CONFIG_T::padded_width][CONFIG_T::channels], raw_T seen[CONFIG_T::n_in]) {
     // Part of the loop that calls it.
     #pragma HLS INLINE
     const unsigned of_row = CONFIG_T::kernel_width * CONFIG_T::channels;
 Left:
-    for (unsigned i = 0; i + CONFIG_T::channels < CONFIG_T::n_in; i++) {
+    for (unsigned row = 0; row < CONFIG_T::n_in; row += of_row) {
         // A chain of registers in each row of the kernel.
         #pragma HLS UNROLL
-        if (i % of_row + CONFIG_T::channels < of_row)
-            seen[i] = seen[i + CONFIG_T::channels];
+    LeftRow:
+        for (unsigned i = CONFIG_T::channels; i < of_row; i++) {
+            #pragma HLS UNROLL
+            seen[row + i - CONFIG_T::channels] = seen[row + i];
+        }
     }
 Channels:
     for (unsigned channel = 0; channel < CONFIG_T::channels; channel++) {
         #pragma HLS UNROLL
-        value_T newest = pixel[channel];
+        raw_T newest = pixel[channel];
     Rows:
         for (unsigned row = CONFIG_T::kernel_height; row > 0; row--) {
             // Each row gets what the one below it had; the last gets the pixel.
             #pragma HLS UNROLL
             seen[row * of_row - CONFIG_T::channels + channel] = newest;
             if (row > 1) {
-                const value_T above = lines[row - 2][column][channel];
+                const raw_T above = lines[row - 2][column][channel];
                 lines[row - 2][column][channel] = newest;
                 newest = above;
             }
@@ -218,21 +221,23 @@ Channels:
     }
 }
 
-// The next pixel of the padded image: read, or zero.
-template <class given_T, typename CONFIG_T>
+// The next pixel of the padded image, raw: read, or zero.
+template <class given_T, typename CONFIG_T, class raw_T>
 void synapse_pixel(typename given_T::image_T image, bool inside, unsigned &number, unsigned &left,
-                   typename given_T::value_T waiting[given_T::size], typename given_T::value_T pixel[CONFIG_T::channels]) {
+                   typename given_T::value_T waiting[given_T::size], raw_T pixel[CONFIG_T::channels]) {
     // Part of the loop that calls it.
     #pragma HLS INLINE
-    if (inside) {
-        given_T::template read<CONFIG_T::channels>(image, number, left, waiting, pixel);
-        number++;
-    } else {
-    Zeros:
-        for (unsigned channel = 0; channel < CONFIG_T::channels; channel++) {
-            #pragma HLS UNROLL
-            pixel[channel] = 0;
-        }
+    typename given_T::value_T given[CONFIG_T::channels];
+    // Registers: all channels come in the same cycle.
+    #pragma HLS ARRAY_PARTITION variable=given complete
+    if (inside)
+        given_T::template read<CONFIG_T::channels>(image, number++, left, waiting, given);
+Raw:
+    for (unsigned channel = 0; channel < CONFIG_T::channels; channel++) {
+        #pragma HLS UNROLL
+        pixel[channel] = 0;
+        if (inside)
+            pixel[channel] = synapse_bits<raw_T>(given[channel]);
     }
 }
 
@@ -243,13 +248,14 @@ template <class given_T, class made_T, typename CONFIG_T, bool ONE_LOOP> struct 
                     const int values[CONFIG_T::n_values]) {
         // The kernel's one body: the pragmas on the memories reach it.
         #pragma HLS INLINE
-        typedef typename given_T::value_T value_T;
+        typedef typename synapse_raw<typename given_T::value_T, CONFIG_T>::type raw_T;
         typedef typename made_T::value_T sum_T;
-        value_T lines[CONFIG_T::n_lines][CONFIG_T::padded_width][CONFIG_T::channels];
+        raw_T lines[CONFIG_T::n_lines][CONFIG_T::padded_width][CONFIG_T::channels];
         // A memory a line, as wide as a pixel.
         #pragma HLS ARRAY_PARTITION variable=lines complete dim=1
         #pragma HLS ARRAY_RESHAPE variable=lines complete dim=3
-        value_T seen[CONFIG_T::n_in], waiting[given_T::size], pixel[CONFIG_T::channels];
+        raw_T seen[CONFIG_T::n_in], pixel[CONFIG_T::channels];
+        typename given_T::value_T waiting[given_T::size];
         sum_T answer[CONFIG_T::n_out];
         // Registers: all move, or are used, in the same cycle.
         #pragma HLS ARRAY_PARTITION variable=seen complete
@@ -263,10 +269,10 @@ template <class given_T, class made_T, typename CONFIG_T, bool ONE_LOOP> struct 
         for (unsigned step = 0; step < CONFIG_T::padded_height * CONFIG_T::padded_width; step++) {
             // Nothing to pipeline: the array's own loops are, and take most of the time.
             #pragma HLS LOOP_FLATTEN off
-            synapse_pixel<given_T, CONFIG_T>(image, position.template inside<CONFIG_T>(), n_read, left, waiting, pixel);
-            synapse_move<value_T, CONFIG_T>(pixel, position.column, lines, seen);
+            synapse_pixel<given_T, CONFIG_T, raw_T>(image, position.template inside<CONFIG_T>(), n_read, left, waiting, pixel);
+            synapse_move<raw_T, CONFIG_T>(pixel, position.column, lines, seen);
             if (position.at_place()) {
-                synapse_engine<value_T, sum_T, CONFIG_T, CONFIG_T::datapath == buckets, CONFIG_T::event_driven>::run(
+                synapse_engine<raw_T, sum_T, CONFIG_T, CONFIG_T::datapath == buckets, CONFIG_T::event_driven>::run(
                     seen, answer, codes, values);
                 made_T::template write<CONFIG_T::n_out>(sums, n_written++, answer);
             }
@@ -282,9 +288,9 @@ template <class given_T, class made_T, typename CONFIG_T> struct synapse_places<
                     const int values[CONFIG_T::n_values]) {
         // The kernel's one body: the pragmas on the memories reach it.
         #pragma HLS INLINE
-        typedef typename given_T::value_T value_T;
+        typedef typename synapse_raw<typename given_T::value_T, CONFIG_T>::type raw_T;
         typedef typename made_T::value_T sum_T;
-        value_T lines[CONFIG_T::n_lines][CONFIG_T::padded_width][CONFIG_T::channels];
+        raw_T lines[CONFIG_T::n_lines][CONFIG_T::padded_width][CONFIG_T::channels];
         // A memory a line, as wide as a pixel.
         #pragma HLS ARRAY_PARTITION variable=lines complete dim=1
         #pragma HLS ARRAY_RESHAPE variable=lines complete dim=3
@@ -296,9 +302,10 @@ template <class given_T, class made_T, typename CONFIG_T> struct synapse_places<
 #else
         #pragma HLS DEPENDENCE variable=lines inter RAW distance=row true
 #endif
-        value_T seen[CONFIG_T::n_in], waiting[given_T::size], pixel[CONFIG_T::channels];
+        raw_T seen[CONFIG_T::n_in], pixel[CONFIG_T::channels];
+        typename given_T::value_T waiting[given_T::size];
         sum_T answer[CONFIG_T::n_out];
-        ap_int<CONFIG_T::partial_width> accumulator[CONFIG_T::n_out];
+        typename synapse_sum<CONFIG_T::partial_width>::type accumulator[CONFIG_T::n_out];
         ap_int<CONFIG_T::accum_width> total[CONFIG_T::n_out];
         // Registers: all move, or are used, in the same cycle.
         #pragma HLS ARRAY_PARTITION variable=seen complete
@@ -318,12 +325,12 @@ template <class given_T, class made_T, typename CONFIG_T> struct synapse_places<
                 left = n_read = n_written = cycle = 0;
             }
             if (cycle == 0) {
-                synapse_pixel<given_T, CONFIG_T>(image, position.template inside<CONFIG_T>(), n_read, left, waiting, pixel);
-                synapse_move<value_T, CONFIG_T>(pixel, position.column, lines, seen);
+                synapse_pixel<given_T, CONFIG_T, raw_T>(image, position.template inside<CONFIG_T>(), n_read, left, waiting, pixel);
+                synapse_move<raw_T, CONFIG_T>(pixel, position.column, lines, seen);
             }
             bool done = true;
             if (position.at_place()) {
-                done = synapse_cycle<value_T, CONFIG_T>(seen, cycle, codes, values, accumulator, total);
+                done = synapse_cycle<raw_T, CONFIG_T>(seen, cycle, codes, values, accumulator, total);
                 if (done) {
                     synapse_results<sum_T, CONFIG_T>(total, answer);
                     made_T::template write<CONFIG_T::n_out>(sums, n_written++, answer);
@@ -388,7 +395,7 @@ template <class given_T, class made_T, typename CONFIG_T>
 void synapse_pools(typename given_T::image_T answers, typename made_T::image_T pooled) {
     // Part of the function that calls it.
     #pragma HLS INLINE
-    typedef ap_uint<CONFIG_T::out_bits> pooled_T;
+    typedef typename synapse_sum<CONFIG_T::out_bits + 1>::type pooled_T;
     typename given_T::value_T waiting[given_T::size], pixel[CONFIG_T::channels];
     typename made_T::value_T answer[CONFIG_T::channels];
     pooled_T across[CONFIG_T::channels]; // of the pool's row so far
@@ -423,11 +430,9 @@ Pixels:
         Channels:
             for (unsigned channel = 0; channel < CONFIG_T::channels; channel++) {
                 #pragma HLS UNROLL
-                ap_int<CONFIG_T::in_bits> raw;
-                raw.range(CONFIG_T::in_bits - 1, 0) = pixel[channel].range(CONFIG_T::in_bits - 1, 0);
                 pooled_T made = 0;
-                if (raw > 0)
-                    made = raw;
+                if (pixel[channel] > 0)
+                    made = synapse_bits<ap_int<CONFIG_T::in_bits> >(pixel[channel]);
                 if (in_column > 0)
                     made = synapse_pooled<pooled_T, CONFIG_T::largest>(across[channel], made);
                 across[channel] = made;
@@ -436,7 +441,8 @@ Pixels:
                         made = synapse_pooled<pooled_T, CONFIG_T::largest>(above[pool][channel], made);
                     above[pool][channel] = made;
                 }
-                answer[channel].range(CONFIG_T::out_bits - 1, 0) = made;
+                if (ends)
+                    answer[channel].range(CONFIG_T::out_bits - 1, 0) = ap_uint<CONFIG_T::out_bits>(made);
             }
             if (ends)
                 made_T::template write<CONFIG_T::channels>(pooled, n_written++, answer);
