@@ -6,15 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from strategies import convolutional_network, images
+from projects import emit
+from strategies import BYTE, convolutional_network, images, synapse_array
 from synq.board import load_board
+from synq.errors import SynqError
 from synq.fixedpoint import Rounding
+from synq.geometry import DENSE, Geometry, Window
+from synq.hls import csim
 from synq.hls.back_end import check_hls
 from synq.hls.converter import convert
-from synq.hls.design import ArrayPlan, HlsDesign, HlsSettings
+from synq.hls.design import SIMPLEST, ArrayPlan, HlsDesign, HlsSettings
+from synq.hls.estimate import estimate_layer
 from synq.hls.sources import render_sources
-from synq.network import QuantizedNetwork
-from synq.request import Datapath
+from synq.network import QuantizedNetwork, first_difference
+from synq.planning import plan_hls
+from synq.request import Datapath, Request, Target
 
 PLANS = [
     ArrayPlan(Datapath.BANK, 4, 1),
@@ -42,10 +48,9 @@ def random_network(seed: int) -> QuantizedNetwork:
 @pytest.mark.parametrize(
     ("seed", "backend", "io_type"),
     [
-        (1, "Vitis", "io_parallel"),
-        (2, "Vitis", "io_stream"),
-        (3, "Vivado", "io_parallel"),
-        (4, "Vivado", "io_stream"),
+        (50, "Vitis", "io_parallel"),  # a pool of 2 x 2 sums
+        (58, "Vitis", "io_stream"),  # two convolutions, the largest of 1 x 3
+        (49, "Vivado", "io_stream"),  # two convolutions, 2 x 1 sums
     ],
 )
 def test_random_networks_are_bit_exact(
@@ -65,3 +70,40 @@ def test_random_networks_are_bit_exact(
     whole = expected.table().size
     axis = 60 * (network.sizes[-1] + 1)
     assert found.compared == {"qkeras": whole, "hls4ml": whole, "csim": whole, "axis": axis}
+
+
+def test_one_wrong_code_bit_is_caught(tmp_path: Path) -> None:
+    network = random_network(50)
+    inputs = images(np.random.default_rng(0), network, 20)
+    place = tmp_path / "hls"
+    emit(network, inputs.astype(np.uint8), place)
+    header = place / "firmware" / "array_0.h"
+    text = header.read_text()
+    word = text.split("    {0x")[1].split("u")[0]
+    header.write_text(text.replace(f"    {{0x{word}", f"    {{0x{int(word, 16) ^ 1:08x}", 1))
+    bench = csim.build_test_bench(place, tmp_path, tmp_path / "cache")
+    run = csim.simulate(bench, network, inputs, tmp_path)
+    found = first_difference(network.run(inputs), run.stages, "C simulation")
+    assert found is not None and "array_0, neuron 0" in found
+
+
+def test_too_many_sums_in_parallel_are_refused(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    geometries = (Geometry(Window((30, 30, 1), (3, 3))), DENSE)
+    arrays = (synapse_array(random, 9, 6), synapse_array(random, 28 * 28 * 6, 2))
+    network = QuantizedNetwork(arrays, (BYTE,), geometries)
+    design, board = HlsDesign((SIMPLEST, SIMPLEST)), load_board("pynq-z2")
+    with pytest.raises(SynqError, match=r"4704 wide.*unrolls at most 4096"):
+        convert(network, design, board, HlsSettings("Vitis", "io_parallel"), tmp_path)
+
+
+def test_the_slowest_layer_decides() -> None:
+    network = random_network(58)
+    plan = plan_hls(network, load_board("pynq-z2"), Request(target=Target.THROUGHPUT))
+    cycles = [
+        estimate_layer(network, index, array).interval
+        for index, array in enumerate(plan.chosen.core.arrays)
+    ]
+    assert plan.chosen.estimate.interval == max(cycles)
+    # No layer is built to be faster than it need be, if there is a smaller one.
+    assert max(cycles) in cycles[:2]

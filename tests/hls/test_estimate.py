@@ -3,10 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategies import BYTE, SOME, networks, synapse_array
-from synq.cost import Estimate, block_rams
+from strategies import BYTE, SOME, images, networks, synapse_array
+from synq.cost import Estimate, Resources, block_rams
+from synq.geometry import DENSE, Geometry, Pool, Pooling, Window
 from synq.hls.design import SIMPLEST, ArrayPlan
-from synq.hls.estimate import estimate, estimate_array
+from synq.hls.estimate import estimate, estimate_array, estimate_layer, event_intervals
 from synq.network import QuantizedNetwork
 from synq.request import Datapath
 
@@ -104,3 +105,54 @@ def test_events_cost_logic_and_a_gap() -> None:
     assert (dense.interval, events.interval) == (98, 108)
     assert events.resources.lut > dense.resources.lut
     assert events.resources.dsp == dense.resources.dsp == 128
+
+
+def lenet_begins(padding: int = 0) -> QuantizedNetwork:
+    """The first layer of LeNet-5, and a dense one."""
+    rng = np.random.default_rng(0)
+    pad = (padding, padding)
+    geometry = Geometry(Window((28, 28, 1), (5, 5), padding=(pad, pad)), Pool(Pooling.MAX, (2, 2)))
+    down, across, _ = geometry.passed(6)
+    arrays = (synapse_array(rng, 25, 6), synapse_array(rng, down * across * 6, 10))
+    return QuantizedNetwork(arrays, (BYTE,), (geometry, DENSE))
+
+
+@pytest.mark.parametrize(
+    ("padding", "plan", "cycles"),
+    [
+        (0, ArrayPlan(Datapath.BANK, 25, 12), 784),
+        (0, ArrayPlan(Datapath.BANK, 5, 1), 784 + 576 * 4),
+        (2, ArrayPlan(Datapath.DECODE, 1, 1), 1024 + 784 * 24),
+        (0, ArrayPlan(Datapath.BANK, 25, 12, event_driven=True), 784 * 3 + 576 * (1 + 10)),
+    ],
+)
+def test_a_convolution_takes_a_pixel_or_a_place_at_a_time(
+    padding: int, plan: ArrayPlan, cycles: int
+) -> None:
+    found = estimate_layer(lenet_begins(padding), 0, plan)
+    assert (found.interval, found.latency) == (cycles, cycles + 10)
+
+
+def test_a_convolution_takes_line_buffers_a_pool_and_streams() -> None:
+    network, plan = lenet_begins(), ArrayPlan(Datapath.DECODE, 1, 1)
+    once = estimate_array(network.arrays[0], plan).resources
+    sums = 6 * network.arrays[0].accumulator.width
+    pooled = sums - 6
+    luts = 4 * 2 * 4  # four lines of 28 pixels of 8 bits
+    luts += -(-sums // 3) * 4 + 8 * 4  # two rows of 24 sums, of 12 activations of 48 bits
+    luts += -(-pooled // 6) * 4 * 2  # a row of pools, and two that wait
+    around = Resources(
+        lut=luts + 3 * pooled + 500, lutram=luts, ff=2 * pooled + 500, bram_18k=0, dsp=0, uram=0
+    )
+    assert estimate_layer(network, 0, plan).resources == once + around
+
+
+def test_events_of_a_convolution_are_counted_at_each_place() -> None:
+    network = lenet_begins()
+    plans = (ArrayPlan(Datapath.BANK, 2, 0, event_driven=True), ArrayPlan(Datapath.BANK, 64, 0))
+    given = images(np.random.default_rng(1), network, 8)
+    seen = np.lib.stride_tricks.sliding_window_view(given.reshape(-1, 28, 28), (5, 5), axis=(1, 2))
+    rows = (seen != 0).reshape(8, 576, 25)
+    banks = np.maximum(rows[:, :, ::2].sum(axis=2), rows[:, :, 1::2].sum(axis=2))
+    wanted = banks.sum(axis=1) + 576 * 10 + 784 * 3
+    assert event_intervals(network, plans, given).tolist() == wanted.tolist()

@@ -151,7 +151,9 @@ def test_every_datapath_is_exact_on_random_arrays(build: Path, seed: int) -> Non
 # ---- Rules of HLS that no C++ compiler checks ---------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["nnet_synapse_array.h", "axis/synapse_axis.cpp"])
+@pytest.mark.parametrize(
+    "name", ["nnet_synapse_array.h", "nnet_synapse_places.h", "axis/synapse_axis.cpp"]
+)
 def test_pragmas_follow_the_rules(name: str) -> None:
     """What Vivado HLS and Vitis HLS refuse or get wrong, read off the source.
 

@@ -712,7 +712,7 @@ def rectified(
 
 
 def require_equal(
-    expected: Trace, got: Sequence[tuple[str, NDArray[np.int64]]], got_name: str
+    expected: Trace, got: Sequence[tuple[str, NDArray[np.int64]]], got_name: str, first: int = 0
 ) -> int:
     """Refuse stages that differ anywhere from the integer reference; see `first_difference`.
 
@@ -722,7 +722,7 @@ def require_equal(
     Raises:
         SynqError: they do, says where first and how many; or there are none to compare.
     """
-    difference = first_difference(expected, got, got_name)
+    difference = first_difference(expected, got, got_name, first)
     if difference is not None:
         raise SynqError(f"not bit-exact: {difference}")
     compared = sum(values.size for _, values in got)
@@ -732,7 +732,7 @@ def require_equal(
 
 
 def first_difference(
-    expected: Trace, got: Sequence[tuple[str, NDArray[np.int64]]], got_name: str
+    expected: Trace, got: Sequence[tuple[str, NDArray[np.int64]]], got_name: str, first: int = 0
 ) -> str | None:
     """None if `got` equals `expected` everywhere, else where they first differ, in one line.
 
@@ -740,6 +740,7 @@ def first_difference(
         expected: the integer reference.
         got: the same stages, in the same order, from another implementation.
         got_name: what to call that implementation.
+        first: the number of the first sample.
 
     Raises:
         ValueError: `got` lacks a stage or has another shape or type.
@@ -759,7 +760,7 @@ def first_difference(
         if len(wrong):
             mismatches += len(wrong)
             image, neuron = (int(i) for i in wrong[0])
-            where = f"image {image}, {name}, neuron {neuron}"
+            where = f"image {first + image}, {name}, neuron {neuron}"
             values = f"expected {want[image, neuron]}, got {have[image, neuron]}"
             differing.append((image, order, f"{where}: {values}"))
     if not differing:

@@ -4,7 +4,7 @@ They compare every integer of every image with the reference: of the QKeras mode
 compiled library, of the C simulation and of the AXI4-Stream wrapper.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +18,10 @@ from synq.hls import axis, csim
 from synq.hls.compiler import Builds, building
 from synq.hls.converter import Converted
 from synq.hls.design import ArrayPlan, HlsDesign
-from synq.network import QuantizedNetwork, Trace, require_equal
+from synq.network import QuantizedNetwork, Stages, Trace, require_equal, stage_sizes
 from synq.request import MOST_ROWS, Datapath
+
+_VALUES_AT_ONCE = 1 << 23  # integers of a check: they go from a process to another
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,46 @@ def check_hls(
     programs = (csim.TEST_BENCH, axis.BENCH, csim.LIBRARY)
     with building(place, programs, scratch, cache_dir) as builds, ThreadPoolExecutor(1) as pool:
         simulated = pool.submit(_simulate, builds, network, inputs, expected, scratch)
-        stages = converted.model_stages(inputs)
-        compared = {"qkeras": require_equal(expected, stages, "QKeras")}
-        stages = converted.library_stages(builds.finish(csim.LIBRARY), inputs)
-        compared["hls4ml"] = require_equal(expected, stages, "hls4ml's compiled library")
+        compared = {
+            "qkeras": _compared(converted.model_stages, network, inputs, expected, "QKeras")
+        }
+        library = builds.finish(csim.LIBRARY)
+        compared["hls4ml"] = _compared(
+            lambda some: converted.library_stages(library, some),
+            network,
+            inputs,
+            expected,
+            "hls4ml's compiled library",
+        )
         simulation = simulated.result()
         return replace(simulation, compared={**compared, **simulation.compared})
+
+
+def _compared(
+    stages: Callable[[NDArray[np.integer[Any]]], Stages],
+    network: QuantizedNetwork,
+    inputs: NDArray[np.integer[Any]],
+    expected: Trace,
+    name: str,
+) -> int:
+    """How many integers of all images were compared; some images at a time, as they may be large.
+
+    Raises:
+        SynqError: one differs.
+    """
+    values = sum(size for _, size in stage_sizes(network))
+    # Read noise counts images, from the first on each time: then all at once.
+    at_once = len(inputs) if network.noisy else max(1, _VALUES_AT_ONCE // values)
+    compared = 0
+    for first in range(0, max(1, len(inputs)), max(1, at_once)):
+        some = slice(first, first + at_once)
+        wanted = Trace(
+            tuple(sums[some] for sums in expected.accumulators),
+            tuple(signal[some] for signal in expected.activations),
+            expected.classes[some],
+        )
+        compared += require_equal(wanted, stages(inputs[some]), name, first)
+    return compared
 
 
 def simulate_hls(

@@ -75,16 +75,23 @@ def simulate(
     logs = run_all(commands, "the C simulation")
     widths = [size for _, size in stage_sizes(network)] + [1]
     names = [name for name, _ in stage_sizes(network)] + ["class"]
-    tables = []
+    table = np.empty((len(inputs), sum(widths)), dtype=np.int64)
+    first = 0
     for number, share in enumerate(shares):
-        numbers = np.fromfile(scratch / f"results_{number}.bin", dtype="<i8")
-        if numbers.size != len(share) * sum(widths):
+        path = scratch / f"results_{number}.bin"
+        if path.stat().st_size != 8 * len(share) * sum(widths):
             raise SynqError(
-                f"the C simulation wrote {numbers.size} integers, not {len(share) * sum(widths)}: "
-                "is the disk full?"
+                f"the C simulation wrote {path.stat().st_size} bytes, not "
+                f"{8 * len(share) * sum(widths)}: is the disk full?"
             )
-        tables.append(numbers.reshape(len(share), sum(widths)).astype(np.int64))
-    columns = np.split(np.concatenate(tables), np.cumsum(widths)[:-1], axis=1)
+        if len(share):
+            # Mapped: every integer of every image is much, and is in memory once.
+            table[first : first + len(share)] = np.memmap(
+                path, "<i8", "r", shape=(len(share), sum(widths))
+            )
+        first += len(share)
+        path.unlink()
+    columns = np.split(table, np.cumsum(widths)[:-1], axis=1)
     seconds = sum(float(log.split()[-1]) for log in logs)
     return Simulation(list(zip(names, columns, strict=True)), len(inputs) / seconds)
 
