@@ -294,9 +294,9 @@ template <class given_T, class made_T, typename CONFIG_T> struct synapse_places<
         // A memory a line, as wide as a pixel.
         #pragma HLS ARRAY_PARTITION variable=lines complete dim=1
         #pragma HLS ARRAY_RESHAPE variable=lines complete dim=3
-        // A column is read again a row later.
         const unsigned row = CONFIG_T::padded_width;
         (void)row; // only a pragma uses it
+        // A column is read again a row later.
 #ifdef __VITIS_HLS__
         #pragma HLS DEPENDENCE variable=lines type=inter direction=RAW distance=row dependent=true
 #else
@@ -407,9 +407,9 @@ void synapse_pools(typename given_T::image_T answers, typename made_T::image_T p
     pooled_T above[CONFIG_T::pooled_width][CONFIG_T::channels]; // of each pool's rows so far
     // One memory, as wide as a pixel.
     #pragma HLS ARRAY_RESHAPE variable=above complete dim=2
-    // A pool's part is read again a row later.
     const unsigned row_pixels = CONFIG_T::width;
     (void)row_pixels; // only a pragma uses it
+    // A pool's part is read again a row later.
 #ifdef __VITIS_HLS__
     #pragma HLS DEPENDENCE variable=above type=inter direction=RAW distance=row_pixels dependent=true
 #else
