@@ -11,7 +11,7 @@ from strategies import BYTE, convolutional_network, images, synapse_array
 from synq.board import load_board
 from synq.errors import SynqError
 from synq.fixedpoint import Rounding
-from synq.geometry import DENSE, Geometry, Window
+from synq.geometry import DENSE, Geometry, Pool, Pooling, Window
 from synq.hls import csim
 from synq.hls.back_end import check_hls
 from synq.hls.converter import convert
@@ -73,10 +73,10 @@ def test_random_networks_are_bit_exact(
 
 
 def test_one_wrong_code_bit_is_caught(tmp_path: Path) -> None:
-    network = random_network(50)
+    network = random_network(58)
     inputs = images(np.random.default_rng(0), network, 20)
     place = tmp_path / "hls"
-    emit(network, inputs.astype(np.uint8), place)
+    emit(network, inputs.astype(np.uint8), place, io_type="io_stream")
     header = place / "firmware" / "array_0.h"
     text = header.read_text()
     word = text.split("    {0x")[1].split("u")[0]
@@ -89,8 +89,8 @@ def test_one_wrong_code_bit_is_caught(tmp_path: Path) -> None:
 
 def test_too_many_sums_in_parallel_are_refused(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
-    geometries = (Geometry(Window((30, 30, 1), (3, 3))), DENSE)
-    arrays = (synapse_array(random, 9, 6), synapse_array(random, 28 * 28 * 6, 2))
+    geometries = (Geometry(Window((30, 30, 1), (3, 3)), Pool(Pooling.MAX, (4, 4))), DENSE)
+    arrays = (synapse_array(random, 9, 6), synapse_array(random, 7 * 7 * 6, 2))
     network = QuantizedNetwork(arrays, (BYTE,), geometries)
     design, board = HlsDesign((SIMPLEST, SIMPLEST)), load_board("pynq-z2")
     with pytest.raises(SynqError, match=r"4704 wide.*unrolls at most 4096"):
