@@ -160,8 +160,9 @@ def describe_network(network: QuantizedNetwork) -> dict[str, Any]:
             "accumulator": array.accumulator.to_dict(),
             "accumulator_range": list(array.accumulator_range),
             **_converter(array),
+            **({} if geometry.window is None else {"geometry": geometry.to_dict()}),
         }
-        for array in network.arrays
+        for array, geometry in zip(network.arrays, network.geometries, strict=True)
     ]
     return {"digest": network.digest, "arrays": arrays, "output_unit": network.output_unit}
 
