@@ -99,8 +99,8 @@ template <class raw_T, int WIDTH> raw_T synapse_bits(const ap_int<WIDTH> &value)
     return value;
 }
 
-// A sum while it grows. In C simulation a plain integer, in which adding is fast: that it fits the width
-// is checked when it is done.
+// A sum while it grows. In C simulation a plain integer, in which adding is fast: that it is within its
+// range is checked when it is done.
 template <unsigned WIDTH> struct synapse_sum {
 #ifdef __SYNTHESIS__
     typedef ap_int<WIDTH> type;
@@ -331,9 +331,11 @@ typename synapse_raised<CONFIG_T>::type synapse_converted(const typename synapse
 // At a tile's end its sums are converted and added to those of the tiles before.
 template <typename CONFIG_T>
 void synapse_convert(const typename synapse_sum<CONFIG_T::partial_width>::type accumulator[CONFIG_T::n_out], bool first,
-                     ap_int<CONFIG_T::accum_width> total[CONFIG_T::n_out]) {
+                     typename synapse_sum<CONFIG_T::accum_width>::type total[CONFIG_T::n_out]) {
     // Part of the loop or function that calls it.
     #pragma HLS INLINE
+    static_assert(CONFIG_T::partial_max < 1LL << (CONFIG_T::partial_width - 1), "no tile's sum overflows");
+    static_assert(CONFIG_T::partial_min >= -(1LL << (CONFIG_T::partial_width - 1)), "no tile's sum overflows");
     static unsigned reads = 0; // of tiles
 Converters:
     for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
@@ -341,14 +343,17 @@ Converters:
 #ifndef __SYNTHESIS__
         assert(accumulator[lane] >= CONFIG_T::partial_min);
         assert(accumulator[lane] <= CONFIG_T::partial_max);
-        assert(ap_int<CONFIG_T::partial_width>(accumulator[lane]) == accumulator[lane]);
 #endif
+        if (CONFIG_T::converter_bits == 0) { // one tile, exact
+            total[lane] = accumulator[lane];
+            continue;
+        }
         if (first)
             total[lane] = 0;
         typename synapse_raised<CONFIG_T>::type sum = accumulator[lane];
         if (CONFIG_T::noise_bits > 0)
             sum += synapse_noise<CONFIG_T>(reads, lane);
-        total[lane] += synapse_converted<CONFIG_T>(sum);
+        total[lane] += synapse_converted<CONFIG_T>(sum).to_int64();
     }
     if (CONFIG_T::noise_bits > 0)
         reads++;
@@ -356,17 +361,19 @@ Converters:
 
 // The sums leave as raw integers; C simulation checks the proven range.
 template <class res_T, typename CONFIG_T>
-void synapse_results(const ap_int<CONFIG_T::accum_width> total[CONFIG_T::n_out], res_T res[CONFIG_T::n_out]) {
+void synapse_results(const typename synapse_sum<CONFIG_T::accum_width>::type total[CONFIG_T::n_out], res_T res[CONFIG_T::n_out]) {
     // Part of the loop or function that calls it.
     #pragma HLS INLINE
+    static_assert(CONFIG_T::accum_max < 1LL << (CONFIG_T::accum_width - 1), "no sum overflows");
+    static_assert(CONFIG_T::accum_min >= -(1LL << (CONFIG_T::accum_width - 1)), "no sum overflows");
 Results:
     for (unsigned lane = 0; lane < CONFIG_T::n_out; lane++) {
         #pragma HLS UNROLL
 #ifndef __SYNTHESIS__
-        assert(total[lane].to_int64() >= CONFIG_T::accum_min);
-        assert(total[lane].to_int64() <= CONFIG_T::accum_max);
+        assert(total[lane] >= CONFIG_T::accum_min);
+        assert(total[lane] <= CONFIG_T::accum_max);
 #endif
-        res[lane].range(CONFIG_T::accum_width - 1, 0) = total[lane];
+        res[lane].range(CONFIG_T::accum_width - 1, 0) = ap_int<CONFIG_T::accum_width>(total[lane]);
     }
 }
 
@@ -375,7 +382,7 @@ template <class data_T, typename CONFIG_T>
 bool synapse_cycle(data_T data[CONFIG_T::n_in], unsigned cycle,
                    const unsigned codes[CONFIG_T::parallel_rows][CONFIG_T::n_blocks][CONFIG_T::n_words],
                    const int values[CONFIG_T::n_values], typename synapse_sum<CONFIG_T::partial_width>::type accumulator[CONFIG_T::n_out],
-                   ap_int<CONFIG_T::accum_width> total[CONFIG_T::n_out]) {
+                   typename synapse_sum<CONFIG_T::accum_width>::type total[CONFIG_T::n_out]) {
     // Part of the pipelined loop that calls it.
     #pragma HLS INLINE
     unsigned block[CONFIG_T::parallel_rows];
@@ -409,7 +416,7 @@ template <class data_T, class res_T, typename CONFIG_T> struct synapse_engine<da
         // The kernel's one body: the pragmas on the memories reach it.
         #pragma HLS INLINE
         typename synapse_sum<CONFIG_T::partial_width>::type accumulator[CONFIG_T::n_out];
-        ap_int<CONFIG_T::accum_width> total[CONFIG_T::n_out];
+        typename synapse_sum<CONFIG_T::accum_width>::type total[CONFIG_T::n_out];
         // Registers: every lane adds in every cycle.
         #pragma HLS ARRAY_PARTITION variable=accumulator complete
         #pragma HLS ARRAY_PARTITION variable=total complete
@@ -432,7 +439,7 @@ template <class data_T, class res_T, typename CONFIG_T> struct synapse_engine<da
         #pragma HLS INLINE
         typedef synapse_events<data_T, CONFIG_T> events;
         typename synapse_sum<CONFIG_T::partial_width>::type accumulator[CONFIG_T::n_out];
-        ap_int<CONFIG_T::accum_width> total[CONFIG_T::n_out];
+        typename synapse_sum<CONFIG_T::accum_width>::type total[CONFIG_T::n_out];
         // Registers: every lane adds in every cycle.
         #pragma HLS ARRAY_PARTITION variable=accumulator complete
         #pragma HLS ARRAY_PARTITION variable=total complete
@@ -544,7 +551,7 @@ struct synapse_engine<data_T, res_T, CONFIG_T, true, EVENT_DRIVEN> {
         #pragma HLS ARRAY_PARTITION variable=last complete dim=0
 
         typename synapse_sum<CONFIG_T::partial_width>::type accumulator[CONFIG_T::n_out];
-        ap_int<CONFIG_T::accum_width> total[CONFIG_T::n_out];
+        typename synapse_sum<CONFIG_T::accum_width>::type total[CONFIG_T::n_out];
         // Registers: a group of lanes adds in every cycle.
         #pragma HLS ARRAY_PARTITION variable=accumulator complete
         #pragma HLS ARRAY_PARTITION variable=total complete

@@ -306,7 +306,7 @@ template <class given_T, class made_T, typename CONFIG_T> struct synapse_places<
         typename given_T::value_T waiting[given_T::size];
         sum_T answer[CONFIG_T::n_out];
         typename synapse_sum<CONFIG_T::partial_width>::type accumulator[CONFIG_T::n_out];
-        ap_int<CONFIG_T::accum_width> total[CONFIG_T::n_out];
+        typename synapse_sum<CONFIG_T::accum_width>::type total[CONFIG_T::n_out];
         // Registers: all move, or are used, in the same cycle.
         #pragma HLS ARRAY_PARTITION variable=seen complete
         #pragma HLS ARRAY_PARTITION variable=waiting complete
