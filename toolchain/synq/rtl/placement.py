@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 
 from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint, signed_width
+from synq.geometry import Geometry
 from synq.network import QuantizedNetwork, SynapseArray
 from synq.rtl.banks import Banks
 from synq.rtl.codes import MOST_BUCKETS, RowCodes, bucket_values
 from synq.rtl.design import Capacity, RtlArray, RtlDesign, wide_result
 from synq.rtl.packing import Packing
+from synq.rtl.places import PlacedPool, PlacedWindow
 from synq.rtl.unrolled import Neuron, rounding_shift, unroll
 from synq.stream import BEAT_BITS
 
@@ -39,6 +41,9 @@ class PlacedArray:
         in_lanes: inputs that arrive in a cycle.
         out_lanes: outputs that it hands out in a cycle, unless it flows into an unrolled array.
         activation: format of its outputs; None for the network's own, which are sums.
+        window: what hands out a convolution's places, each of which is an image to the array; None
+            of a dense layer.
+        pool: what makes one of the sums of some; None for nothing.
     """
 
     index: int
@@ -47,10 +52,17 @@ class PlacedArray:
     in_lanes: int
     out_lanes: int = LOGITS_A_BEAT
     activation: FixedPoint | None = None
+    window: PlacedWindow | None = None
+    pool: PlacedPool | None = None
+
+    @property
+    def coming(self) -> Packing:
+        """An image as it comes to the layer: before the window, if there is one."""
+        return self.arriving if self.window is None else self.window.image
 
     @property
     def arriving(self) -> Packing:
-        """An image as it arrives."""
+        """An image as it arrives at the array."""
         return Packing(self.array.n_in, self.array.input_format.width, self.in_lanes)
 
     @property
@@ -97,7 +109,12 @@ class UnrolledArray(PlacedArray):
     @cached_property
     def neurons(self) -> list[Neuron]:
         """Its outputs."""
-        return unroll(self.array, self.activation, self.plan.logic_levels)
+        return unroll(self.array, self.rounded, self.plan.logic_levels)
+
+    @property
+    def rounded(self) -> FixedPoint | None:
+        """Format of the neurons' outputs; None for sums, as pools take them."""
+        return None if self.pool is not None else self.activation
 
     @property
     def sum_depth(self) -> int:
@@ -316,8 +333,75 @@ def place_arrays(network: QuantizedNetwork, design: RtlDesign) -> list[PlacedArr
     for index, (array, plan) in enumerate(zip(network.arrays, design.arrays, strict=True)):
         kind = UnrolledArray if plan.unrolled else BankedArray
         activation = (*network.activations, None)[index]
-        placed.append(kind(index, array, plan, lanes[index], lanes[index + 1], activation))
+        geometry, n_lanes = network.geometries[index], lanes[index]
+        window = _window(index, array, plan, geometry, n_lanes)
+        if window is not None:
+            n_lanes = window.place.lanes
+        pool = _pool(index, array, geometry, lanes[index + 1])
+        placed.append(
+            kind(index, array, plan, n_lanes, lanes[index + 1], activation, window, pool)
+        )
     return placed
+
+
+def _window(
+    index: int, array: SynapseArray, plan: RtlArray, geometry: Geometry, arriving: int
+) -> PlacedWindow | None:
+    """What stands before the array, if anything.
+
+    Args:
+        arriving: values a beat of what is before.
+    """
+    window = geometry.window
+    if window is None:
+        if plan.window:
+            raise SynqError(f"array {index}: a dense layer has no window")
+        return None
+    if plan.capacity is not None:
+        raise SynqError(
+            f"array {index}: a core with convolutions cannot be loaded with another network: leave "
+            "out reloadable",
+            settings=("reloadable",),
+        )
+    lanes = arriving if index else 1  # the stream's pixels one after another
+    if window.shape[2] % lanes:
+        raise SynqError(
+            f"array {index}: values arrive in a cycle, {lanes}, divide the {window.shape[2]} channels"
+        )
+    if plan.window not in (lanes, window.n_in):
+        raise SynqError(
+            f"array {index}: a window hands out {lanes} or {window.n_in} values in a cycle, got "
+            f"{plan.window}"
+        )
+    placed = PlacedWindow(
+        window, array.input_format.width, lanes, arriving, whole=plan.window != lanes
+    )
+    if placed.whole and window.kernel[0] > 1 and placed.grid[1] < 2:
+        raise SynqError(
+            f"array {index}: an image of one column has no window that hands out places whole"
+        )
+    return placed
+
+
+def _pool(
+    index: int, array: SynapseArray, geometry: Geometry, handed_out: int
+) -> PlacedPool | None:
+    """What stands behind the array's sums, if anything.
+
+    Args:
+        handed_out: outputs that the array hands out in a cycle.
+    """
+    if geometry.window is None:
+        return None
+    if array.n_out % handed_out:
+        raise SynqError(
+            f"array {index}: outputs that are handed out in a cycle, {handed_out}, divide the "
+            f"{array.n_out} channels"
+        )
+    if geometry.pool is None:
+        return None
+    sums = Packing(array.n_out, array.accumulator.width, handed_out)
+    return PlacedPool(geometry.pool, geometry.window.places, sums)
 
 
 def _check_result(n_out: int, design: RtlDesign) -> None:

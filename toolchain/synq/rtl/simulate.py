@@ -1,5 +1,6 @@
 """Cycle-accurate simulation of the Verilog with Verilator, driven from C++."""
 
+import math
 import os
 import re
 import shutil
@@ -333,25 +334,40 @@ def _stages(
     stages: Stages = []
     for index, layer in enumerate(layers):
         n_out = layer.array.n_out
-        lanes = layers[index + 1].in_lanes if index + 1 < len(layers) else 2
-        if layer.plan.unrolled:
-            lanes = n_out
-        names = [f"array_{index}"] + [f"activation_{index}"] * (index < len(network.activations))
-        for name in names:
-            parts = []
-            for where, count in zip(folders, counts, strict=True):
-                seen = where / f"{name}.txt"
-                text = seen.read_text() if seen.exists() else ""
-                flat = np.fromstring(text, dtype=np.int64, sep=" ")
-                wanted = count * -(-n_out // lanes) * lanes
-                if len(flat) < wanted:
-                    raise SynqError(
-                        f"the simulation of the Verilog wrote {name} of fewer images than it "
-                        "answered: is the disk full?"
-                    )
-                parts.append(flat[:wanted].reshape(count, -1)[:, :n_out])
-            stages.append((name, np.concatenate(parts)))
+        lanes = n_out if layer.plan.unrolled else layer.out_lanes
+        n_places = network.geometries[index].n_places
+        stages.append(_seen(f"array_{index}", folders, counts, (n_places, n_out, lanes)))
+        if index < len(network.activations):
+            n_places = math.prod(network.shapes[index][:2])
+            lanes = lanes if layer.pool is None else layer.out_lanes
+            stages.append(_seen(f"activation_{index}", folders, counts, (n_places, n_out, lanes)))
     return stages
+
+
+def _seen(
+    name: str, folders: list[Path], counts: list[int], shape: tuple[int, int, int]
+) -> tuple[str, NDArray[np.int64]]:
+    """What a monitor has written of each run's images.
+
+    Args:
+        shape: places of an image, values of a place, and values that come together.
+    """
+    n_places, n_values, lanes = shape
+    a_place = -(-n_values // lanes) * lanes
+    parts = []
+    for where, count in zip(folders, counts, strict=True):
+        seen = where / f"{name}.txt"
+        text = seen.read_text() if seen.exists() else ""
+        flat = np.fromstring(text, dtype=np.int64, sep=" ")
+        wanted = count * n_places * a_place
+        if len(flat) < wanted:
+            raise SynqError(
+                f"the simulation of the Verilog wrote {name} of fewer images than it answered: is "
+                "the disk full?"
+            )
+        places = flat[:wanted].reshape(count, n_places, a_place)
+        parts.append(places[:, :, :n_values].reshape(count, n_places * n_values))
+    return name, np.concatenate(parts)
 
 
 def read_loads(where: Path) -> tuple[tuple[int, int], ...]:
