@@ -13,7 +13,8 @@ module synq_pool #(
     parameter POOL_DOWN = 2,      // places that become one
     parameter POOL_ACROSS = 2,
     parameter ADDS = 0,           // the sum rather than the largest
-    parameter OUT_BITS = 24
+    parameter OUT_BITS = 24,
+    parameter BLOCK = 0           // block RAM rather than logic
 ) (
     input wire clk,
     input wire reset,
@@ -97,7 +98,7 @@ module synq_pool #(
     reg [LANES*BITS-1:0] given;
     reg [LANES*OUT_BITS-1:0] written;
     wire [LANES*OUT_BITS-1:0] fetched, result;
-    synq_lines #(.WIDTH(LANES * OUT_BITS), .DEPTH(DEPTH), .BLOCK(DEPTH > 64)) partial (
+    synq_lines #(.WIDTH(LANES * OUT_BITS), .DEPTH(DEPTH), .BLOCK(BLOCK)) partial (
         .clk(clk), .write(move & took & keeps), .write_address(address_then), .data(result), .read(move),
         .read_address(address), .fetched(fetched)
     );

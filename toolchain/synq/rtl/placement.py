@@ -232,7 +232,7 @@ class BankedArray(PlacedArray):
     def held_twice(self) -> bool:
         """Whether the sums of an image, or a tile, wait while those of the one before are handed
         out: where rows may take less time than that."""
-        return self.plan.event_driven or self.tiles > 1
+        return self.plan.event_driven or self.tiles > 1 or self.window is not None
 
     @property
     def keeps(self) -> bool:
@@ -329,19 +329,31 @@ def place_arrays(network: QuantizedNetwork, design: RtlDesign) -> list[PlacedArr
     ]
     lanes[0] = design.beat_bits // network.input_format.width
     lanes.append(LOGITS_A_BEAT)
-    placed: list[PlacedArray] = []
-    for index, (array, plan) in enumerate(zip(network.arrays, design.arrays, strict=True)):
-        kind = UnrolledArray if plan.unrolled else BankedArray
-        activation = (*network.activations, None)[index]
-        geometry, n_lanes = network.geometries[index], lanes[index]
-        window = _window(index, array, plan, geometry, n_lanes)
-        if window is not None:
-            n_lanes = window.place.lanes
-        pool = _pool(index, array, geometry, lanes[index + 1])
-        placed.append(
-            kind(index, array, plan, n_lanes, lanes[index + 1], activation, window, pool)
-        )
-    return placed
+    return [
+        place_layer(network, index, plan, *lanes[index : index + 2])
+        for index, plan in enumerate(design.arrays)
+    ]
+
+
+def place_layer(
+    network: QuantizedNetwork, index: int, plan: RtlArray, arriving: int, handed_out: int
+) -> PlacedArray:
+    """A layer as its plan builds it.
+
+    Args:
+        arriving: values that come in a cycle.
+        handed_out: outputs that it hands out in a cycle.
+
+    Raises:
+        SynqError: it cannot be built so.
+    """
+    kind = UnrolledArray if plan.unrolled else BankedArray
+    array, geometry = network.arrays[index], network.geometries[index]
+    activation = (*network.activations, None)[index]
+    window = _window(index, array, plan, geometry, arriving)
+    pool = _pool(index, array, geometry, handed_out)
+    lanes = arriving if window is None else window.place.lanes
+    return kind(index, array, plan, lanes, handed_out, activation, window, pool)
 
 
 def _window(
@@ -366,7 +378,8 @@ def _window(
     lanes = arriving if index else 1  # the stream's pixels one after another
     if window.shape[2] % lanes:
         raise SynqError(
-            f"array {index}: values arrive in a cycle, {lanes}, divide the {window.shape[2]} channels"
+            f"array {index}: values that arrive in a cycle, {lanes}, divide the "
+            f"{window.shape[2]} channels"
         )
     if plan.window not in (lanes, window.n_in):
         raise SynqError(

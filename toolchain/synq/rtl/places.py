@@ -78,6 +78,24 @@ class PlacedWindow:
         )
         return high, wide
 
+    def waits(self) -> list[int]:
+        """Cycles before each place that the window takes at least, if the image is there."""
+        down, across = self.window.places
+        kernel, stride = self.window.kernel, self.window.stride
+        above = self.window.padding[0][0]
+        if not self.whole:
+            # The next image's first rows come while the last ones are used, if there is room.
+            missing = max(0, 2 * kernel[0] - above - self.rows) * self.window.shape[1] * self.words
+            return [1 + missing] + [1] * (down * across - 1)
+        high, wide = self.grid
+        reach = (across - 1) * stride[1] + kernel[1]
+        row = [wide - reach + kernel[1] + (stride[0] - 1) * wide] + [stride[1]] * (across - 1)
+        waits = row * down
+        left_over = (high - (down - 1) * stride[0] - kernel[0]) * wide
+        waits[0] = (kernel[0] - 1) * wide + kernel[1]
+        waits[-1] += left_over + wide - reach
+        return waits
+
     @property
     def depth(self) -> int:
         """Words of the memory."""
@@ -151,6 +169,11 @@ class PlacedPool:
         return self.places[1] // self.pool.size[1] * self.sums.beats
 
     @property
+    def in_block(self) -> bool:
+        """Whether they wait in block RAM."""
+        return self.depth > _FEW_WORDS
+
+    @property
     def parameters(self) -> dict[str, int]:
         """Of the module."""
         return {
@@ -163,4 +186,5 @@ class PlacedPool:
             "POOL_ACROSS": self.pool.size[1],
             "ADDS": int(self.pool.kind is Pooling.AVERAGE),
             "OUT_BITS": self.out_bits,
+            "BLOCK": int(self.in_block),
         }
