@@ -183,12 +183,11 @@ class _Layer:
                 yield RtlArray(buckets, decoded, request.event_driven)
 
     def _is_small(self) -> bool:
-        """Whether its synapses as logic take a quarter of what may be used of the board, or less:
-        about a look-up table a bit."""
+        """Whether its synapses as logic may fit the board: about a look-up table a bit."""
         if self.request.event_driven or self.geometry.window is None:
             return False
         bits = int(np.count_nonzero(self.array.weights)) * self.array.input_format.width
-        return 4 * bits <= BUDGET * self.available.lut
+        return bits <= BUDGET * self.available.lut
 
     def _cost(self, plan: RtlArray, handed_out: int) -> _Option | None:
         lanes = plan.lanes if self.index else self.stream

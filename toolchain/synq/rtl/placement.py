@@ -1,7 +1,7 @@
 """Where the rows and the codes of each array lie in the Verilog core."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +109,7 @@ class UnrolledArray(PlacedArray):
     @cached_property
     def neurons(self) -> list[Neuron]:
         """Its outputs."""
-        return unroll(self.array, self.rounded, self.plan.logic_levels)
+        return _unrolled(self.array, self.rounded, self.plan.logic_levels)
 
     @property
     def rounded(self) -> FixedPoint | None:
@@ -120,6 +120,13 @@ class UnrolledArray(PlacedArray):
     def sum_depth(self) -> int:
         """Cycles from a whole image to its sums."""
         return max(neuron.depth for neuron in self.neurons)
+
+
+@lru_cache(maxsize=32)  # a search places the same array many times
+def _unrolled(
+    array: SynapseArray, activation: FixedPoint | None, logic_levels: int
+) -> list[Neuron]:
+    return unroll(array, activation, logic_levels)
 
 
 @dataclass(frozen=True, eq=False)
