@@ -22,7 +22,7 @@ from synq.rtl.placement import LOGITS_A_BEAT, place_layer
 
 _ROWS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 32, 50)
 _LANES = (1, 2, 4, 8)
-_STEP = 0.85  # from an interval to the next shorter one
+_STEP = 0.95  # from an interval to the next shorter one
 _DSP_WEIGHTS = (1.0, 3.0)  # multipliers of all layers together may be scarcer than of one
 
 
