@@ -106,13 +106,22 @@ def _arrival(placed: PlacedArray) -> int:
 
 def _worst_case_of_places(placed: list[PlacedArray]) -> tuple[int, int]:
     intervals = [image_interval(each) for each in placed]
-    latency = intervals[0]
-    for each, interval in zip(placed[1:], intervals[1:], strict=True):
-        # The last row of places is still to come.
-        rows = 1 if each.window is None else each.window.window.places[0]
-        latency += -(-interval // rows)
-    alone = (_Alone(each).place(1, _pairs(_full(each)[None])[0]) for each in placed)
-    return latency + sum(alone), max(intervals)
+    begins, latency = 0, intervals[0] + _place_latency(placed[0])
+    for each, interval, earlier in zip(placed[1:], intervals[1:], intervals, strict=False):
+        if each.window is not None:
+            # It begins with the first rows of the image; of the last ones a row of places is left.
+            window = each.window.window
+            begins += earlier * min(window.kernel[0], window.shape[0]) // window.shape[0]
+            latency = max(latency + interval // window.places[0], begins + interval)
+        latency += _place_latency(each)
+    return latency, max(intervals)
+
+
+def _place_latency(placed: PlacedArray) -> int:
+    """Cycles from the last beat of a place, or an image, to its last sums."""
+    alone, tiles = _Alone(placed), _pairs(_full(placed)[None])[0]
+    settled = alone.place(1, tiles)  # what a reset began is over
+    return alone.place(settled, tiles) - alone.at
 
 
 def _times(placed: PlacedArray, signal: NDArray[np.integer[Any]]) -> NDArray[np.int64]:

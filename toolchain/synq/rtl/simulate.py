@@ -20,6 +20,7 @@ from synq.process import Command, run_all
 from synq.process import run as run_command
 from synq.resources import folder
 from synq.rtl import pipeline
+from synq.rtl.cycles import worst_case
 from synq.rtl.design import RtlDesign
 from synq.rtl.placement import place_arrays
 from synq.rtl.verilog import TOP
@@ -28,7 +29,7 @@ from synq.stream import beats_per_result, pack_results, transfer_ends, unpack_re
 _KEEP_ALL = 0xFF
 _NETWORK_COMES, _NETWORK_ENDS = 2, 4  # flags of a beat, beside 1 for TLAST
 _PROBABILITY = 1 << 16
-_IDLE_LIMIT = 20_000  # cycles without a transfer: more than any image takes
+_IDLE_LIMIT = 20_000  # cycles without a transfer: more than an image of a dense network takes
 _SPLIT = 50_000  # operations a C++ file: a small core is compiled at once, in half the time
 _WARNINGS = ("-Wall", "-Wno-DECLFILENAME")
 _FILE = re.compile(r"[A-Za-z]\w*\.(v|mem)", re.ASCII)
@@ -250,7 +251,13 @@ def run(
         for each in runs
     ]
     wanted_beats = [len(share) * n_beats for share in shares]
-    answers = play(executable, place, folders, given, wanted_beats, traffic, design.result_bits)
+    idle_limit = _IDLE_LIMIT
+    if not network.dense:
+        idle_limit += 2 * sum(worst_case(place_arrays(network, design)))
+    answers = play(
+        *(executable, place, folders, given, wanted_beats, traffic, design.result_bits),
+        idle_limit=idle_limit,
+    )
     faults: list[str] = []
     for records, each in zip(answers, runs, strict=True):
         wanted = np.concatenate(
@@ -283,6 +290,7 @@ def play(
     traffic: Traffic,
     result_bits: int = 64,
     reset: float = 0.0,
+    idle_limit: int = _IDLE_LIMIT,
 ) -> list[NDArray[Any]]:
     """Run the compiled core once in each folder, all at a time.
 
@@ -294,6 +302,7 @@ def play(
         result_bits: width of the output stream.
         reset: probability that a cycle has a reset of one clock. The sender then begins again with
             the first transfer that is not answered to its end, of which nothing is returned.
+        idle_limit: cycles without any transfer after which a run gives up.
 
     Returns:
         Records of each run's output beats: data, keep, last, cycle.
@@ -310,7 +319,7 @@ def play(
         seed = traffic.seed + number
         command = [str(executable.resolve()), "beats.bin", "results.bin", str(count), str(seed)]
         command += [str(int(share * _PROBABILITY)) for share in (traffic.gap, traffic.stall)]
-        command += [str(_IDLE_LIMIT), str(int(reset * _PROBABILITY))]
+        command += [str(idle_limit), str(int(reset * _PROBABILITY))]
         command += ["+verilator+rand+reset+2", f"+verilator+seed+{seed + 1}"]
         commands.append(Command(command, where))
     run_all(commands, "the simulation of the Verilog")
