@@ -30,10 +30,12 @@ from synq.request import Datapath, Request
 from synq.rtl import simulate
 from synq.rtl.cycles import count_cycles, worst_case
 from synq.rtl.design import RtlArray, RtlDesign
+from synq.rtl.estimate import estimate_design
 from synq.rtl.placement import place_arrays
 from synq.rtl.simulate import Traffic
 from synq.rtl.verilog import render_rtl
 from synq.stream import beats_per_result, pack_results
+from synq.synth import yosys
 from verilog import difference, icarus_difference
 
 ANEW = settings(
@@ -264,6 +266,16 @@ def test_cycles_are_near_the_count(cores: dict[str, Core], tmp_path: Path) -> No
 def test_designs_that_cannot_be_built(plans: tuple[RtlArray, ...], complaint: str) -> None:
     with pytest.raises(SynqError, match=re.escape(complaint)):
         place_arrays(two_convolutions(), RtlDesign(plans))
+
+
+@pytest.mark.parametrize("name", ["small", "whole"])
+def test_resources_are_near_those_of_yosys(name: str, tmp_path: Path) -> None:
+    network, design = two_convolutions(), DESIGNS[name]
+    used = yosys.synthesize(render_rtl(network, design), tmp_path / "yosys").total
+    estimated = estimate_design(network, design).resources
+    assert estimated.lut == pytest.approx(used.lut, rel=0.2)
+    assert estimated.ff == pytest.approx(used.ff, rel=0.2)
+    assert (estimated.bram_18k, estimated.dsp) == (used.bram_18k, used.dsp)
 
 
 def test_the_planner_balances_the_layers() -> None:

@@ -13,6 +13,8 @@ codes: a block RAM of 36 bits up to 512 words, 18 of 1024, ... for each bank, an
 input, stored: block RAM or RAM32M a bank; choosing its lane, a LUT for four; rotating a beat to the
     banks, two inputs a LUT. Event lists: two counters, a comparison and a memory a lane.
 delays: three cycles or more are one SRL a bit, below flip-flops.
+window: some addresses and counts, the memory, and, whole, a register of all that the array sees.
+pool: a comparison or a sum, and a choice, a bit, and the memory.
 sums, handed out: held once (twice with events), chosen by a LUT for four words.
 converters: a lane rounds, a LUT a bit of the sum, compares, clips and adds its levels, and keeps a
     total a beat; the rows' counters stop at tiles, event lists mark the tiles' ends. Read noise:
@@ -136,8 +138,8 @@ def _whole_window(window: PlacedWindow) -> Resources:
 def _pool(pool: PlacedPool) -> Resources:
     value, given = pool.sums.lanes * pool.out_bits, pool.sums.beat_bits
     count = sum(map(index_bits, (*pool.places, *pool.pool.size, pool.depth)))
-    usage = _store(pool.depth, value, pool.in_block) + Resources(lut=2 * count + 20, ff=count + 20)
-    return usage + Resources(lut=given + 3 * value, ff=given + 2 * value)
+    usage = _store(pool.depth, value, pool.in_block) + Resources(lut=count + 12, ff=count + 20)
+    return usage + Resources(lut=2 * value, ff=given + 2 * value)
 
 
 def _store(depth: int, width: int, block: bool) -> Resources:
