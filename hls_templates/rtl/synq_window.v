@@ -52,9 +52,7 @@ module synq_window #(
     wire room, closing, put, put_last, put_tag;
     wire [INDEX-1:0] put_index;
     wire [LANES*X_BITS-1:0] put_beat;
-    synq_intake #(
-        .X_BITS(X_BITS), .LANES(LANES), .BEATS(BEATS), .INDEX(INDEX), .LAST_LANES(LANES)
-    ) intake (
+    synq_intake #(.X_BITS(X_BITS), .LANES(LANES), .PIXELS(BEATS * LANES)) intake (
         .clk(clk), .reset(reset), .beat_valid(in_valid), .beat_ready(in_ready), .beat(in_data),
         .beat_last(in_last), .room(room), .closing(closing), .put(put), .put_last(put_last),
         .put_tag(put_tag), .put_index(put_index), .put_beat(put_beat)

@@ -107,7 +107,7 @@ module synq_top (
     wire pixel_valid, pixel_ready, pixel_last;
     wire [@{window.bits - 1}@:0] pixel_data;
     synq_gearbox #(
-        .X_BITS(@{window.bits}@), .LANES(@{image.lanes}@), .PIXELS(@{image.values}@), .COUNT(@{(image.values - 1).bit_length()}@)
+        .X_BITS(@{window.bits}@), .LANES(@{image.lanes}@), .PIXELS(@{image.values}@)
     ) gearbox (
         .clk(clk), .reset(reset), .in_valid(valid_@{index}@), .in_ready(ready_@{index}@), .in_data(data_@{index}@),
         .in_last(last_@{index}@), .out_valid(pixel_valid), .out_ready(pixel_ready), .out_data(pixel_data),
