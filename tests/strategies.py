@@ -368,17 +368,27 @@ def random_design(random: np.random.Generator, network: QuantizedNetwork) -> Rtl
     plans = []
     for index, array in enumerate(network.arrays):
         lanes = int(random.integers(1, 6))
+        if index and network.geometries[index - 1].window is not None:  # lanes divide its channels
+            channels = network.arrays[index - 1].n_out
+            lanes = int(random.choice([n for n in range(1, channels + 1) if channels % n == 0]))
         arriving = lanes if index else beat_bits // array.input_format.width
+        window = 0
+        if network.geometries[index].window is not None:
+            arriving = window = int(random.choice([lanes if index else 1, array.n_in]))
         kind = random.choice(kinds)
         if kind == "unrolled":
             levels = int(random.integers(1, 4))
-            plans.append(RtlArray(0, 0, lanes=lanes, unrolled=True, logic_levels=levels))
+            plans.append(
+                RtlArray(0, 0, lanes=lanes, unrolled=True, logic_levels=levels, window=window)
+            )
             continue
         bucket_rows = 0 if kind == "decoded" else int(random.integers(1, 7))
         decoded_rows = 0 if kind == "serial" else int(random.integers(1, 4))
         event_driven = bool(random.integers(2)) and bucket_rows + decoded_rows <= arriving
         buckets = int(random.integers(5, 17)) if random.integers(2) else None
-        plans.append(RtlArray(bucket_rows, decoded_rows, event_driven, lanes, buckets))
+        plans.append(
+            RtlArray(bucket_rows, decoded_rows, event_driven, lanes, buckets, window=window)
+        )
     wide = plans[-1].unrolled and random.integers(2)
     result_bits = wide_result(network.sizes[-1]) if wide else 64
     return RtlDesign(tuple(plans), beat_bits, result_bits)

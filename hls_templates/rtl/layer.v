@@ -189,6 +189,20 @@ module synq_layer_@{layer.index}@ (
         .out_data(out_data), .out_last(out_last)
     );
 @% else %@
+@% set made = "pooled" if layer.pool else "sums" %@
+@% if layer.pool %@
+    wire pooled_valid, pooled_taken, pooled_last, pooled_tag;
+    wire [@{sums.lanes * layer.pool.out_bits - 1}@:0] some_pooled;
+    synq_pool #(
+@% for name, value in layer.pool.parameters.items() %@
+        .@{name}@(@{value}@)@{"" if loop.last else ","}@
+@% endfor %@
+    ) pool (
+        .clk(clk), .reset(reset), .sums_valid(sums_valid), .sums_taken(sums_taken), .sums_last(sums_last),
+        .sums_tag(sums_tag), .sums(some_sums), .valid(pooled_valid), .taken(pooled_taken), .last(pooled_last),
+        .tag(pooled_tag), .pooled(some_pooled)
+    );
+@% endif %@
 @% if reload %@
     wire [@{reload.less_bits - 1}@:0] less;
     synq_value_sets #(
@@ -199,11 +213,11 @@ module synq_layer_@{layer.index}@ (
     );
 @% endif %@
     synq_activation #(
-        .ACC_BITS(@{sums.bits}@), .LANES(@{sums.lanes}@), .OUT_BITS(@{requantization.bits}@), .SHIFT(@{requantization.shift}@)@% if reload %@, .LESS_BITS(@{reload.less_bits}@)@% endif %@,
+        .ACC_BITS(@{layer.pool.out_bits if layer.pool else sums.bits}@), .LANES(@{sums.lanes}@), .OUT_BITS(@{requantization.bits}@), .SHIFT(@{requantization.shift}@)@% if reload %@, .LESS_BITS(@{reload.less_bits}@)@% endif %@,
         .ROUND(@{requantization.rounding}@), .SATURATE(@{requantization.saturate}@)
     ) activation (
-        .clk(clk), .reset(reset), .sums_valid(sums_valid), .sums_taken(sums_taken), .sums(some_sums),
-        .sums_last(sums_last), .sums_tag(sums_tag), .less(@{"less" if reload else "1'b0"}@), .valid(out_valid), .ready(out_ready),
+        .clk(clk), .reset(reset), .sums_valid(@{made}@_valid), .sums_taken(@{made}@_taken), .sums(some_@{made}@),
+        .sums_last(@{made}@_last), .sums_tag(@{made}@_tag), .less(@{"less" if reload else "1'b0"}@), .valid(out_valid), .ready(out_ready),
         .last(out_last), .values(out_data)
     );
 @% endif %@

@@ -64,7 +64,7 @@ module synq_layer_@{layer.index}@ (
         tag_later <= tag[@{layer.depth - 1}@:0];
     end
     wire [@{sums.values * layer.value_bits - 1}@:0] values;
-@% if layer.requantization %@
+@% if layer.rounding %@
 `ifdef SYNQ_MONITOR
     wire [@{sums.values * sums.bits - 1}@:0] sums;
 `endif
@@ -72,7 +72,7 @@ module synq_layer_@{layer.index}@ (
 @% for neuron in layer.neurons %@
 @% set j = neuron.number %@
     wire [@{layer.value_bits - 1}@:0] value_@{j}@;
-@% if layer.requantization %@
+@% if layer.rounding %@
 `ifdef SYNQ_MONITOR
     wire [@{sums.bits - 1}@:0] sum_@{j}@;
 `endif
@@ -82,7 +82,7 @@ module synq_layer_@{layer.index}@ (
 @% if neuron.n_inputs %@
         .x(@{neuron.x | indent(8)}@),
 @% endif %@
-@% if layer.requantization %@
+@% if layer.rounding %@
 `ifdef SYNQ_MONITOR
         .exact(sum_@{j}@),
 `endif
@@ -92,7 +92,7 @@ module synq_layer_@{layer.index}@ (
     synq_delay #(.WIDTH(@{layer.value_bits}@), .CYCLES(@{neuron.delay}@)) later_@{j}@ (
         .clk(clk), .data(value_@{j}@), .delayed(values[@{j * layer.value_bits}@+:@{layer.value_bits}@])
     );
-@% if layer.requantization %@
+@% if layer.rounding %@
 `ifdef SYNQ_MONITOR
     synq_delay #(.WIDTH(@{sums.bits}@), .CYCLES(@{neuron.delay}@)) later_sum_@{j}@ (
         .clk(clk), .data(sum_@{j}@), .delayed(sums[@{j * sums.bits}@+:@{sums.bits}@])
@@ -126,7 +126,7 @@ module synq_layer_@{layer.index}@ (
         .clk(clk), .reset(reset), .put(valid[@{layer.depth}@]), .data({tag[@{layer.depth}@], values}), .valid(held),
         .taken(left), .word({held_tag, held_values})
     );
-@% if not layer.requantization %@
+@% if not layer.rounding %@
     wire sums_valid, sums_taken, sums_last, sums_tag;
     wire [@{sums.lanes * layer.value_bits - 1}@:0] some_sums;
 @% else %@
@@ -137,9 +137,31 @@ module synq_layer_@{layer.index}@ (
         .N_OUT(@{sums.values}@), .ACC_BITS(@{layer.value_bits}@), .LANES(@{sums.lanes}@), .BUFFER(0)
     ) unload (
         .clk(clk), .reset(reset), .done(left), .done_tag(held_tag), .sums(held_values), .free(free),
-@% if not layer.requantization %@
+@% if not layer.rounding %@
         .valid(sums_valid), .taken(sums_taken), .last(sums_last), .tag(sums_tag), .beat(some_sums)
     );
+@% if layer.pool %@
+@% set requantization = layer.requantization %@
+    wire pooled_valid, pooled_taken, pooled_last, pooled_tag;
+    wire [@{sums.lanes * layer.pool.out_bits - 1}@:0] some_pooled;
+    synq_pool #(
+@% for name, value in layer.pool.parameters.items() %@
+        .@{name}@(@{value}@)@{"" if loop.last else ","}@
+@% endfor %@
+    ) pool (
+        .clk(clk), .reset(reset), .sums_valid(sums_valid), .sums_taken(sums_taken), .sums_last(sums_last),
+        .sums_tag(sums_tag), .sums(some_sums), .valid(pooled_valid), .taken(pooled_taken), .last(pooled_last),
+        .tag(pooled_tag), .pooled(some_pooled)
+    );
+    synq_activation #(
+        .ACC_BITS(@{layer.pool.out_bits}@), .LANES(@{sums.lanes}@), .OUT_BITS(@{requantization.bits}@),
+        .SHIFT(@{requantization.shift}@), .ROUND(@{requantization.rounding}@), .SATURATE(@{requantization.saturate}@)
+    ) activation (
+        .clk(clk), .reset(reset), .sums_valid(pooled_valid), .sums_taken(pooled_taken), .sums(some_pooled),
+        .sums_last(pooled_last), .sums_tag(pooled_tag), .less(1'b0), .valid(out_valid), .ready(out_ready),
+        .last(out_last), .values(out_data)
+    );
+@% else %@
     synq_result #(
         .N_OUT(@{sums.values}@), .ACC_BITS(@{sums.bits}@)
     ) result (
@@ -147,6 +169,7 @@ module synq_layer_@{layer.index}@ (
         .sums_last(sums_last), .sums_tag(sums_tag), .out_valid(out_valid), .out_ready(out_ready),
         .out_data(out_data), .out_last(out_last)
     );
+@% endif %@
 @% else %@
         .valid(out_valid), .taken(out_ready), .last(beat_last), .tag(beat_tag), .beat(out_data)
     );
@@ -157,9 +180,15 @@ module synq_layer_@{layer.index}@ (
     synq_monitor #(
         .COUNT(@{sums.values}@), .BITS(@{sums.bits}@), .IS_SIGNED(1), .FILE("array_@{layer.index}@.txt")
     ) sums_monitor (
-        .clk(clk), .reset(reset), .valid(valid[@{layer.sum_depth}@]), .values(@{"sums" if layer.requantization else "values"}@)
+        .clk(clk), .reset(reset), .valid(valid[@{layer.sum_depth}@]), .values(@{"sums" if layer.rounding else "values"}@)
     );
-@% if layer.requantization %@
+@% if layer.pool %@
+    synq_monitor #(
+        .COUNT(@{sums.lanes}@), .BITS(@{layer.requantization.bits}@), .FILE("activation_@{layer.index}@.txt")
+    ) values_monitor (
+        .clk(clk), .reset(reset), .valid(out_valid & out_ready), .values(out_data)
+    );
+@% elif layer.rounding %@
     synq_monitor #(
         .COUNT(@{sums.values}@), .BITS(@{layer.value_bits}@), .FILE("activation_@{layer.index}@.txt")
     ) values_monitor (

@@ -99,6 +99,38 @@ module synq_top (
     assign m_axis_tlast = last_@{n_layers}@;
 
 @% for index in range(n_layers) %@
+@% set window = top.windows[index] %@
+@% if window %@
+@% set place, image = window.place, window.image %@
+@% set pixels = "pixel" if image.lanes > window.lanes else none %@
+@% if pixels %@
+    wire pixel_valid, pixel_ready, pixel_last;
+    wire [@{window.bits - 1}@:0] pixel_data;
+    synq_gearbox #(
+        .X_BITS(@{window.bits}@), .LANES(@{image.lanes}@), .PIXELS(@{image.values}@)
+    ) gearbox (
+        .clk(clk), .reset(reset), .in_valid(valid_@{index}@), .in_ready(ready_@{index}@), .in_data(data_@{index}@),
+        .in_last(last_@{index}@), .out_valid(pixel_valid), .out_ready(pixel_ready), .out_data(pixel_data),
+        .out_last(pixel_last)
+    );
+@% endif %@
+    wire place_valid_@{index}@, place_ready_@{index}@, place_last_@{index}@;
+    wire [@{place.beat_bits - 1}@:0] place_data_@{index}@;
+    @{window.module}@ #(
+@% for name, value in window.parameters.items() %@
+        .@{name}@(@{value}@)@{"" if loop.last else ","}@
+@% endfor %@
+    ) window_@{index}@ (
+        .clk(clk), .reset(reset),
+@% if pixels %@
+        .in_valid(pixel_valid), .in_ready(pixel_ready), .in_data(pixel_data), .in_last(pixel_last),
+@% else %@
+        .in_valid(valid_@{index}@), .in_ready(ready_@{index}@), .in_data(data_@{index}@), .in_last(last_@{index}@),
+@% endif %@
+        .out_valid(place_valid_@{index}@), .out_ready(place_ready_@{index}@), .out_data(place_data_@{index}@),
+        .out_last(place_last_@{index}@)
+    );
+@% endif %@
 @% if reload and index %@
     wire unused_taken_@{index}@;
 @% endif %@
@@ -109,8 +141,9 @@ module synq_top (
 @% endif %@
 @% for side, joint in (("in", index), ("out", index + 1)) %@
 @% set answer = top.joints[joint][1] %@
-        .@{side}@_valid(valid_@{joint}@), .@{side}@_@{answer}@(@{answer}@_@{joint}@),
-        .@{side}@_data(data_@{joint}@), .@{side}@_last(last_@{joint}@),
+@% set of = "place_" if window and side == "in" else "" %@
+        .@{side}@_valid(@{of}@valid_@{joint}@), .@{side}@_@{answer}@(@{of}@@{answer}@_@{joint}@),
+        .@{side}@_data(@{of}@data_@{joint}@), .@{side}@_last(@{of}@last_@{joint}@),
 @% endfor %@
         .clk(clk), .reset(reset)
     );

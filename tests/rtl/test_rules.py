@@ -48,6 +48,10 @@ BROKEN = {
         "WEIGH_is_3": "WEIGH=4",
         "X_SIGNED_is_0_or_1": "X_SIGNED=2",
     },
+    "synq_pool": {
+        "OUT_BITS_hold_what_is_pooled": "OUT_BITS=23",
+        "POOL_is_not_larger_than_what_is_pooled": "POOL_DOWN=25",
+    },
     "synq_result": {"ACC_BITS_is_at_most_32": "ACC_BITS=33"},
     "synq_rom": {"READ_is_at_least_2": "READ=1"},
     "synq_rows_dense": {
@@ -66,6 +70,15 @@ BROKEN = {
         "TILE_ROWS_are_whole_beats": "TILE_ROWS=100",
     },
     "synq_table": {"INPUTS_are_1_to_6": "INPUTS=7"},
+    "synq_window": {
+        "ROWS_hold_a_kernel_and_the_next_rows": "ROWS=5",
+        "PAD_is_less_than_the_kernel": "PAD_TOP=5",
+    },
+    "synq_window_whole": {
+        "WIDTH_is_at_least_2": "WIDTH=1 ACROSS=1 KERNEL_ACROSS=1",
+        "PAD_is_less_than_the_kernel": "PAD_TOP=5",
+        "QUEUE_is_at_least_2": "QUEUE=1",
+    },
 }
 
 

@@ -88,7 +88,6 @@ def plan_rtl(network: QuantizedNetwork, board: Board, request: Request) -> PlanO
         UsageError: the Verilog has no such datapath.
         SynqError: nothing fits the board, or not at the asked rate; says what would.
     """
-    _check_dense(network, Flow.RTL)
     found = rtl_designs(network, board.resources, request)
     candidates = (Candidate(core, for_family(estimate, board.family)) for core, estimate in found)
     return _plan(candidates, network, board, request)

@@ -6,6 +6,9 @@ next cycle; what takes longer is named in `synq.rtl.pipeline`. Tested against Ve
 never wait here.
 
 Unrolled arrays (`synq.rtl.unrolled`) are only approximated: an image a cycle behind a pipeline.
+
+So are networks with convolutions. Each layer is counted by itself, place by place, as if what comes
+in were there in time and what goes out were taken at once: the slowest one's time is the interval.
 """
 
 from abc import ABC, abstractmethod
@@ -43,6 +46,8 @@ class Cycles:
 
 def worst_case(placed: list[PlacedArray]) -> tuple[int, int]:
     """Latency and interval in cycles, every input of every array nonzero."""
+    if any(each.window is not None for each in placed):
+        return _worst_case_of_places(placed)
     counts = [np.stack([_full(each)] * _STEADY) for each in placed]
     ends = _ends(placed, counts)
     return int(ends[0]), int(np.diff(ends)[_STEADY // 2 :].max())
@@ -67,8 +72,69 @@ def count_cycles(
     """
     placed = place_arrays(network, design)
     signals = [inputs, *network.run(inputs).activations]
-    counts = [_rows(each, signal) for each, signal in zip(placed, signals, strict=True)]
-    return Cycles(_ends(placed, counts))
+    if network.dense:
+        counts = [_rows(each, signal) for each, signal in zip(placed, signals, strict=True)]
+        return Cycles(_ends(placed, counts))
+    first, _ = _worst_case_of_places(placed)
+    times = [_times(each, signal) for each, signal in zip(placed, signals, strict=True)]
+    return Cycles(first + np.cumsum(np.max(times, axis=0)) - np.max(times, axis=0)[:1])
+
+
+def place_interval(placed: PlacedArray) -> int:
+    """Cycles from place to place of a convolution's array alone, every input nonzero; of a dense
+    layer from image to image."""
+    alone, tiles = _Alone(placed), _pairs(_full(placed)[None])[0]
+    ends = [alone.place(1, tiles) for _ in range(_STEADY)]
+    return int(np.diff(ends)[_STEADY // 2 :].max())
+
+
+def image_interval(placed: PlacedArray) -> int:
+    """Cycles from image to image of a layer alone, every input nonzero."""
+    cycles = place_interval(placed)
+    if placed.window is not None:
+        cycles = sum(max(cycles, wait) for wait in placed.window.waits())
+    return max(cycles, _arrival(placed))
+
+
+def _arrival(placed: PlacedArray) -> int:
+    """Cycles in which an image comes in."""
+    window = placed.window
+    if window is None:
+        return placed.arriving.beats
+    return window.image.values // window.lanes
+
+
+def _worst_case_of_places(placed: list[PlacedArray]) -> tuple[int, int]:
+    intervals = [image_interval(each) for each in placed]
+    begins, latency = 0, intervals[0] + _place_latency(placed[0])
+    for each, interval, earlier in zip(placed[1:], intervals[1:], intervals, strict=False):
+        if each.window is not None:
+            # It begins with the first rows of the image; of the last ones a row of places is left.
+            window = each.window.window
+            begins += earlier * min(window.kernel[0], window.shape[0]) // window.shape[0]
+            latency = max(latency + interval // window.places[0], begins + interval)
+        latency += _place_latency(each)
+    return latency, max(intervals)
+
+
+def _place_latency(placed: PlacedArray) -> int:
+    """Cycles from the last beat of a place, or an image, to its last sums."""
+    alone, tiles = _Alone(placed), _pairs(_full(placed)[None])[0]
+    settled = alone.place(1, tiles)  # what a reset began is over
+    return alone.place(settled, tiles) - alone.at
+
+
+def _times(placed: PlacedArray, signal: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """(n_samples,) cycles from image to image of a layer alone."""
+    waits = [1]
+    if placed.window is not None:
+        signal, waits = placed.window.window.patches(signal), placed.window.waits()
+    if not placed.plan.event_driven:
+        return np.full(len(signal) // len(waits), image_interval(placed), dtype=np.int64)
+    alone, counts = _Alone(placed), _pairs(_rows(placed, signal))
+    ends = [alone.place(waits[at % len(waits)], tiles) for at, tiles in enumerate(counts)]
+    times = np.diff(ends[len(waits) - 1 :: len(waits)], prepend=0)
+    return np.maximum(times, _arrival(placed))
 
 
 def _full(placed: PlacedArray) -> NDArray[np.int64]:
@@ -105,11 +171,15 @@ def _rows(placed: PlacedArray, inputs: NDArray[np.integer[Any]]) -> NDArray[np.i
 
 def _ends(placed: list[PlacedArray], counts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     core = _Core(placed)
-    pairs = [
-        np.stack([each[..., 0], each[..., 1:].max(axis=-1, initial=0)], axis=-1).tolist()
-        for each in counts
-    ]
+    pairs = map(_pairs, counts)
     return np.array([core.image(now) for now in zip(*pairs, strict=True)], dtype=np.int64)
+
+
+def _pairs(counts: NDArray[np.int64]) -> list[list[list[int]]]:
+    """Of each image and tile, the rows of bank 0, and the most of another bank."""
+    others = counts[..., 1:].max(axis=-1, initial=0)
+    pairs: list[list[list[int]]] = np.stack([counts[..., 0], others], axis=-1).tolist()
+    return pairs
 
 
 class _Core:
@@ -126,6 +196,10 @@ class _Core:
             counts: of each array and tile, the rows of bank 0, and the most of another bank.
         """
         self.stages[0].accept_stream()
+        return self.answered(counts)
+
+    def answered(self, counts: tuple[list[list[int]], ...]) -> int:
+        """The same of an image that the first array has taken."""
         followers = [*self.stages[1:], None]
         for stage, following, tiles in zip(self.stages, followers, counts, strict=True):
             for number, (first, other) in enumerate(tiles):
@@ -154,6 +228,27 @@ class _Core:
         # The activation holds a beat; the next one enters as it leaves.
         at = max(at, stage.left)
         stage.left = following.accept(at + 1, beat)
+        return at
+
+
+class _Alone(_Core):
+    """A layer whose sums are taken at once."""
+
+    def __init__(self, placed: PlacedArray) -> None:
+        super().__init__([placed])
+        self.at = 0  # the latest beat has been taken
+
+    def place(self, wait: int, tiles: list[list[int]]) -> int:
+        """When a place's last sums are taken, which is offered after so many cycles."""
+        stage = self.stages[0]
+        for beat in range(stage.arriving.beats):
+            self.at = stage.accept(self.at + (1 if beat else wait), beat)
+        self.answered((tiles,))
+        return stage.left
+
+    def _hand_out(self, stage: "_Stage", following: "_Stage | None", beat: int, at: int) -> int:
+        at = max(at, stage.left)
+        stage.left = at + 1
         return at
 
 

@@ -8,6 +8,7 @@ _LIMITS = {
     "bucket_rows": (0, 4096),
     "decoded_rows": (0, 4096),
     "lanes": (1, 65_536),
+    "window": (0, 65_536),
     "buckets": (1, 256),
     "logic_levels": (1, 1000),
     "beat_bits": (BEAT_BITS, 65_536),
@@ -64,6 +65,8 @@ class RtlArray:
         unrolled: whether the synapses are logic rather than codes in memories: an image a cycle.
         logic_levels: of an unrolled array, counters, adders or tables between two registers.
         capacity: what it can be loaded with while it runs; None if its network is fixed.
+        window: of a convolution, values that its window hands out in a cycle: those that arrive in
+            one, or all that the array sees at a place; 0 of a dense layer.
 
     Raises:
         ValueError: a field is not of its type or out of its range, or the fields disagree.
@@ -77,6 +80,7 @@ class RtlArray:
     unrolled: bool = False
     logic_levels: int = 2
     capacity: Capacity | None = None
+    window: int = 0
 
     def __post_init__(self) -> None:
         _check_fields(self)
@@ -137,7 +141,7 @@ class RtlDesign:
     def flows(self, index: int) -> bool:
         """Whether arrays `index - 1` and `index` are one pipeline."""
         pair = self.arrays[max(0, index - 1) : index + 1]
-        return len(pair) == 2 and all(array.unrolled for array in pair)
+        return len(pair) == 2 and all(array.unrolled and not array.window for array in pair)
 
 
 def wide_result(n_out: int) -> int:

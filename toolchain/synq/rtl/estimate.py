@@ -13,6 +13,8 @@ codes: a block RAM of 36 bits up to 512 words, 18 of 1024, ... for each bank, an
 input, stored: block RAM or RAM32M a bank; choosing its lane, a LUT for four; rotating a beat to the
     banks, two inputs a LUT. Event lists: two counters, a comparison and a memory a lane.
 delays: three cycles or more are one SRL a bit, below flip-flops.
+window: some addresses and counts, the memory, and, whole, a register of all that the array sees.
+pool: a comparison or a sum, and a choice, a bit, and the memory.
 sums, handed out: held once (twice with events), chosen by a LUT for four words.
 converters: a lane rounds, a LUT a bit of the sum, compares, clips and adds its levels, and keeps a
     total a beat; the rows' counters stop at tiles, event lists mark the tiles' ends. Read noise:
@@ -34,6 +36,7 @@ from synq.rtl.cycles import worst_case, worst_case_of_wide_answers
 from synq.rtl.design import RtlDesign
 from synq.rtl.packing import index_bits
 from synq.rtl.placement import LESS_BITS, BankedArray, PlacedArray, UnrolledArray, place_arrays
+from synq.rtl.places import PlacedPool, PlacedWindow
 from synq.stream import BEAT_BITS
 
 _SHORTEST_SRL = 3
@@ -85,7 +88,65 @@ def estimate_array(placed: PlacedArray) -> Resources:
     if placed.array.converter is not None:
         parts.append(_converters(placed))
     parts.append(_result(placed) if placed.activation is None else _activation(placed))
-    return sum(parts, Resources())
+    return sum(parts, _around(placed))
+
+
+def _around(placed: PlacedArray) -> Resources:
+    """What stands before and behind a convolution's array."""
+    usage = Resources()
+    if placed.window is not None:
+        usage += _whole_window(placed.window) if placed.window.whole else _window(placed.window)
+    if placed.pool is not None:
+        usage += _pool(placed.pool)
+    return usage
+
+
+def _entrance(window: PlacedWindow) -> Resources:
+    """Beats of an image, counted; from the stream, its pixels one by one."""
+    beat, index = window.lanes * window.bits, index_bits(window.image.values // window.lanes)
+    usage = Resources(lut=beat + 2 * index + 6, ff=beat + 2 * index + 4)
+    if window.arriving > window.lanes:
+        lane, count = index_bits(window.arriving), index_bits(window.image.values)
+        choice = beat * ceil((window.arriving - 1) / 3)
+        usage += Resources(lut=choice + lane + 2 * count, ff=lane + count)
+    return usage
+
+
+def _window(window: PlacedWindow) -> Resources:
+    beat, address = window.word_bits, index_bits(window.depth)
+    line = index_bits(window.window.shape[1] * window.words)
+    counters = sum(map(index_bits, (*window.window.places, *window.window.kernel)))
+    usage = _entrance(window) + _store(window.depth, beat, window.in_block)
+    # Five addresses, one adder with a choice of four; rows that are held and needed.
+    usage += Resources(
+        lut=7 * address + 2 * (line + counters) + 40, ff=5 * address + line + counters
+    )
+    return usage + Resources(lut=beat, ff=beat + 20) + _memory(_DEEP, beat + 1)
+
+
+def _whole_window(window: PlacedWindow) -> Resources:
+    pixel = window.window.shape[2] * window.bits
+    grid = sum(map(index_bits, (*window.grid, *window.grid)))
+    usage = _entrance(window) + _memory(_DEEP, pixel + 1)
+    if window.window.kernel[0] > 1:
+        usage += _store(window.depth, window.word_bits, window.in_block)
+    gathered = pixel if window.words > 1 else 0
+    usage += Resources(lut=2 * grid + 40, ff=grid + 30 + gathered)
+    return usage + Resources(lut=pixel, ff=pixel + window.window.n_in * window.bits)
+
+
+def _pool(pool: PlacedPool) -> Resources:
+    value, given = pool.sums.lanes * pool.out_bits, pool.sums.beat_bits
+    count = sum(map(index_bits, (*pool.places, *pool.pool.size, pool.depth)))
+    usage = _store(pool.depth, value, pool.in_block) + Resources(lut=count + 12, ff=count + 20)
+    return usage + Resources(lut=2 * value, ff=given + 2 * value)
+
+
+def _store(depth: int, width: int, block: bool) -> Resources:
+    """A memory that is read a cycle later."""
+    if block:
+        return Resources(bram_18k=block_rams(depth, width))
+    return _memory(depth, width) + Resources(ff=width)
 
 
 def _unrolled(placed: UnrolledArray) -> Resources:
@@ -93,11 +154,14 @@ def _unrolled(placed: UnrolledArray) -> Resources:
     answer = placed.array.n_out * placed.array.accumulator.width
     lut = sum(neuron.luts for neuron in placed.neurons)
     ff = sum(neuron.ffs for neuron in placed.neurons)
-    if placed.activation is not None:
-        answer = placed.array.n_out * placed.activation.width
+    if placed.rounded is not None:
+        answer = placed.array.n_out * placed.rounded.width
         lut += 2 * answer
     control = Resources(lut=_CONTROL_OF_UNROLLED, ff=_CONTROL_OF_UNROLLED)
-    return Resources(lut=lut, ff=ff + inputs + answer) + control + _memory(_DEEP, answer)
+    usage = Resources(lut=lut, ff=ff + inputs + answer) + control + _memory(_DEEP, answer)
+    if placed.pool is not None:
+        usage += _activation(placed)
+    return usage + _around(placed)
 
 
 def _delay(width: int, cycles: int) -> Resources:
@@ -309,7 +373,7 @@ def _converters(placed: BankedArray) -> Resources:
     return usage + lane * sums.lanes
 
 
-def _activation(placed: BankedArray) -> Resources:
+def _activation(placed: PlacedArray) -> Resources:
     assert placed.activation is not None
     sums, width = placed.sums, placed.activation.width
     usage = Resources(lut=sums.lanes * (sums.bits + width + 4) + 3, ff=sums.lanes * width + 2)

@@ -374,7 +374,8 @@ def top_proof(layers: int, depth: int = _SHALLOW, loads: bool = False) -> Proof:
     defines = tuple((f"OUT_{macro}", f"{name}_{layers}") for macro, name in names.items())
     if loads:
         defines += (("LOADER", "1"),)
-    return Proof(TOP, (), depth, cut=("synq_layer_",), defines=defines)
+    cut = ("synq_layer_", "synq_window", "synq_gearbox")
+    return Proof(TOP, (), depth, cut=cut, defines=defines)
 
 
 def core_proof(network: QuantizedNetwork, design: RtlDesign, depth: int, limit: int) -> Proof:

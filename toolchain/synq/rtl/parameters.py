@@ -12,6 +12,7 @@ from synq.rtl import pipeline
 from synq.rtl.design import RtlDesign
 from synq.rtl.packing import Packing, index_bits
 from synq.rtl.placement import BankedArray, PlacedArray, UnrolledArray
+from synq.rtl.places import PlacedPool, PlacedWindow
 from synq.rtl.unrolled import Neuron, concat, rounding_shift
 from synq.stream import BEAT_BITS
 
@@ -181,6 +182,7 @@ class BankedLayer:
         parts: the sums of a tile as they are handed out.
         converters: of these; None where the whole array is one exact sum.
         sums: its sums as they are handed out.
+        pool: of its sums; None for nothing.
         requantization: of its sums; None for the network's own outputs.
         out_bits: of an output beat.
     """
@@ -195,6 +197,7 @@ class BankedLayer:
     parts: Packing
     converters: Converters | None
     sums: Packing
+    pool: PlacedPool | None
     requantization: Requantization | None
     out_bits: int
 
@@ -267,6 +270,7 @@ class UnrolledLayer:
         sums: its sums as they are handed out.
         sum_depth: cycles from a whole image to its sums.
         address: binary logarithm of the images under way at a time.
+        pool: of its sums; None for nothing.
         requantization: of its sums; None for the network's own outputs.
         out_bits: of an output beat.
     """
@@ -280,18 +284,24 @@ class UnrolledLayer:
     sums: Packing
     sum_depth: int
     address: int
+    pool: PlacedPool | None
     requantization: Requantization | None
     out_bits: int
 
     @property
+    def rounding(self) -> Requantization | None:
+        """What its neurons do themselves: nothing before a pool."""
+        return None if self.pool is not None else self.requantization
+
+    @property
     def value_bits(self) -> int:
-        """Of an output: an activation or a sum."""
-        return self.sums.bits if self.requantization is None else self.requantization.bits
+        """Of a neuron's output: an activation or a sum."""
+        return self.sums.bits if self.rounding is None else self.rounding.bits
 
     @property
     def depth(self) -> int:
         """Cycles from a whole image to its outputs."""
-        return self.sum_depth + (self.requantization is not None)
+        return self.sum_depth + (self.rounding is not None)
 
 
 @dataclass(frozen=True)
@@ -300,6 +310,7 @@ class Top:
 
     Attributes:
         pixels: an image as it arrives.
+        windows: what stands before each layer's array; None of a dense layer.
         beat_bits: of the input stream.
         result_bits: of the output stream.
         joints: of what is before, between and behind the layers: bits of a beat, and what the
@@ -307,6 +318,7 @@ class Top:
     """
 
     pixels: Packing
+    windows: tuple[PlacedWindow | None, ...]
     beat_bits: int
     result_bits: int
     joints: tuple[tuple[int, str], ...]
@@ -314,11 +326,12 @@ class Top:
 
 def top_parameters(placed: list[PlacedArray], design: RtlDesign) -> Top:
     """The top module's."""
-    widths = [*(each.arriving.beat_bits for each in placed), design.result_bits]
+    widths = [*(each.coming.beat_bits for each in placed), design.result_bits]
     joints = tuple(
         (width, "left" if design.flows(index) else "ready") for index, width in enumerate(widths)
     )
-    return Top(placed[0].arriving, design.beat_bits, design.result_bits, joints)
+    windows = tuple(each.window for each in placed)
+    return Top(placed[0].coming, windows, design.beat_bits, design.result_bits, joints)
 
 
 def banked_parameters(placed: BankedArray) -> BankedLayer:
@@ -360,6 +373,7 @@ def banked_parameters(placed: BankedArray) -> BankedLayer:
         parts=placed.parts,
         converters=_converters(placed),
         sums=placed.sums,
+        pool=placed.pool,
         requantization=_requantization(placed),
         out_bits=_out_bits(placed, BEAT_BITS),
     )
@@ -394,12 +408,13 @@ def unrolled_parameters(
         flows_out=design.flows(index + 1),
         wide=placed.activation is None and design.result_bits != BEAT_BITS,
         neurons=tuple(
-            _neuron(placed, number, neuron, requantization)
+            _neuron(placed, number, neuron, None if placed.pool else requantization)
             for number, neuron in enumerate(placed.neurons)
         ),
         sums=placed.sums,
         sum_depth=placed.sum_depth,
         address=_queue_address(index, others, design),
+        pool=placed.pool,
         requantization=requantization,
         out_bits=_out_bits(placed, design.result_bits),
     )

@@ -1,18 +1,20 @@
 """Where the rows and the codes of each array lie in the Verilog core."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synq.errors import SynqError
 from synq.fixedpoint import FixedPoint, signed_width
+from synq.geometry import Geometry
 from synq.network import QuantizedNetwork, SynapseArray
 from synq.rtl.banks import Banks
 from synq.rtl.codes import MOST_BUCKETS, RowCodes, bucket_values
 from synq.rtl.design import Capacity, RtlArray, RtlDesign, wide_result
 from synq.rtl.packing import Packing
+from synq.rtl.places import PlacedPool, PlacedWindow
 from synq.rtl.unrolled import Neuron, rounding_shift, unroll
 from synq.stream import BEAT_BITS
 
@@ -39,6 +41,9 @@ class PlacedArray:
         in_lanes: inputs that arrive in a cycle.
         out_lanes: outputs that it hands out in a cycle, unless it flows into an unrolled array.
         activation: format of its outputs; None for the network's own, which are sums.
+        window: what hands out a convolution's places, each of which is an image to the array; None
+            of a dense layer.
+        pool: what makes one of the sums of some; None for nothing.
     """
 
     index: int
@@ -47,10 +52,17 @@ class PlacedArray:
     in_lanes: int
     out_lanes: int = LOGITS_A_BEAT
     activation: FixedPoint | None = None
+    window: PlacedWindow | None = None
+    pool: PlacedPool | None = None
+
+    @property
+    def coming(self) -> Packing:
+        """An image as it comes to the layer: before the window, if there is one."""
+        return self.arriving if self.window is None else self.window.image
 
     @property
     def arriving(self) -> Packing:
-        """An image as it arrives."""
+        """An image as it arrives at the array."""
         return Packing(self.array.n_in, self.array.input_format.width, self.in_lanes)
 
     @property
@@ -97,12 +109,24 @@ class UnrolledArray(PlacedArray):
     @cached_property
     def neurons(self) -> list[Neuron]:
         """Its outputs."""
-        return unroll(self.array, self.activation, self.plan.logic_levels)
+        return _unrolled(self.array, self.rounded, self.plan.logic_levels)
+
+    @property
+    def rounded(self) -> FixedPoint | None:
+        """Format of the neurons' outputs; None for sums, as pools take them."""
+        return None if self.pool is not None else self.activation
 
     @property
     def sum_depth(self) -> int:
         """Cycles from a whole image to its sums."""
         return max(neuron.depth for neuron in self.neurons)
+
+
+@lru_cache(maxsize=32)  # a search places the same array many times
+def _unrolled(
+    array: SynapseArray, activation: FixedPoint | None, logic_levels: int
+) -> list[Neuron]:
+    return unroll(array, activation, logic_levels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +239,7 @@ class BankedArray(PlacedArray):
     def held_twice(self) -> bool:
         """Whether the sums of an image, or a tile, wait while those of the one before are handed
         out: where rows may take less time than that."""
-        return self.plan.event_driven or self.tiles > 1
+        return self.plan.event_driven or self.tiles > 1 or self.window is not None
 
     @property
     def keeps(self) -> bool:
@@ -312,12 +336,92 @@ def place_arrays(network: QuantizedNetwork, design: RtlDesign) -> list[PlacedArr
     ]
     lanes[0] = design.beat_bits // network.input_format.width
     lanes.append(LOGITS_A_BEAT)
-    placed: list[PlacedArray] = []
-    for index, (array, plan) in enumerate(zip(network.arrays, design.arrays, strict=True)):
-        kind = UnrolledArray if plan.unrolled else BankedArray
-        activation = (*network.activations, None)[index]
-        placed.append(kind(index, array, plan, lanes[index], lanes[index + 1], activation))
+    return [
+        place_layer(network, index, plan, *lanes[index : index + 2])
+        for index, plan in enumerate(design.arrays)
+    ]
+
+
+def place_layer(
+    network: QuantizedNetwork, index: int, plan: RtlArray, arriving: int, handed_out: int
+) -> PlacedArray:
+    """A layer as its plan builds it.
+
+    Args:
+        arriving: values that come in a cycle.
+        handed_out: outputs that it hands out in a cycle.
+
+    Raises:
+        SynqError: it cannot be built so.
+    """
+    kind = UnrolledArray if plan.unrolled else BankedArray
+    array, geometry = network.arrays[index], network.geometries[index]
+    activation = (*network.activations, None)[index]
+    window = _window(index, array, plan, geometry, arriving)
+    pool = _pool(index, array, geometry, handed_out)
+    lanes = arriving if window is None else window.place.lanes
+    return kind(index, array, plan, lanes, handed_out, activation, window, pool)
+
+
+def _window(
+    index: int, array: SynapseArray, plan: RtlArray, geometry: Geometry, arriving: int
+) -> PlacedWindow | None:
+    """What stands before the array, if anything.
+
+    Args:
+        arriving: values a beat of what is before.
+    """
+    window = geometry.window
+    if window is None:
+        if plan.window:
+            raise SynqError(f"array {index}: a dense layer has no window")
+        return None
+    if plan.capacity is not None:
+        raise SynqError(
+            f"array {index}: a core with convolutions cannot be loaded with another network: leave "
+            "out reloadable",
+            settings=("reloadable",),
+        )
+    lanes = arriving if index else 1  # the stream's pixels one after another
+    if window.shape[2] % lanes:
+        raise SynqError(
+            f"array {index}: values that arrive in a cycle, {lanes}, divide the "
+            f"{window.shape[2]} channels"
+        )
+    if plan.window not in (lanes, window.n_in):
+        raise SynqError(
+            f"array {index}: a window hands out {lanes} or {window.n_in} values in a cycle, got "
+            f"{plan.window}"
+        )
+    placed = PlacedWindow(
+        window, array.input_format.width, lanes, arriving, whole=plan.window != lanes
+    )
+    if placed.whole and window.kernel[0] > 1 and placed.grid[1] < 2:
+        raise SynqError(
+            f"array {index}: an image of one column has no window that hands out places whole"
+        )
     return placed
+
+
+def _pool(
+    index: int, array: SynapseArray, geometry: Geometry, handed_out: int
+) -> PlacedPool | None:
+    """What stands behind the array's sums, if anything.
+
+    Args:
+        handed_out: outputs that the array hands out in a cycle.
+    """
+    if geometry.window is None:
+        return None
+    if array.n_out % handed_out:
+        raise SynqError(
+            f"array {index}: outputs that are handed out in a cycle, {handed_out}, divide the "
+            f"{array.n_out} channels"
+        )
+    if geometry.pool is None:
+        return None
+    sums = Packing(array.n_out, array.accumulator.width, handed_out)
+    return PlacedPool(geometry.pool, geometry.window.places, sums)
 
 
 def _check_result(n_out: int, design: RtlDesign) -> None:

@@ -14,6 +14,7 @@ from synq.rtl import pipeline
 from synq.rtl.codes import MOST_BUCKETS, bucket_values
 from synq.rtl.design import RtlArray, RtlDesign, wide_result
 from synq.rtl.estimate import estimate_array, estimate_design
+from synq.rtl.place_search import convolutional_designs
 from synq.rtl.placement import BankedArray
 from synq.rtl.reload import with_capacity
 from synq.stream import BEAT_BITS
@@ -38,7 +39,13 @@ def rtl_designs(
         UsageError: the datapath is not one of the Verilog's, or not one that can be reloaded.
         SynqError: no design can be built.
     """
-    for design in _designs(network, available, request):
+    if request.datapath is Datapath.BANK:
+        raise UsageError(
+            "datapath bank needs flow hls; flow rtl has decode, buckets and unrolled",
+            settings=("datapath", "flow"),
+        )
+    designs = _designs if network.dense else convolutional_designs
+    for design in designs(network, available, request):
         built = with_capacity(network, design, request.headroom) if request.reloadable else design
         yield built, estimate_design(network, built)
 
@@ -46,11 +53,6 @@ def rtl_designs(
 def _designs(
     network: QuantizedNetwork, available: Resources, request: Request
 ) -> Iterator[RtlDesign]:
-    if request.datapath is Datapath.BANK:
-        raise UsageError(
-            "datapath bank needs flow hls; flow rtl has decode, buckets and unrolled",
-            settings=("datapath", "flow"),
-        )
     converts = any(array.converter is not None for array in network.arrays)
     if request.reloadable and request.datapath is Datapath.UNROLLED:
         raise UsageError(

@@ -1,5 +1,6 @@
 """Cycle-accurate simulation of the Verilog with Verilator, driven from C++."""
 
+import math
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from synq.process import Command, run_all
 from synq.process import run as run_command
 from synq.resources import folder
 from synq.rtl import pipeline
+from synq.rtl.cycles import worst_case
 from synq.rtl.design import RtlDesign
 from synq.rtl.placement import place_arrays
 from synq.rtl.verilog import TOP
@@ -27,7 +29,7 @@ from synq.stream import beats_per_result, pack_results, transfer_ends, unpack_re
 _KEEP_ALL = 0xFF
 _NETWORK_COMES, _NETWORK_ENDS = 2, 4  # flags of a beat, beside 1 for TLAST
 _PROBABILITY = 1 << 16
-_IDLE_LIMIT = 20_000  # cycles without a transfer: more than any image takes
+_IDLE_LIMIT = 20_000  # cycles without a transfer: more than an image of a dense network takes
 _SPLIT = 50_000  # operations a C++ file: a small core is compiled at once, in half the time
 _WARNINGS = ("-Wall", "-Wno-DECLFILENAME")
 _FILE = re.compile(r"[A-Za-z]\w*\.(v|mem)", re.ASCII)
@@ -249,7 +251,13 @@ def run(
         for each in runs
     ]
     wanted_beats = [len(share) * n_beats for share in shares]
-    answers = play(executable, place, folders, given, wanted_beats, traffic, design.result_bits)
+    idle_limit = _IDLE_LIMIT
+    if not network.dense:
+        idle_limit += 2 * sum(worst_case(place_arrays(network, design)))
+    answers = play(
+        *(executable, place, folders, given, wanted_beats, traffic, design.result_bits),
+        idle_limit=idle_limit,
+    )
     faults: list[str] = []
     for records, each in zip(answers, runs, strict=True):
         wanted = np.concatenate(
@@ -282,6 +290,7 @@ def play(
     traffic: Traffic,
     result_bits: int = 64,
     reset: float = 0.0,
+    idle_limit: int = _IDLE_LIMIT,
 ) -> list[NDArray[Any]]:
     """Run the compiled core once in each folder, all at a time.
 
@@ -293,6 +302,7 @@ def play(
         result_bits: width of the output stream.
         reset: probability that a cycle has a reset of one clock. The sender then begins again with
             the first transfer that is not answered to its end, of which nothing is returned.
+        idle_limit: cycles without any transfer after which a run gives up.
 
     Returns:
         Records of each run's output beats: data, keep, last, cycle.
@@ -309,7 +319,7 @@ def play(
         seed = traffic.seed + number
         command = [str(executable.resolve()), "beats.bin", "results.bin", str(count), str(seed)]
         command += [str(int(share * _PROBABILITY)) for share in (traffic.gap, traffic.stall)]
-        command += [str(_IDLE_LIMIT), str(int(reset * _PROBABILITY))]
+        command += [str(idle_limit), str(int(reset * _PROBABILITY))]
         command += ["+verilator+rand+reset+2", f"+verilator+seed+{seed + 1}"]
         commands.append(Command(command, where))
     run_all(commands, "the simulation of the Verilog")
@@ -333,25 +343,40 @@ def _stages(
     stages: Stages = []
     for index, layer in enumerate(layers):
         n_out = layer.array.n_out
-        lanes = layers[index + 1].in_lanes if index + 1 < len(layers) else 2
-        if layer.plan.unrolled:
-            lanes = n_out
-        names = [f"array_{index}"] + [f"activation_{index}"] * (index < len(network.activations))
-        for name in names:
-            parts = []
-            for where, count in zip(folders, counts, strict=True):
-                seen = where / f"{name}.txt"
-                text = seen.read_text() if seen.exists() else ""
-                flat = np.fromstring(text, dtype=np.int64, sep=" ")
-                wanted = count * -(-n_out // lanes) * lanes
-                if len(flat) < wanted:
-                    raise SynqError(
-                        f"the simulation of the Verilog wrote {name} of fewer images than it "
-                        "answered: is the disk full?"
-                    )
-                parts.append(flat[:wanted].reshape(count, -1)[:, :n_out])
-            stages.append((name, np.concatenate(parts)))
+        lanes = n_out if layer.plan.unrolled else layer.out_lanes
+        n_places = network.geometries[index].n_places
+        stages.append(_seen(f"array_{index}", folders, counts, (n_places, n_out, lanes)))
+        if index < len(network.activations):
+            n_places = math.prod(network.shapes[index][:2])
+            lanes = lanes if layer.pool is None else layer.out_lanes
+            stages.append(_seen(f"activation_{index}", folders, counts, (n_places, n_out, lanes)))
     return stages
+
+
+def _seen(
+    name: str, folders: list[Path], counts: list[int], shape: tuple[int, int, int]
+) -> tuple[str, NDArray[np.int64]]:
+    """What a monitor has written of each run's images.
+
+    Args:
+        shape: places of an image, values of a place, and values that come together.
+    """
+    n_places, n_values, lanes = shape
+    a_place = -(-n_values // lanes) * lanes
+    parts = []
+    for where, count in zip(folders, counts, strict=True):
+        seen = where / f"{name}.txt"
+        text = seen.read_text() if seen.exists() else ""
+        flat = np.fromstring(text, dtype=np.int64, sep=" ")
+        wanted = count * n_places * a_place
+        if len(flat) < wanted:
+            raise SynqError(
+                f"the simulation of the Verilog wrote {name} of fewer images than it answered: is "
+                "the disk full?"
+            )
+        places = flat[:wanted].reshape(count, n_places, a_place)
+        parts.append(places[:, :, :n_values].reshape(count, n_places * n_values))
+    return name, np.concatenate(parts)
 
 
 def read_loads(where: Path) -> tuple[tuple[int, int], ...]:
