@@ -186,6 +186,29 @@ RECIPES = {
             schedule="one-cycle",
             augmentation=HANDWRITING,
         ),
+        Recipe(
+            name="lenet5",
+            epochs=30,
+            batch_size=100,
+            learning_rate=0.05,
+            momentum=0.9,
+            nesterov=True,
+            schedule="one-cycle",
+            augmentation=HANDWRITING,
+            hidden=NETWORKS["lenet5"],
+        ),
+        Recipe(
+            name="vgg",
+            epochs=60,
+            batch_size=100,
+            learning_rate=0.05,
+            momentum=0.9,
+            weight_decay=5e-4,
+            nesterov=True,
+            schedule="one-cycle",
+            augmentation=CLOTHES,
+            hidden=NETWORKS["vgg"],
+        ),
     )
 }
 
@@ -494,6 +517,8 @@ def _plan(recipe: Recipe, dataset: Dataset) -> tuple[tuple[Geometry, ...], list[
 
 def image_shape(dataset: Dataset) -> Shape | None:
     """Height, width and channels of the samples, where they are images or could be one."""
+    if dataset.shape is not None:
+        return dataset.shape
     features = dataset.train_inputs.shape[1]
     side = math.isqrt(features)
     return (side, side, 1) if side * side == features else None
