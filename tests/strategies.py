@@ -297,6 +297,22 @@ def convolutional_network(
     return QuantizedNetwork(tuple(arrays), tuple(activations), tuple(geometries))
 
 
+def convolutional_floats(
+    random: np.random.Generator, convolutions: int | None = None
+) -> FloatNetwork:
+    """The same in real numbers."""
+    network = convolutional_network(random, convolutions)
+
+    def drawn(*shape: int) -> NDArray[np.float32]:
+        return random.normal(size=shape).astype(np.float32)
+
+    return FloatNetwork(
+        tuple(drawn(array.n_in, array.n_out) for array in network.arrays),
+        tuple(drawn(array.n_out) if random.integers(2) else None for array in network.arrays),
+        network.geometries,
+    )
+
+
 def images(random: np.random.Generator, network: QuantizedNetwork, count: int) -> NDArray[np.int64]:
     """Images of all densities; all zero and all full among them."""
     least, most = network.input_format.min_raw, network.input_format.max_raw

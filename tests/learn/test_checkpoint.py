@@ -24,8 +24,10 @@ from safetensors.numpy import load as load_safetensors
 from safetensors.torch import save_file as save_torch_safetensors
 
 from checkpoints import network, perceptron, refusal
+from strategies import convolutional_floats
 from synq.errors import SynqError
 from synq.float_network import FloatNetwork
+from synq.geometry import DENSE, Geometry, Pool, Pooling, Window
 from synq.learn import checkpoint
 from synq.learn.checkpoint import load_checkpoint, load_network, save_checkpoint
 
@@ -180,11 +182,94 @@ def test_a_saved_network_is_a_torch_state_dict(tmp_path: Path) -> None:
     np.testing.assert_array_equal(tensors["fc1.weight"], net.weights[0].T)
 
 
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 1000))
+def test_saved_convolutions_are_loaded(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.getbasetemp() / "convolutions.safetensors"
+    net = convolutional_floats(np.random.default_rng(seed))
+    save_checkpoint(net, path, {})
+    loaded = load_checkpoint(path)
+    assert (loaded.digest, loaded.geometries) == (net.digest, net.geometries)
+    with pytest.raises(SynqError, match="says itself in which order"):
+        load_checkpoint(path, ["conv1"])
+
+
+@pytest.fixture
+def convolutions() -> FloatNetwork:
+    """Two, one of them pooled and padded, and two dense layers, of images 8 x 7 x 2."""
+    random = np.random.default_rng(0)
+    first = Window((8, 7, 2), (3, 2), padding=((1, 1), (0, 0)))
+    second = Window((4, 3, 3), (2, 2))
+    return FloatNetwork(
+        tuple(random.normal(size=shape) for shape in ((12, 3), (12, 5), (30, 4), (4, 2))),
+        (random.normal(size=3), None, random.normal(size=4), None),
+        (Geometry(first, Pool(Pooling.MAX, (2, 2))), Geometry(second), DENSE, DENSE),
+    )
+
+
+def test_saved_convolutions_are_a_torch_state_dict(
+    convolutions: FloatNetwork, tmp_path: Path
+) -> None:
+    save_checkpoint(convolutions, tmp_path / "net", {})
+    model = torch.nn.Sequential()
+    model.add_module("conv1", torch.nn.Conv2d(2, 3, (3, 2), padding=(1, 0)))
+    model.append(torch.nn.ReLU()).append(torch.nn.MaxPool2d(2))
+    model.add_module("conv2", torch.nn.Conv2d(3, 5, 2, bias=False))
+    model.append(torch.nn.ReLU()).append(torch.nn.Flatten())
+    model.add_module("fc3", torch.nn.Linear(30, 4))
+    model.append(torch.nn.ReLU())
+    model.add_module("fc4", torch.nn.Linear(4, 2, bias=False))
+    tensors = load_safetensors((tmp_path / "net").read_bytes())
+    model.load_state_dict({name: torch.tensor(array) for name, array in tensors.items()})
+    images = np.random.default_rng(1).normal(size=(5, 8, 7, 2)).astype(np.float32)
+    theirs = model(torch.tensor(images).permute(0, 3, 1, 2)).detach().numpy()
+    ours = convolutions.logits(images.reshape(5, -1))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "geometries",
+    [
+        3,
+        "[",
+        "[" * 99999,
+        "[3]",
+        "[]",
+        json.dumps([DENSE.to_dict()] * 4),
+        json.dumps([Geometry(Window((8, 7, 2), (3, 2))).to_dict()]),
+        '[{"window": {"shape": [99999999999, 1, 1], "kernel": [1, 1]}, "pool": null}]',
+    ],
+)
+def test_damaged_geometries_are_refused(
+    geometries: Any, convolutions: FloatNetwork, tmp_path: Path
+) -> None:
+    described = json.dumps({"geometries": geometries})
+    write_saved(tmp_path / "net", convolutions, described)
+    assert "its tensors are not those that its geometry asks for" in refusal(tmp_path / "net")
+
+
+def write_saved(path: Path, net: FloatNetwork, described: str) -> None:
+    """A file as synq writes it, with other metadata."""
+    tensors = load_safetensors(checkpoint.checkpoint_bytes(net, {}))
+    as_torch = {name: torch.tensor(array) for name, array in tensors.items()}
+    save_torch_safetensors(as_torch, path, metadata={"synq": described})
+
+
+def test_a_pool_changed_in_a_file_is_found(convolutions: FloatNetwork, tmp_path: Path) -> None:
+    geometries = json.dumps([each.to_dict() for each in convolutions.geometries])
+    described = json.dumps({"geometries": geometries, "digest": convolutions.digest})
+    write_saved(tmp_path / "net", convolutions, described)
+    assert load_checkpoint(tmp_path / "net").digest == convolutions.digest
+    write_saved(tmp_path / "net", convolutions, described.replace("max", "average"))
+    assert "damaged" in refusal(tmp_path / "net")
+
+
 def test_equal_networks_make_equal_files_in_any_process(tmp_path: Path) -> None:
     """safetensors itself writes metadata in an order that changes from process to process."""
     script = """if True:
         import sys, pathlib, numpy
         from synq.float_network import FloatNetwork
+from synq.geometry import DENSE, Geometry, Pool, Pooling, Window
         from synq.learn.checkpoint import save_checkpoint
         metadata = dict.fromkeys("abcdefgh", "value")
         net = FloatNetwork((numpy.eye(3),), (numpy.ones(3),))

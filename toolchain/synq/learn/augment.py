@@ -47,15 +47,18 @@ class Augmentation:
         """The same for images of `factor` times as many pixels a side."""
         return replace(self, shift=self.shift * factor, warp=self.warp * factor)
 
-    def distort(self, images: "torch.Tensor", generator: "torch.Generator") -> "torch.Tensor":
-        """Distorted copies of square images `(n, side * side)`; zeros move in from outside."""
+    def distort(
+        self, images: "torch.Tensor", generator: "torch.Generator", channels: int = 1
+    ) -> "torch.Tensor":
+        """Distorted copies of square images `(n, side * side * channels)`; zeros move in from
+        outside."""
         import torch
         from torch.nn.functional import affine_grid, grid_sample
 
-        n, side = len(images), math.isqrt(images.shape[1])
+        n, side = len(images), math.isqrt(images.shape[1] // channels)
         if self.flip:
-            mirrored = torch.rand((n, 1, 1), generator=generator) < 0.5
-            pictures = images.view(n, side, side)
+            mirrored = torch.rand((n, 1, 1, 1), generator=generator) < 0.5
+            pictures = images.view(n, side, side, channels)
             images = torch.where(mirrored, pictures.flip(2), pictures).flatten(1)
         if not (self.shift or self.rotation or self.scaling or self.warp):
             return images
@@ -78,8 +81,9 @@ class Augmentation:
         points = affine_grid(maps, [n, 1, *size], align_corners=True).flatten(1)
         points += torch.randn(points.shape, generator=generator) * (self.warp * pixel)
         grid = (points @ _interpolation(side)).view(n, side, side, 2)
-        pictures = images.view(n, 1, side, side)
-        return grid_sample(pictures, grid, align_corners=True).flatten(1)
+        pictures = images.view(n, side, side, channels).permute(0, 3, 1, 2)
+        moved = grid_sample(pictures, grid, align_corners=True)
+        return moved.permute(0, 2, 3, 1).flatten(1)
 
 
 # Chosen on validation data, as docs/training.md tells.

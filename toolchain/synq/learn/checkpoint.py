@@ -12,12 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synq.archive import ArchiveError, members
 from synq.errors import SynqError, one_line, quoted
 from synq.files import atomic_write, read_at_most, read_bounded
-from synq.float_network import FloatNetwork
-from synq.geometry import Shape
+from synq.float_network import MAX_VALUES, FloatNetwork
+from synq.geometry import Geometry, Shape
+from synq.learn.channels_first import (
+    kernel_of_matrix,
+    linear_of_matrix,
+    matrix_of_kernel,
+    matrix_of_linear,
+)
 from synq.learn.importers.keras_file import steps_of_archive, steps_of_hdf5, steps_of_model
 from synq.learn.importers.onnx_file import steps_of_onnx
 from synq.learn.importers.safetensors_file import read_safetensors
@@ -27,6 +34,7 @@ from synq.learn.importers.stored import Stored, in_memory
 from synq.learn.importers.torch_file import NO_CODE, Other, TorchTensor, read_torch
 
 MAX_FILE_BYTES = 2 << 30
+_GEOMETRIES = "geometries"  # in the metadata, JSON: those of the layers, where not all are dense
 _ORDERED = "in which order its layers come: names of layers are for state dicts"
 FORMATS = (
     "safetensors, torch.save(model.state_dict(), ...), a checkpoint of Lightning, "
@@ -37,7 +45,9 @@ FORMATS = (
 def save_checkpoint(network: FloatNetwork, path: Path, metadata: Mapping[str, str]) -> None:
     """Write `network` as safetensors: `fc1.weight` as `(n_out, n_in)`, `fc1.bias`, `fc2.weight`...
 
-    That is the layout of a torch state dict. Equal networks and metadata give equal bytes.
+    That is the layout of a torch state dict, with channels first: a convolution is `conv1.weight`,
+    `(c_out, c_in, height, width)`, and the metadata have the layers' geometries. Equal networks and
+    metadata give equal bytes.
     """
     atomic_write(path, checkpoint_bytes(network, metadata))
 
@@ -47,13 +57,31 @@ def checkpoint_bytes(network: FloatNetwork, metadata: Mapping[str, str]) -> byte
     from safetensors.numpy import save
 
     tensors = {}
-    for layer, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True), 1):
-        tensors[f"fc{layer}.weight"] = np.ascontiguousarray(weight.T)
+    layers = zip(_layers(network.geometries), network.weights, network.biases, strict=True)
+    flattened: Shape | None = None
+    for (name, geometry), weight, bias in layers:
+        if geometry.window is None:
+            stored = linear_of_matrix(weight, flattened)
+            flattened = None
+        else:
+            stored = kernel_of_matrix(weight, geometry.window.kernel)
+            flattened = geometry.passed(weight.shape[1])
+        tensors[f"{name}.weight"] = np.ascontiguousarray(stored)
         if bias is not None:
-            tensors[f"fc{layer}.bias"] = bias
+            tensors[f"{name}.bias"] = bias
+    if not network.dense:
+        metadata = {**metadata, _GEOMETRIES: json.dumps([g.to_dict() for g in network.geometries])}
     # one metadata entry only: safetensors writes several in an order that differs from run to run
     described = json.dumps({**metadata, "digest": network.digest}, sort_keys=True)
     return bytes(save(tensors, metadata={"synq": described}))
+
+
+def _layers(geometries: Sequence[Geometry]) -> list[tuple[str, Geometry]]:
+    """The layers' names in a file that synq writes."""
+    return [
+        (f"{'fc' if geometry.window is None else 'conv'}{layer}", geometry)
+        for layer, geometry in enumerate(geometries, 1)
+    ]
 
 
 def load_checkpoint(
@@ -133,8 +161,7 @@ def _loaded(
     start = read_at_most(path, 9)
     content = read_bounded(path, MAX_FILE_BYTES) if _is_known(start) else start
     try:
-        steps, described = _read(path, content, layers)
-        network = network_of(steps, shape)
+        network, described = _read(path, content, layers, shape)
         if layers is None and described.get("digest", network.digest) != network.digest:
             raise SynqError("the weights are not those it was saved with: the file is damaged")
     except SynqError as error:
@@ -152,21 +179,31 @@ def _is_known(start: bytes) -> bool:
 
 
 def _read(
-    path: Path, content: bytes, layers: Sequence[str] | None
-) -> tuple[list[Step], dict[str, Any]]:
-    """The steps of the network in a file's `content`, and synq's own metadata, if it wrote it."""
+    path: Path, content: bytes, layers: Sequence[str] | None, shape: Shape | None
+) -> tuple[FloatNetwork, dict[str, Any]]:
+    """The network in a file's `content`, and synq's own metadata, if it wrote it."""
     if content[8:9] == b"{":
         tensors, texts = read_safetensors(content)
-        return steps_of(tensors, ordered=False, layers=layers), _described(texts)
+        described = _described(texts)
+        if _GEOMETRIES in described:
+            if layers is not None:
+                raise SynqError(f"says itself {_ORDERED}", settings=("layers",))
+            return _saved(tensors, described[_GEOMETRIES]), described
+        return network_of(steps_of(tensors, ordered=False, layers=layers)), described
+    return network_of(_steps(path, content, layers), shape), {}
+
+
+def _steps(path: Path, content: bytes, layers: Sequence[str] | None) -> list[Step]:
+    """The steps of the network in the `content` of a file that is not safetensors."""
     if content.startswith(_PICKLE) or (content.startswith(_ZIP) and not _is_keras(content)):
-        return steps_of(_state_dict(read_torch(content)), ordered=True, layers=layers), {}
+        return steps_of(_state_dict(read_torch(content)), ordered=True, layers=layers)
     if not _is_known(content):
         raise SynqError(f"is not a network in a format that is read: {FORMATS}")
     if layers is not None:
         raise SynqError(f"says itself {_ORDERED}", settings=("layers",))
     if content.startswith(_ONNX):
-        return steps_of_onnx(content, path.parent), {}
-    return (steps_of_archive if content.startswith(_ZIP) else steps_of_hdf5)(content), {}
+        return steps_of_onnx(content, path.parent)
+    return (steps_of_archive if content.startswith(_ZIP) else steps_of_hdf5)(content)
 
 
 def _is_keras(content: bytes) -> bool:
@@ -184,6 +221,39 @@ def _described(texts: Mapping[str, Any]) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError, RecursionError):  # not written by synq
         return {}
     return described if isinstance(described, dict) else {}
+
+
+def _saved(tensors: Mapping[str, Stored], text: Any) -> FloatNetwork:
+    """The network of `checkpoint_bytes` whose geometries are `text`."""
+    weights: list[NDArray[np.float32]] = []
+    biases: list[NDArray[np.float32] | None] = []
+    left = dict(tensors)
+    flattened: Shape | None = None
+    try:
+        geometries = tuple(map(Geometry.from_dict, json.loads(text)))
+        for name, geometry in _layers(geometries):
+            weight = _float32(left.pop(f"{name}.weight"))
+            bias = left.pop(f"{name}.bias", None)
+            if geometry.window is None:
+                weights.append(matrix_of_linear(weight, flattened))
+                flattened = None
+            else:
+                if weight.shape[2:] != geometry.window.kernel:
+                    raise ValueError("a kernel has another size than its window")
+                weights.append(matrix_of_kernel(weight))
+                flattened = geometry.passed(weight.shape[0])
+            biases.append(None if bias is None else _float32(bias))
+        if left:
+            raise ValueError("there are more tensors than layers")
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise SynqError("its tensors are not those that its geometry asks for") from None
+    return FloatNetwork(tuple(weights), tuple(biases), geometries)
+
+
+def _float32(tensor: Stored) -> NDArray[np.float32]:
+    if tensor.dtype != "float32" or tensor.size > MAX_VALUES:
+        raise ValueError("no weights of synq's")
+    return tensor.values()
 
 
 def _state_dict(content: Any) -> dict[str, Stored]:

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import linear
 
 from synq.cache import write_cached
 from synq.chip import FaultMap
@@ -26,9 +25,11 @@ from synq.device import Device, Window
 from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint
 from synq.float_network import FloatNetwork
+from synq.geometry import Geometry, Pooling
 from synq.learn.checkpoint import checkpoint_bytes, load_cached
 from synq.learn.data.dataset import Dataset, with_input_bits
 from synq.learn.disturbance import Disturbance
+from synq.learn.tensor_geometry import pooled, summed
 from synq.learn.train import (
     FineTuning,
     Objective,
@@ -54,6 +55,7 @@ _log = logging.getLogger("synq")
 
 FINETUNE_VERSION = 7  # raise it whenever the same settings would give other weights
 
+_SAMPLES_AT_ONCE = 1000
 _ALIVE = 0.002  # the least share of samples in which a living input is not zero
 # Choosing the smallest weights takes longer than a training step, and small sets have few steps.
 _STEPS_BETWEEN_PRUNING = 50
@@ -302,7 +304,9 @@ class _Layer:
         bias: NDArray[np.float32] | None,
         unit: float,
         array: SynapseArray,
+        geometry: Geometry,
     ) -> None:
+        self.geometry = geometry
         rows = weight.T
         self.drive = None
         if bias is not None and array.bias_input is not None:
@@ -323,7 +327,7 @@ class _Layer:
         return self.log_scale.exp()
 
     def sums(self, inputs: torch.Tensor, levels: _Levels) -> torch.Tensor:
-        """The accumulators' values for inputs `(n, n_in)`."""
+        """The accumulators' values for inputs `(n, values)`, at all places."""
         values = _Snap.apply(  # type: ignore[no-untyped-call]
             self.rows, self.log_scale, levels, self.pruned
         )
@@ -332,8 +336,18 @@ class _Layer:
                 moved = self.disturbance(values / self._one) * self._one - values
             values = values + moved  # the gradient passes as without
         if self.drive is None:
-            return linear(inputs, values)
-        return linear(inputs, values[:, :-1], self.drive * values[:, -1])
+            return summed(inputs, values, None, self.geometry)
+        return summed(inputs, values[:, :-1], self.drive * values[:, -1], self.geometry)
+
+    def passed(self, made: torch.Tensor, form: FixedPoint) -> torch.Tensor:
+        """What the next layer takes of the sums, in its format."""
+        pool = self.geometry.pool
+        if pool is not None:
+            # The largest of the sums is the one after ReLU, too, and one of it is enough.
+            rectified = made if pool.kind is Pooling.MAX else torch.relu(made)
+            made = pooled(rectified, self.geometry, len(self.rows))
+        signal: torch.Tensor = _Activate.apply(made, form)  # type: ignore[no-untyped-call]
+        return signal
 
     def prune(self, share: float) -> None:
         """Choose the smallest `share` of the synapses to be zero until the next choice.
@@ -355,9 +369,11 @@ class _Model:
         self._formats = start.activations
         self.layers: list[_Layer] = []
         unit = 1.0
-        for weight, bias, array in zip(network.weights, network.biases, start.arrays, strict=True):
-            self.layers.append(_Layer(weight, bias, unit, array))
-            unit *= array_unit(array)
+        for weight, bias, array, geometry in zip(
+            network.weights, network.biases, start.arrays, network.geometries, strict=True
+        ):
+            self.layers.append(_Layer(weight, bias, unit, array, geometry))
+            unit *= array_unit(array) / geometry.divisor
 
     def logits(
         self, inputs: torch.Tensor, dropout: float, generator: torch.Generator
@@ -367,10 +383,9 @@ class _Model:
         unit = torch.ones(())
         for index, layer in enumerate(self.layers):
             signal = layer.sums(signal, self._levels)
-            unit = unit * layer.scale * layer.full_scale
+            unit = unit * layer.scale * (layer.full_scale / layer.geometry.divisor)
             if index < len(self._formats):
-                form = self._formats[index]
-                signal = _Activate.apply(signal, form)  # type: ignore[no-untyped-call]
+                signal = layer.passed(signal, self._formats[index])
                 if dropout:
                     kept = torch.rand(signal.shape, generator=generator) >= dropout
                     signal = signal * kept / (1 - dropout)
@@ -387,9 +402,17 @@ class _Model:
 
     def find_alive(self, start: QuantizedNetwork, inputs: NDArray[np.integer[Any]]) -> None:
         """Which inputs of each array are on in at least a few of the samples."""
-        signals = [inputs, *start.run(inputs).activations]
-        for layer, array, signal in zip(self.layers, start.arrays, signals, strict=True):
-            alive = np.mean(signal != 0, axis=0) >= _ALIVE
+        counts = [np.zeros((1, size), dtype=np.int64) for size in start.sizes[:-1]]
+        for first in range(0, len(inputs), _SAMPLES_AT_ONCE):
+            some = inputs[first : first + _SAMPLES_AT_ONCE]
+            for count, signal in zip(
+                counts, [some, *start.run(some, first).activations], strict=True
+            ):
+                count += np.count_nonzero(signal, axis=0)
+        for layer, array, count in zip(self.layers, start.arrays, counts, strict=True):
+            window = layer.geometry.window
+            share = count / len(inputs)
+            alive = (share[0] if window is None else window.patches(share).mean(axis=0)) >= _ALIVE
             if array.bias_input is not None:
                 alive = np.append(alive, True)
             layer.alive = torch.tensor(alive, dtype=torch.float32)
@@ -409,7 +432,7 @@ class _Model:
             rows = layer.rows.detach()
             if layer.pruned is not None:
                 rows = rows.masked_fill(layer.pruned, 0)
-            matrix = rows.numpy().T
+            matrix = rows.cpu().numpy().T
             scales.append(layer.scale.item())
             if layer.drive is None:
                 weights.append(matrix)
@@ -417,8 +440,10 @@ class _Model:
             else:
                 weights.append(matrix[:-1])
                 biases.append(matrix[-1] * np.float32(layer.drive * unit))
-            unit *= scales[-1] * layer.full_scale
-        return FloatNetwork(tuple(weights), tuple(biases)), Ranges(tuple(scales), self._formats)
+            unit *= scales[-1] * layer.full_scale / layer.geometry.divisor
+        geometries = tuple(layer.geometry for layer in self.layers)
+        network = FloatNetwork(tuple(weights), tuple(biases), geometries)
+        return network, Ranges(tuple(scales), self._formats)
 
 
 class _Snap(torch.autograd.Function):

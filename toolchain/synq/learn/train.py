@@ -25,9 +25,11 @@ from synq.chip import FaultMap
 from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint
 from synq.float_network import MAX_VALUES, FloatNetwork
+from synq.geometry import DENSE, Geometry, Shape
 from synq.learn.augment import CLOTHES, HANDWRITING, Augmentation
 from synq.learn.checkpoint import checkpoint_bytes, load_cached
 from synq.learn.data.dataset import Dataset
+from synq.learn.layers import NETWORKS, Convolution, Hidden, laid_out
 from synq.network import class_count
 from synq.progress import Progress
 from synq.score import Task
@@ -55,7 +57,8 @@ class Recipe:
 
     Attributes:
         name: what the user calls it by.
-        hidden: neurons of each hidden layer, input side first; at most 15.
+        hidden: the hidden layers, input side first, at most 15: the neurons of a dense one, or a
+            convolution; these come first.
         outputs: neurons of the last layer: as many as the data has classes or targets, or 1 for two
             classes, which the sign then tells apart; as the data asks without.
         epochs: how many times each training sample is seen.
@@ -87,7 +90,7 @@ class Recipe:
     schedule: Literal["constant", "one-cycle", "cosine"] = "constant"
     augmentation: Augmentation | None = None
     dropout: float = 0.0
-    hidden: tuple[int, ...] = (128,)
+    hidden: tuple[Hidden, ...] = NETWORKS["mlp"]
     outputs: int | None = None
     bias: bool = False
     seed: int = 0
@@ -106,7 +109,8 @@ class Recipe:
             ),
             "dropout": (0 <= self.dropout < 1, "at least 0 and below 1"),
             "hidden": (
-                all(width >= 1 for width in self.hidden) and len(self.hidden) < MOST_LAYERS,
+                all(width >= 1 for width in self.hidden if not isinstance(width, Convolution))
+                and len(self.hidden) < MOST_LAYERS,
                 f"at most {MOST_LAYERS - 1} widths of at least 1",
             ),
             "outputs": (self.outputs is None or self.outputs >= 1, "at least 1"),
@@ -115,6 +119,13 @@ class Recipe:
         for field, (holds, rule) in rules.items():
             if not holds:
                 raise UsageError(f"{field} must be {rule}, got {getattr(self, field)}")
+        kinds = [isinstance(layer, Convolution) for layer in self.hidden]
+        if kinds != sorted(kinds, reverse=True):
+            raise UsageError("convolutions come before dense layers")
+
+    @property
+    def convolutional(self) -> bool:
+        return any(isinstance(layer, Convolution) for layer in self.hidden)
 
 
 # What the recipes were made for: MNIST's training samples, and a batch and steps of theirs.
@@ -174,6 +185,29 @@ RECIPES = {
             nesterov=True,
             schedule="one-cycle",
             augmentation=HANDWRITING,
+        ),
+        Recipe(
+            name="lenet5",
+            epochs=30,
+            batch_size=100,
+            learning_rate=0.05,
+            momentum=0.9,
+            nesterov=True,
+            schedule="one-cycle",
+            augmentation=HANDWRITING,
+            hidden=NETWORKS["lenet5"],
+        ),
+        Recipe(
+            name="vgg",
+            epochs=60,
+            batch_size=100,
+            learning_rate=0.05,
+            momentum=0.9,
+            weight_decay=5e-4,
+            nesterov=True,
+            schedule="one-cycle",
+            augmentation=CLOTHES,
+            hidden=NETWORKS["vgg"],
         ),
     )
 }
@@ -297,15 +331,18 @@ def train(recipe: Recipe, dataset: Dataset, progress: Progress) -> FloatNetwork:
     """
     import torch
 
-    sizes = _sizes(recipe, dataset)
+    geometries, sizes = _plan(recipe, dataset)
     generator = torch.Generator().manual_seed(recipe.seed)
     threads = 2 if recipe.batch_size >= _BATCH_FOR_TWO_THREADS else 1
     with reproducible_torch(threads), progress.task("Train", total=recipe.epochs) as task:
-        with_bias = [recipe.bias] * (len(sizes) - 1)
+        with_bias = [recipe.bias] * len(sizes)
         with_bias[-1] = recipe.bias or dataset.task is Task.REGRESSION
+        normed = [isinstance(each, Convolution) and each.batch_norm for each in recipe.hidden]
         layers = [
-            _Layer(n_in, n_out, bias, generator)
-            for (n_in, n_out), bias in zip(pairwise(sizes), with_bias, strict=True)
+            _Layer(geometry, n_in, n_out, bias, norm, generator)
+            for geometry, (n_in, n_out), bias, norm in zip(
+                geometries, sizes, with_bias, [*normed, False], strict=True
+            )
         ]
         objective = Objective(dataset)
         samples = Samples(recipe, dataset, generator)
@@ -337,10 +374,10 @@ def train(recipe: Recipe, dataset: Dataset, progress: Progress) -> FloatNetwork:
                 )
             said = objective.said(correct / (batches * samples.batch_size))
             task.update(epoch, f"loss {loss_sum / batches:.3f}{said}")
-    weights = [layer.weight.detach().numpy().T for layer in layers]
-    biases = [None if layer.bias is None else layer.bias.detach().numpy() for layer in layers]
-    weights[-1], biases[-1] = objective.in_units(weights[-1], biases[-1])
-    return FloatNetwork(tuple(weights), tuple(biases))
+    made = [layer.made() for layer in layers]
+    made[-1] = objective.in_units(*made[-1])
+    weights, biases = zip(*made, strict=True)
+    return FloatNetwork(weights, biases, geometries)
 
 
 class Objective:
@@ -437,28 +474,54 @@ def hold_out(dataset: Dataset, count: int) -> Dataset:
     )
 
 
-def _sizes(recipe: Recipe, dataset: Dataset) -> tuple[int, ...]:
-    """Neurons a layer, inputs first, after checking that the dataset can be trained on."""
+def _plan(recipe: Recipe, dataset: Dataset) -> tuple[tuple[Geometry, ...], list[tuple[int, int]]]:
+    """Each layer's geometry, and its inputs and outputs, after checking that the dataset can be
+    trained on."""
     require_labels(dataset)
     n_targets = dataset.n_targets
     if dataset.task is Task.CLASSIFICATION and n_targets < 2:
         raise SynqError(f"dataset {dataset.name} has one class only; training needs at least two")
     features = dataset.train_inputs.shape[1]
-    side = math.isqrt(features)
-    if recipe.augmentation is not None and side * side != features:
+    shape = image_shape(dataset)
+    if recipe.augmentation is not None and (shape is None or shape[0] != shape[1]):
         raise SynqError(
             f"recipe {recipe.name} distorts images, which must be square, got {features} "
             "features; use a recipe without augmentation"
         )
-    sizes = (features, *recipe.hidden, recipe.outputs or n_targets)
-    check_outputs(sizes[-1], dataset)
-    values = sum(n_in * n_out for n_in, n_out in pairwise(sizes))
-    if values > MAX_VALUES:
-        raise SynqError(
-            f"a network {'-'.join(map(str, sizes))} has {values:,} weights; "
-            f"at most {MAX_VALUES:,} are supported"
+    n_out = recipe.outputs or n_targets
+    check_outputs(n_out, dataset)
+    if not recipe.convolutional:
+        geometries: tuple[Geometry, ...] = (DENSE,) * (len(recipe.hidden) + 1)
+    elif shape is None:
+        raise UsageError(
+            f"a convolution is for images; the {features} features of {dataset.name} are none that "
+            "is known: take a network of dense layers",
+            settings=("network",),
         )
-    return sizes
+    else:
+        geometries = laid_out(recipe.hidden, shape)
+    widths = [each.channels if isinstance(each, Convolution) else each for each in recipe.hidden]
+    sizes = []
+    passed = features
+    for geometry, width in zip(geometries, [*widths, n_out], strict=True):
+        sizes.append((passed if geometry.window is None else geometry.window.n_in, width))
+        passed = math.prod(geometry.passed(width))
+    values = sum(n_in * n_out for n_in, n_out in sizes)
+    if values > MAX_VALUES:
+        shown = "-".join(map(str, (features, *widths, n_out)))
+        raise SynqError(
+            f"a network {shown} has {values:,} weights; at most {MAX_VALUES:,} are supported"
+        )
+    return geometries, sizes
+
+
+def image_shape(dataset: Dataset) -> Shape | None:
+    """Height, width and channels of the samples, where they are images or could be one."""
+    if dataset.shape is not None:
+        return dataset.shape
+    features = dataset.train_inputs.shape[1]
+    side = math.isqrt(features)
+    return (side, side, 1) if side * side == features else None
 
 
 def require_labels(dataset: Dataset) -> None:
@@ -517,9 +580,21 @@ def reproducible_torch(threads: int) -> Iterator[None]:
 
 
 class _Layer:
-    """A dense layer's parameters, drawn as torch's `Linear` does but from our own generator."""
+    """A layer's parameters, drawn as torch's `Linear` and `Conv2d` do but from our own generator.
 
-    def __init__(self, n_in: int, n_out: int, bias: bool, generator: "torch.Generator") -> None:
+    Args:
+        norm: with a batch normalization.
+    """
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        n_in: int,
+        n_out: int,
+        bias: bool,
+        norm: bool,
+        generator: "torch.Generator",
+    ) -> None:
         import torch
 
         def drawn(*shape: int) -> torch.Tensor:
@@ -527,9 +602,76 @@ class _Layer:
             values = torch.empty(shape).uniform_(-bound, bound, generator=generator)
             return values.requires_grad_()
 
+        self.geometry, self.n_out = geometry, n_out
         self.weight = drawn(n_out, n_in)
-        self.bias = drawn(n_out) if bias else None
-        self.parameters = [self.weight] if self.bias is None else [self.weight, self.bias]
+        self.bias = drawn(n_out) if bias and not norm else None
+        self.norm = _BatchNorm(n_out) if norm else None
+        self.parameters = [self.weight]
+        if self.bias is not None:
+            self.parameters.append(self.bias)
+        if self.norm is not None:
+            self.parameters += [self.norm.scale, self.norm.shift]
+
+    def sums(self, inputs: "torch.Tensor") -> "torch.Tensor":
+        """Of a batch in training."""
+        from synq.learn.tensor_geometry import summed
+
+        made = summed(inputs, self.weight, self.bias, self.geometry)
+        return made if self.norm is None else self.norm(made)
+
+    def passed(self, made: "torch.Tensor") -> "torch.Tensor":
+        """What the next layer takes of the sums."""
+        import torch
+
+        from synq.learn.tensor_geometry import pooled
+
+        values = pooled(torch.relu(made), self.geometry, self.n_out)
+        divisor = self.geometry.divisor
+        return values if divisor == 1 else values / divisor
+
+    def made(self) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Weights `(n_in, n_out)` and biases, as they have been learned."""
+        weight = self.weight.detach().cpu().numpy().T
+        if self.norm is not None:
+            return self.norm.folded(weight)
+        return weight, None if self.bias is None else self.bias.detach().cpu().numpy()
+
+
+class _BatchNorm:
+    """A batch normalization of channels."""
+
+    _EPSILON = 1e-5
+
+    def __init__(self, channels: int) -> None:
+        import torch
+
+        self.scale = torch.ones(channels).requires_grad_()
+        self.shift = torch.zeros(channels).requires_grad_()
+        self._mean, self._variance = torch.zeros(channels), torch.ones(channels)
+
+    def __call__(self, sums: "torch.Tensor") -> "torch.Tensor":
+        """`(n, n_places * channels)`, normalized by the batch's own mean and variance."""
+        from torch.nn.functional import batch_norm
+
+        made = batch_norm(
+            sums.view(-1, len(self.scale)),
+            self._mean,
+            self._variance,
+            self.scale,
+            self.shift,
+            training=True,
+            eps=self._EPSILON,
+        )
+        return made.view_as(sums)
+
+    def folded(self, weight: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """Weights `(n_in, channels)` and biases that do the same, by the mean over batches."""
+        scale, shift, mean, variance = (
+            each.detach().cpu().double().numpy()
+            for each in (self.scale, self.shift, self._mean, self._variance)
+        )
+        factor = scale / np.sqrt(variance + self._EPSILON)
+        return (weight * factor).astype(np.float32), (shift - mean * factor).astype(np.float32)
 
 
 def _forward(
@@ -537,16 +679,15 @@ def _forward(
 ) -> "torch.Tensor":
     """Logits `(n, classes)` of float32 inputs `(n, features)`."""
     import torch
-    from torch.nn.functional import linear
 
-    activations = linear(inputs, layers[0].weight, layers[0].bias)
-    for layer in layers[1:]:
-        activations = torch.relu(activations)
+    made = layers[0].sums(inputs)
+    for before, layer in pairwise(layers):
+        activations = before.passed(made)
         if dropout:  # torch's own draws from the global generator
             kept = torch.rand(activations.shape, generator=generator) >= dropout
             activations = activations * kept / (1 - dropout)
-        activations = linear(activations, layer.weight, layer.bias)
-    return activations
+        made = layer.sums(activations)
+    return made
 
 
 class Samples:
@@ -574,6 +715,7 @@ class Samples:
         self.steps = recipe.epochs * count // self.batch_size
         self._generator = generator
         self._augmentation = recipe.augmentation
+        self._channels = (image_shape(dataset) or (0, 0, 1))[2]
         self._form = form
         self._labels = Objective(dataset).labels(dataset.train_labels)
         self._normalization = None
@@ -604,7 +746,7 @@ class Samples:
             raw = self._raw.index_select(0, rows)
             inputs = self._batch.copy_(raw).mul_(self._step)
             if self._augmentation is not None:
-                inputs = self._augmentation.distort(inputs, self._generator)
+                inputs = self._augmentation.distort(inputs, self._generator, self._channels)
             if self._form is not None:
                 inputs = _rounded(inputs, self._form)
             if self._normalization is not None:
