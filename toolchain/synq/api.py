@@ -98,10 +98,11 @@ def train(
     bias: bool = False,
     progress: Progress = SILENT,
 ) -> FloatNetwork:
-    """A multilayer perceptron with ReLU, trained on `data`; from the cache if it has been before.
+    """A network with ReLU, trained on `data`; from the cache if it has been before.
 
     Args:
-        recipe: "paper" or "accurate".
+        recipe: "paper" or "accurate", of 784-128-10 with MNIST; "lenet5" or "vgg", of small
+            convolutional networks of these names.
         layers: neurons of each layer, inputs first; those of the recipe without.
         seed: of the training; the recipe's own without.
 
@@ -111,7 +112,7 @@ def train(
     """
     if recipe not in RECIPES:
         raise UsageError(f"recipe {recipe!r} is unknown; {nearest_names(recipe, list(RECIPES))}")
-    chosen = replace(RECIPES[recipe], bias=bias)
+    chosen = replace(RECIPES[recipe], bias=bias or RECIPES[recipe].bias)
     if seed is not None:
         chosen = replace(chosen, seed=seed)
     sizes = None if layers is None else tuple(layers)

@@ -93,14 +93,6 @@ def plan_rtl(network: QuantizedNetwork, board: Board, request: Request) -> PlanO
     return _plan(candidates, network, board, request)
 
 
-def _check_dense(network: QuantizedNetwork, flow: Flow) -> None:
-    if not network.dense:
-        raise SynqError(
-            f"flow {flow} has no convolutions yet: quantize, program and sweep know them",
-            settings=("flow",),
-        )
-
-
 def check_hls(board: Board) -> None:
     """Refuse a board that only the Verilog back end can make something for.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from synq.exported import Exported
     from synq.learn.data.load import Data as DataChoice
     from synq.learn.prepare import Source
-    from synq.learn.train import FineTuning
+    from synq.learn.train import FineTuning, Recipe
     from synq.progress import Progress
     from synq.quantizing import Quantization
     from synq.request import Flow, Request
@@ -178,10 +178,22 @@ class Data:
 class Training(Data):
     """A network to train."""
 
+    network: Annotated[
+        Literal["mlp", "lenet5", "vgg"],
+        typer.Option(
+            help="Layers to train: 784-128-10 with MNIST, or a small convolutional network.",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = "mlp"
     recipe: Annotated[
-        Literal["paper", "accurate"],
-        typer.Option(help="How to train, when no checkpoint is given.", rich_help_panel=_NETWORK),
-    ] = "paper"
+        Literal["paper", "accurate", "lenet5", "vgg"] | None,
+        typer.Option(
+            help="How to train, when no checkpoint is given; by default paper, or what was made "
+            "for the network.",
+            rich_help_panel=_NETWORK,
+            show_default=False,
+        ),
+    ] = None
     bias: Annotated[
         bool,
         typer.Option("--bias", help="Train with a bias.", metavar="", rich_help_panel=_NETWORK),
@@ -214,13 +226,14 @@ class Training(Data):
         """
         from synq.cache import default_cache_dir
         from synq.learn.prepare import Source
-        from synq.learn.train import RECIPES
 
-        if checkpoint is not None and (seed is not None or self.bias):
+        trains = seed is not None or self.bias or self.network != "mlp"
+        if checkpoint is not None and trains:
             raise UsageError(
-                "--seed and --bias are for training; with --checkpoint nothing is trained"
+                "--seed, --bias and --network are for training; with --checkpoint nothing is "
+                "trained"
             )
-        recipe = replace(RECIPES[self.recipe], bias=self.bias)
+        recipe = self._recipe()
         if seed is not None:
             recipe = replace(recipe, seed=seed)
         finetuning = None if tuning is None else tuning.finetuning(recipe.seed)
@@ -234,6 +247,19 @@ class Training(Data):
             sizes=_sizes(given) if given and checkpoint is None else None,
             layers=tuple(given) if given and checkpoint is not None else None,
         )
+
+    def _recipe(self) -> "Recipe":
+        """How to train which layers: without a recipe that which was made for the network, without
+        a network that which the recipe was made for."""
+        from synq.learn.layers import NETWORKS
+        from synq.learn.train import RECIPES
+
+        recipe = RECIPES[self.recipe or (self.network if self.network != "mlp" else "paper")]
+        if self.network != "mlp":
+            recipe = replace(recipe, hidden=NETWORKS[self.network])
+            if self.layers:
+                raise UsageError("--layers are dense ones: they do not go with --network")
+        return replace(recipe, bias=self.bias or recipe.bias)
 
 
 def _sizes(given: list[str]) -> tuple[int, ...]:

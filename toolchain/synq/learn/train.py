@@ -196,6 +196,7 @@ RECIPES = {
             schedule="one-cycle",
             augmentation=HANDWRITING,
             hidden=NETWORKS["lenet5"],
+            bias=True,
         ),
         Recipe(
             name="vgg",
@@ -208,6 +209,7 @@ RECIPES = {
             schedule="one-cycle",
             augmentation=CLOTHES,
             hidden=NETWORKS["vgg"],
+            bias=True,
         ),
     )
 }
