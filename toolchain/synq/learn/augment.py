@@ -89,6 +89,9 @@ class Augmentation:
 # Chosen on validation data, as docs/training.md tells.
 HANDWRITING = Augmentation(shift=1, rotation=10, scaling=0.1, warp=0.4)
 CLOTHES = Augmentation(shift=0.5, rotation=0, scaling=0, warp=0, flip=True)
+# As is usual with CIFAR-10 (He et al., "Deep Residual Learning for Image Recognition", CVPR 2016,
+# section 4.2); not chosen on validation data of ours.
+PHOTOS = Augmentation(shift=4, rotation=0, scaling=0, warp=0, flip=True)
 
 
 @cache

@@ -26,7 +26,7 @@ from synq.errors import SynqError, UsageError
 from synq.fixedpoint import FixedPoint
 from synq.float_network import MAX_VALUES, FloatNetwork
 from synq.geometry import DENSE, Geometry, Shape
-from synq.learn.augment import CLOTHES, HANDWRITING, Augmentation
+from synq.learn.augment import CLOTHES, HANDWRITING, PHOTOS, Augmentation
 from synq.learn.checkpoint import checkpoint_bytes, load_cached
 from synq.learn.data.dataset import Dataset
 from synq.learn.layers import NETWORKS, Convolution, Hidden, laid_out
@@ -166,7 +166,7 @@ def adapted(recipe: Recipe, dataset: Dataset) -> Recipe:
         batch_size=batch_size,
         epochs=epochs,
         learning_rate=recipe.learning_rate * rate,
-        weight_decay=decay if less else recipe.weight_decay,
+        weight_decay=max(decay, recipe.weight_decay) if less else recipe.weight_decay,
         augmentation=augmentation,
     )
 
@@ -207,7 +207,7 @@ RECIPES = {
             weight_decay=5e-4,
             nesterov=True,
             schedule="one-cycle",
-            augmentation=CLOTHES,
+            augmentation=PHOTOS,
             hidden=NETWORKS["vgg"],
             bias=True,
         ),

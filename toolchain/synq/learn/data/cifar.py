@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from synq.cache import write_cached
 from synq.errors import SynqError
 from synq.files import read_at_most
+from synq.learn.augment import PHOTOS
 from synq.learn.data.dataset import BYTE_FORMAT, Dataset, digest_of, frozen
 from synq.learn.data.idx import UnusableError
 from synq.learn.data.sources import download, failure, host
@@ -119,6 +120,7 @@ def load_binary_set(
         test_inputs=test_inputs,
         test_labels=test_labels,
         digest=digest_of(BYTE_FORMAT, list(published.files.values())),
+        distortion=PHOTOS,
         shape=published.shape,
     )
 
