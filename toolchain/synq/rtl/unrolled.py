@@ -90,7 +90,7 @@ def _neuron(array: SynapseArray, output: int, offset: int, logic_levels: int) ->
         if weight
         for bit in range(array.input_format.width)
     ]
-    # Negative ones first: their inverters vanish in counters, but not in registers.
+    # Negative ones first: their inverters vanish in counters, but not beside them in a chain.
     for number, bit, weight in sorted(added, key=lambda each: each[2] >= 0):
         zeros = _zeros(weight)
         columns = heap.setdefault(abs(weight) >> zeros, _Columns())
@@ -482,11 +482,14 @@ class _Builder:
         return replace(row, name=name), kept
 
     def _register_bits(self, bits: list[str]) -> list[str]:
-        """Another stage, with a register of `bits`; their names in it."""
+        """Another stage, with a register of `bits`; their names in it.
+
+        Inverted ones are inverted behind it: before it that would take look-up tables.
+        """
         self.stage += 1
         name = f"bits_{self.stage}"
-        self._register(name, len(bits), concat(bits))
-        return [f"{name}[{i}]" for i in range(len(bits))]
+        self._register(name, len(bits), concat([bit.removeprefix("~") for bit in bits]))
+        return [f"{'~' * bit.startswith('~')}{name}[{i}]" for i, bit in enumerate(bits)]
 
     def _register_sum(self, row: _Row | None, constant: int, width: int) -> None:
         self.stage += 1
