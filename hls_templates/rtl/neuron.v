@@ -1,5 +1,9 @@
 // Output @{neuron.number}@ of array @{neuron.index}@, a pipeline. See synq_counters, synq_adder and synq_table.
+//
+// Kept apart: across outputs, synthesis would share what vanishes in each one's carry chains, which
+// then takes look-up tables of its own.
 `default_nettype none
+(* keep_hierarchy = 1 *)
 module @{neuron.name}@ (
     input wire clk,
 @% if neuron.n_inputs %@

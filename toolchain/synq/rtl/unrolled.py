@@ -31,6 +31,8 @@ _ADDED_INPUTS = 5  # of one that also adds another bit to what it looks up
 _COUNTED, _DOUBLED = 5, 2  # bits of a counter, and how many may count twice
 # Bits taken off a sum for a look-up table: first what takes more, at last what a table would cost.
 _WORTH = (4 / 3, 1, 1 / 2)
+SHORTEST_SRL = 3
+"""Registers in a row from which on synthesis makes them a look-up table's shift register."""
 _ZERO = "1'b0"
 _LINE = 100  # characters
 
@@ -46,6 +48,7 @@ class Neuron:
         width: bits of the sum, two's complement.
         body: Verilog from the inputs `x` to the register `sum`.
         luts: look-up tables, as designed: without the rounding.
+        srls: further ones, as shift registers of bits that wait.
         ffs: flip-flops, likewise.
     """
 
@@ -55,6 +58,7 @@ class Neuron:
     width: int
     body: str
     luts: int
+    srls: int
     ffs: int
 
 
@@ -90,7 +94,7 @@ def _neuron(array: SynapseArray, output: int, offset: int, logic_levels: int) ->
         if weight
         for bit in range(array.input_format.width)
     ]
-    # Negative ones first: their inverters vanish in counters, but not in registers.
+    # Negative ones first: their inverters vanish in counters, but not beside them in a chain.
     for number, bit, weight in sorted(added, key=lambda each: each[2] >= 0):
         zeros = _zeros(weight)
         columns = heap.setdefault(abs(weight) >> zeros, _Columns())
@@ -107,6 +111,7 @@ def _neuron(array: SynapseArray, output: int, offset: int, logic_levels: int) ->
         width,
         "\n".join(builder.text),
         builder.luts,
+        builder.srls,
         builder.ffs,
     )
 
@@ -291,7 +296,9 @@ class _Builder:
         self.text: list[str] = []
         self.stage = 0
         self.luts = 0
+        self.srls = 0
         self.ffs = 0
+        self._waited: dict[str, int] = {}  # registers in a row that a bit comes from
         self._logic_levels = logic_levels
         self._level = 0
         self._names = 0
@@ -393,14 +400,25 @@ class _Builder:
         shifts = [min(_zeros(weight) for weight, _ in chunk) for chunk in chunks]
         # The last row's own zeros stay: what the constant has below them goes to the first row.
         below = constant & ((1 << shifts[-1]) - 1) if len(chunks) > 1 else 0
+        # Tables between take one off, which the first one gives, to be as wide as the sum: Yosys
+        # gives the carries the narrower operand, which must not be the table.
+        given = sum(1 << shift for shift in shifts[1:-1])
         row = None
         for number in range(len(chunks)):
             if row is not None and self._level_ends():
                 row, waiting = self._register_row(row, waiting)
             chunk = waiting[:_ADDED_INPUTS] if row is not None else chunks[0]
             last = number == len(chunks) - 1
-            start = constant - below if last else below if number == 0 else 0
-            table = self._table(chunk, shifts[number], start, width if last else None)
+            start, size = below + given, None
+            if last:
+                start, size = constant - below, width
+            elif row is not None:
+                start = -1 << shifts[number]
+                assert row.limit is not None
+                size = (row.limit + start + sum(weight for weight, _ in chunk)).bit_length()
+            table = self._table(chunk, shifts[number], start, size)
+            if last:
+                table = replace(table, limit=None)
             if row is None:
                 self.luts += table.width
                 row = table
@@ -412,7 +430,7 @@ class _Builder:
     def _table(
         self, chunk: list[tuple[int, str]], shift: int, start: int, width: int | None
     ) -> _Row:
-        """The sum of a few weighted bits and a constant; of `width` bits it is signed."""
+        """The sum of a few weighted bits and a constant; of `width` bits it wraps around."""
         shift = min(shift, _zeros(start)) if start else shift
         values = [start]
         for weight, _ in chunk:
@@ -427,7 +445,7 @@ class _Builder:
             f"    .index({concat([bit for _, bit in chunk])}), .value({name})",
             ");",
         ]
-        return _Row(name, size, shift, values[-1] if width is None else None)
+        return _Row(name, size, shift, values[-1])
 
     def _add(self, row: _Row, table: _Row, width: int) -> _Row:
         low, high = (row, table) if row.shift <= table.shift else (table, row)
@@ -482,11 +500,20 @@ class _Builder:
         return replace(row, name=name), kept
 
     def _register_bits(self, bits: list[str]) -> list[str]:
-        """Another stage, with a register of `bits`; their names in it."""
+        """Another stage, with a register of `bits`; their names in it.
+
+        Inverted ones are inverted behind it: before it that would take look-up tables.
+        """
         self.stage += 1
         name = f"bits_{self.stage}"
-        self._register(name, len(bits), concat(bits))
-        return [f"{name}[{i}]" for i in range(len(bits))]
+        registered = [bit.removeprefix("~") for bit in bits]
+        self._register(name, len(bits), concat(registered))
+        waited = [self._waited.get(bit, 0) + 1 for bit in registered]
+        self._waited = {f"{name}[{i}]": count for i, count in enumerate(waited)}
+        shifted = waited.count(SHORTEST_SRL)
+        self.srls += shifted
+        self.ffs -= SHORTEST_SRL * shifted + sum(count > SHORTEST_SRL for count in waited)
+        return [f"{'~' * bit.startswith('~')}{name}[{i}]" for i, bit in enumerate(bits)]
 
     def _register_sum(self, row: _Row | None, constant: int, width: int) -> None:
         self.stage += 1
