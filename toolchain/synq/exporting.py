@@ -203,13 +203,22 @@ def export_prepared(
                 files = {**theirs, "qkeras_model.h5": converted.model_file, **files}
             write_files(project_dir, files)
         if converted is not None:
-            with watch.stage("csim"), progress.task("Compile and run the C simulation"):
-                hls_simulation = _check_hls(converted, files, contents, scratch, cache_dir)
+            with watch.stage("csim"):
+                hls_simulation = check_hls(
+                    converted,
+                    below("hls", files),
+                    network,
+                    contents.inputs,
+                    expected,
+                    scratch,
+                    cache_dir,
+                    progress,
+                )
             write_files(project_dir / "logs", _logs(converted, hls_simulation))
             compared |= hls_simulation.compared
             scores = scores.with_stage("csim", _simulated(prepared, hls_simulation.classes))
         if contents.rtl is not None:
-            with watch.stage("verilator"), progress.task("Compile and run the Verilog") as task:
+            with watch.stage("verilator"):
                 rtl_simulation = simulate_rtl(
                     rtl_core(files),
                     network,
@@ -217,7 +226,7 @@ def export_prepared(
                     contents.inputs,
                     expected,
                     scratch / "verilator",
-                    task,
+                    progress,
                 )
             compared["rtl"] = rtl_simulation.compared
             scores = scores.with_stage("rtl", _simulated(prepared, rtl_simulation.classes))
@@ -286,24 +295,6 @@ def _check_stream(source: Source, choice: Quantization, progress: Progress) -> N
     """Refuse images that no stream between hls4ml's layers can carry."""
     dataset = load_data(source.data, source.cache_dir, progress)
     input_pack(dataset.n_features, choice.input_bits)
-
-
-def _check_hls(
-    converted: Converted,
-    files: dict[str, bytes],
-    contents: Contents,
-    scratch: Path,
-    cache_dir: Path,
-) -> HlsSimulation:
-    return check_hls(
-        converted,
-        below("hls", files),
-        contents.network,
-        contents.inputs,
-        contents.expected,
-        scratch,
-        cache_dir,
-    )
 
 
 def _logs(converted: Converted, simulation: HlsSimulation) -> dict[str, bytes]:

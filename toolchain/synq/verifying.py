@@ -116,18 +116,15 @@ def verify(project: Path, progress: Progress, formal: bool = False) -> Verificat
     proofs: tuple[Verdict, ...] = ()
     with scratch_folder() as scratch:
         if contents.hls is not None:
-            with progress.task("Compile and run the C simulation"):
-                hls = below("hls", files)
-                simulation = simulate_hls(
-                    hls, network, inputs, expected, scratch / "csim", default_cache_dir()
-                )
-            compared |= simulation.compared
+            hls, place = below("hls", files), scratch / "csim"
+            compared |= simulate_hls(
+                hls, network, inputs, expected, place, default_cache_dir(), progress
+            ).compared
         if contents.rtl is not None:
-            with progress.task("Compile and run the Verilog") as shown:
-                rtl, place = rtl_core(files), scratch / "verilog"
-                compared["rtl"] = simulate_rtl(
-                    rtl, network, contents.rtl, inputs, expected, place, shown
-                ).compared
+            rtl, place = rtl_core(files), scratch / "verilog"
+            compared["rtl"] = simulate_rtl(
+                rtl, network, contents.rtl, inputs, expected, place, progress
+            ).compared
             if formal:
                 proofs = prove_core(rtl, network, contents.rtl, scratch / "formal", progress)
     score = integer_score(task, network, expected.answers, labels)

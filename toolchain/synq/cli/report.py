@@ -139,7 +139,7 @@ def _print(read: "list[tuple[Path, Report, Reference]]") -> None:
     if not found:
         count = "1 report" if len(read) == 1 else f"{len(read)} reports"
         console.say(f"[bold green]Nothing over budget, no timing missed[/] in {count}")
-    print()
+    console.say("")
     for file, report, reference in read:
         print_report(file, report, reference)
     _print_next([problem for _, problem in found], read)
@@ -163,7 +163,7 @@ def print_report(file: Path, report: "Report", reference: "Reference") -> None:
     for line in lines:
         console.say(line)
     if lines:
-        print()
+        console.say("")
 
 
 def _rows(report: "Report", reference: "Reference") -> list[list[str]]:

@@ -207,7 +207,7 @@ def _open(project: Path, minutes: float, as_json: bool, given: "Given | None") -
         return
     _print_open(project, result)
     _print_page(page)
-    print()
+    console.say("")
     for each in read:
         print_report(*each)
     for _, report, reference in read:

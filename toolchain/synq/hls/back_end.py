@@ -19,7 +19,15 @@ from synq.hls.compiler import Builds, building
 from synq.hls.converter import Converted
 from synq.hls.design import ArrayPlan, HlsDesign
 from synq.network import QuantizedNetwork, Trace, require_equal
+from synq.progress import Pieces, Progress, pieces
 from synq.request import MOST_ROWS, Datapath
+
+_LABEL = "Compile and run the C simulation"
+_MODEL, _LIBRARY = "QKeras", "hls4ml's library"
+_COMPILE, _RUN, _AXIS = "compile", "C simulation", "AXI4-Stream wrapper"
+# Seconds that each adds to the others', of 10,000 images of MNIST.
+_SHARES = {_COMPILE: 6.0, _RUN: 2.0, _AXIS: 4.0}
+_SHARES_OF_MODEL = {_MODEL: 2.0, _LIBRARY: 2.0}
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,7 @@ def check_hls(
     expected: Trace,
     scratch: Path,
     cache_dir: Path,
+    progress: Progress,
 ) -> HlsSimulation:
     """All four checks; see `simulate_hls`.
 
@@ -58,12 +67,18 @@ def check_hls(
     """
     place = _written(files, scratch)
     programs = (csim.TEST_BENCH, axis.BENCH, csim.LIBRARY)
-    with building(place, programs, scratch, cache_dir) as builds, ThreadPoolExecutor(1) as pool:
-        simulated = pool.submit(_simulate, builds, network, inputs, expected, scratch)
+    with (
+        pieces(progress, _LABEL, {**_SHARES, **_SHARES_OF_MODEL}) as working,
+        building(place, programs, scratch, cache_dir) as builds,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        simulated = pool.submit(_simulate, builds, network, inputs, expected, scratch, working)
         stages = converted.model_stages(inputs)
         compared = {"qkeras": require_equal(expected, stages, "QKeras")}
+        working.done(_MODEL)
         stages = converted.library_stages(builds.finish(csim.LIBRARY), inputs)
         compared["hls4ml"] = require_equal(expected, stages, "hls4ml's compiled library")
+        working.done(_LIBRARY)
         simulation = simulated.result()
         return replace(simulation, compared={**compared, **simulation.compared})
 
@@ -75,6 +90,7 @@ def simulate_hls(
     expected: Trace,
     scratch: Path,
     cache_dir: Path,
+    progress: Progress,
 ) -> HlsSimulation:
     """Compile and run the C simulation and the AXI4-Stream wrapper; needs no TensorFlow.
 
@@ -84,13 +100,17 @@ def simulate_hls(
         expected: the integer reference for them.
         scratch: an empty folder.
         cache_dir: synq's cache, where compiled objects are kept.
+        progress: shows the pieces of it.
 
     Raises:
         SynqError: an integer, a TLAST or a TKEEP differs, or g++ failed.
     """
     place = _written(files, scratch)
-    with building(place, (csim.TEST_BENCH, axis.BENCH), scratch, cache_dir) as builds:
-        return _simulate(builds, network, inputs, expected, scratch)
+    with (
+        pieces(progress, _LABEL, _SHARES) as working,
+        building(place, (csim.TEST_BENCH, axis.BENCH), scratch, cache_dir) as builds,
+    ):
+        return _simulate(builds, network, inputs, expected, scratch, working)
 
 
 def _simulate(
@@ -99,11 +119,16 @@ def _simulate(
     inputs: NDArray[np.integer[Any]],
     expected: Trace,
     scratch: Path,
+    working: Pieces,
 ) -> HlsSimulation:
-    run = csim.simulate(builds.finish(csim.TEST_BENCH), network, inputs, scratch)
+    program = builds.finish(csim.TEST_BENCH)
+    working.done(_COMPILE)
+    run = csim.simulate(program, network, inputs, scratch)
     compared = {"csim": require_equal(expected, run.stages, "C simulation")}
+    working.done(_RUN)
     bench = builds.finish(axis.BENCH)
     compared["axis"] = axis.require_exact(bench, network, inputs, expected, scratch)
+    working.done(_AXIS)
     log = builds.log().replace(str(scratch), "scratch").encode()
     return HlsSimulation(run.stages[-1][1][:, 0], compared, run.images_per_second, log)
 

@@ -20,6 +20,17 @@ from synq.synth.sources import check_sources
 from synq.synth.tool_json import with_facts
 
 _log = logging.getLogger("synq")
+# Lines of Yosys' log, in their order, and about what share of its time has passed by then.
+_YOSYS_STEPS = (
+    ("Executing SYNTH_", 0.01),
+    ("Executing SYNTH_", 0.13),  # the second run, from where memories are mapped
+    ("Executing OPT_DFF pass", 0.2),
+    ("Executing ABC", 0.35),
+    ("Executing XILINX_SRL pass", 0.79),
+    ("Executing FLATTEN pass", 0.85),
+    ("Executing BLIF backend", 0.93),
+    (_TIMING, 0.95),
+)
 _SHOWN = 72  # characters of a tool's line beside a progress bar
 _RTL = "rtl"
 _Route = Callable[[Path, float, Callable[[str], None]], nextpnr.Routed]
@@ -89,7 +100,7 @@ def run_open(
                 )
                 facts: dict[str, Any] = {"part": part, "clock_ns": clock_ns}
                 if family in (yosys.XC7, yosys.XC7_ROUTED):
-                    show("longest path")
+                    show(_TIMING)
                     facts |= timing.facts(timing.analyse(scratch / yosys.FLAT_NETLIST))
             tools.append(statistics.tool)
             printed = (scratch / yosys.STATISTICS).read_text()
