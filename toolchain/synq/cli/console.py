@@ -66,6 +66,8 @@ class _Left:
         self._known = self._done = 0.0
 
     def update(self, done: float) -> None:
+        if done == self._done:
+            return
         now = self._clock()
         if now - self._begin < _DONE_BEFORE and not self._done:
             self._known = done
