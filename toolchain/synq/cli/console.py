@@ -224,13 +224,14 @@ def quoted(path: Path) -> str:
 
 def print_converters(network: "QuantizedNetwork") -> None:
     """What reads the columns of tiles: a line for each array that has converters."""
+    from synq.page.gather import noise_steps
+
     for index, array in enumerate(network.arrays):
         if array.converter is None:
             continue
         rows = min(array.converter.tile_rows, array.n_rows)
         text = f"array {index}: converters of {array.converter.format.width} bits, "
         text += f"each for {rows} rows of a column"
-        if array.noise is not None:
-            step = 2.0 ** (array.partial.fraction - array.converter.format.fraction)
-            text += f", read noise of {array.noise.deviation / step:.2f} steps"
+        if steps := noise_steps(array):
+            text += f", read noise of {steps:.2f} steps"
         say(text)
