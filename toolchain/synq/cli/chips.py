@@ -78,9 +78,12 @@ def chips(
 def _print(result: "Yield", output: Path) -> None:
     number, low_high = result.task.number, result.mean_interval
     console.say(
-        f"[bold]{len(result.scores):,} chips, {result.task.words}:[/] mean {number(result.mean)} "
-        f"({number(low_high[0])} to {number(low_high[1])} with 95 % confidence), deviation "
-        f"{number(result.std)}, worst {number(result.worst)}; as designed {number(result.design)}"
+        f"[bold]{len(result.scores):,} chips, {result.task.words}:[/] mean {number(result.mean)}, "
+        f"{number(low_high[0])} to {number(low_high[1])} with 95 % confidence"
+    )
+    console.say(
+        f"as designed {number(result.design)}, worst {number(result.worst)}, deviation "
+        f"{number(result.std)}"
     )
     if result.pulses:
         console.say(f"programmed with {console.pulses(result.pulses, result.energy_j)} a chip")
