@@ -37,6 +37,7 @@ from synq.score import Task
 from synq.synth.reports import project_reports
 from synq.variation import Variation
 from synq.verifying import verify
+from told import Told
 
 pytestmark = pytest.mark.xdist_group("page")  # one worker makes the projects once
 
@@ -56,7 +57,12 @@ def make(folder: Path, chip: ChipChoice | None = None) -> Path:
     source = Source(RECIPES["paper"], checkpoint, data, None, folder / "cache")
     board_file, output = str(folder / "mine.toml"), folder / "project"
     place = Destination(board_file, (Flow.RTL,), "Vitis", "io_parallel", output, force=False)
-    return export(source, "pcmo", Quantization(10), place, Request(), SILENT, chip).output
+    told = Told()
+    output = export(source, "pcmo", Quantization(10), place, Request(), told, chip).output
+    stages = ["Choose the designs", "Emit the project", "Compile and run the Verilog"]
+    assert told.labels[-4:] == [*stages, "Draw the page"] and told.cut_short == []
+    assert ("Program the chip" in told.labels) == (chip is not None)
+    return output
 
 
 def spoil_labels(path: Path) -> None:
@@ -344,7 +350,10 @@ def mend(project: Path, **changes: Any) -> None:
 
 def test_verify_draws_it_anew(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_fresh_page(with_reports(project))
-    found = verify(project, SILENT)
+    told = Told()
+    found = verify(project, told)
+    assert told.labels[-2:] == ["Render the files anew", "Compile and run the Verilog"]
+    assert told.cut_short == []
     monkeypatch.setattr("synq.page.project_page.drawn_by", lambda: "matplotlib 9")
     assert verify(project, SILENT).rendered == found.rendered - 1
 

@@ -112,7 +112,7 @@ def _json(result: "Export") -> dict[str, Any]:
     return content
 
 
-_MOST_NAMED = 8  # arrays whose levels are said one by one
+_MOST_NAMED = 3  # arrays whose levels are said one by one
 
 
 def _print(result: "Export") -> None:
@@ -135,12 +135,13 @@ def _print(result: "Export") -> None:
             f"[bold]Verilator:[/] an image every {result.rtl.cycles_mean:.1f} cycles, "
             f"{result.rtl.cycles_most} at most; latency {result.rtl.latency} cycles"
         )
-    console.say(f"[bold]Project:[/] {escape(str(result.output))}")
-    console.say(f"[bold]Page:[/] {escape(str(result.output / PAGE))}")
+    console.say(f"[bold]Details:[/] {escape(str(result.output / PAGE))}")
     project = console.quoted(result.output)
     steps = [f"synq verify {project}"]
-    if result.csim_images_per_second is not None or result.board.has_hls:
+    if result.csim_images_per_second is not None:
         steps.append(f"synq synth {project}   (needs AMD's tools)")
+    elif result.board.has_hls:
+        steps.append(f"synq synth {project} --flow rtl   (needs Vivado)")
     if result.rtl is not None:
         steps.append(f"synq synth {project} --tool yosys")
     for number, step in enumerate(steps):
@@ -155,24 +156,21 @@ def _print_designs(result: "Export") -> None:
 
     board = result.board
     names = [name for name in RESOURCES if getattr(board.resources, name)]
-    rows, over, tight = [], [], []
+    rows = []
+    most = dict.fromkeys(names, 0.0)  # of a flow
     for flow, plan in result.plans.items():
         design = plan.chosen.estimate
         at_most = any(array.event_driven for array in plan.chosen.core.arrays)
-        shares = {}
-        for name in RESOURCES:
-            used, have = getattr(design.resources, name), getattr(board.resources, name)
-            shares[name] = used / have if have else 0.0
-            if used > have:
-                over.append(f"{LABELS[name]} ({flow.value})")
-            elif have and used > BUDGET * have:
-                tight.append(f"{LABELS[name]} ({flow.value})")
+        shares = {
+            name: getattr(design.resources, name) / getattr(board.resources, name) for name in names
+        }
+        most = {name: max(most[name], share) for name, share in shares.items()}
         rows.append(
             [
                 flow.value,
                 f"{'>=' if at_most else ''}{1e9 / (design.interval * board.clock_ns):,.0f}",
                 f"{'<=' if at_most else ''}{design.latency * board.clock_ns / 1000:.2f}",
-                *(f"{100 * shares[name]:.0f} %" for name in names),
+                *(f"{100 * share:.0f} %" for share in shares.values()),
             ]
         )
     console.print_table(
@@ -180,6 +178,8 @@ def _print_designs(result: "Export") -> None:
         ["flow", "images/s", "latency, us", *(LABELS[name] for name in names)],
         rows,
     )
+    over = [LABELS[name] for name, share in most.items() if share > 1]
+    tight = [LABELS[name] for name, share in most.items() if share > BUDGET]
     if over:
         console.say(f"[bold red]Over the board's budget:[/] {', '.join(over)}")
     elif tight:
@@ -198,9 +198,10 @@ def _levels(result: "Export") -> str:
         text = f"{min(counts)} to {max(counts)} in {len(counts)} arrays"
     converters = [array.converter for array in arrays if array.converter is not None]
     if converters:
-        widths = sorted({each.format.width for each in converters})
+        widths = [each.format.width for each in converters]
+        of = f"{min(widths)}" if min(widths) == max(widths) else f"{min(widths)} to {max(widths)}"
         noise = ", read noise" if any(array.noise is not None for array in arrays) else ""
-        text += f"; converters of {' or '.join(map(str, widths))} bits{noise}"
+        text += f"; converters of {of} bits{noise}"
     return text
 
 
