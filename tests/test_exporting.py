@@ -78,7 +78,7 @@ def test_same_arguments_same_bytes(made: Export, tmp_path: Path) -> None:
     assert contents(made.output) == contents(again.output)
     assert [path.name for path in (tmp_path / "second").iterdir()] == ["other name"]
     assert told.labels == [
-        *("Load the data", "Quantize", "Choose the designs", "Emit the project"),
+        *("Quantize", "Choose the designs", "Emit the project"),
         *("Compile and run the C simulation", "Draw the page"),
     ]
     assert told.cut_short == []
