@@ -147,7 +147,7 @@ def test_names_that_need_quoting(small: Path, tmp_path: Path) -> None:
     found = subprocess.run(
         ["sh", "-c", f"printf %s {next_step.split(maxsplit=3)[3]}"], capture_output=True, text=True
     )
-    assert found.stdout == str(tmp_path / name)
+    assert found.stdout == name
 
 
 # ---- Chips -------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ def _print(result: "Export") -> None:
             f"{result.rtl.cycles_most} at most; latency {result.rtl.latency} cycles"
         )
     console.say(f"[bold]Details:[/] {escape(str(result.output / PAGE))}")
-    project = console.quoted(result.output)
+    project = console.quoted(_from_here(result.output))
     steps = [f"synq verify {project}"]
     if result.csim_images_per_second is not None:
         steps.append(f"synq synth {project}   (needs AMD's tools)")
@@ -146,6 +146,13 @@ def _print(result: "Export") -> None:
         steps.append(f"synq synth {project} --tool yosys")
     for number, step in enumerate(steps):
         console.say(f"[bold]Next:[/] {step}" if number == 0 else f"      {step}")
+
+
+def _from_here(path: Path) -> Path:
+    """The path as it is typed here, if it is below and no option."""
+    here = Path.cwd()
+    near = path.relative_to(here) if path.is_relative_to(here) else path
+    return path if str(near).startswith("-") else near
 
 
 def _print_designs(result: "Export") -> None:
