@@ -13,19 +13,20 @@ from synq.learn.data.load import Data
 from synq.learn.prepare import Source
 from synq.learn.train import RECIPES
 from synq.network import QuantizedNetwork
-from synq.progress import SILENT
+from synq.progress import SILENT, Progress
 from synq.project.manifest import MANIFEST, changed_files, read_manifest
 from synq.quantizing import Quantization
 from synq.request import Flow, Request
 from synq.verifying import verify
+from told import Told
 
 pytestmark = pytest.mark.xdist_group("export")  # one worker makes the projects once
 
 
-def make(output: Path) -> Export:
+def make(output: Path, progress: Progress = SILENT) -> Export:
     source = Source(RECIPES["paper"], None, Data(), None, default_cache_dir())
     place = Destination("pynq-z2", (Flow.HLS,), "Vitis", "io_parallel", output, force=False)
-    return export(source, "pcmo", Quantization(10), place, Request(), SILENT)
+    return export(source, "pcmo", Quantization(10), place, Request(), progress)
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +73,25 @@ def test_the_project_is_the_network(made: Export) -> None:
 
 
 def test_same_arguments_same_bytes(made: Export, tmp_path: Path) -> None:
-    again = make(tmp_path / "second" / "other name")
+    told = Told()
+    again = make(tmp_path / "second" / "other name", told)
     assert contents(made.output) == contents(again.output)
     assert [path.name for path in (tmp_path / "second").iterdir()] == ["other name"]
+    assert told.labels == [
+        *("Quantize", "Choose the designs", "Emit the project"),
+        *("Compile and run the C simulation", "Draw the page"),
+    ]
+    assert told.cut_short == []
 
 
 def test_verify_accepts_the_project(made: Export) -> None:
-    result = verify(made.output, SILENT)
+    told = Told()
+    result = verify(made.output, told)
+    assert told.labels == [
+        *("Read the files", "Compute the reference", "Render the files anew"),
+        "Compile and run the C simulation",
+    ]
+    assert told.cut_short == []
     assert (result.flows, result.images) == ((Flow.HLS,), 10_000)
     assert result.files > result.rendered > 30
     assert result.score == made.scores.stages["csim"]

@@ -142,12 +142,12 @@ def test_names_that_need_quoting(small: Path, tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {checkpoint.name, name}
     assert not (tmp_path / name / "foreign").exists()
     lines = result.stdout.splitlines()
-    assert f"Project: {tmp_path / name}" in lines
-    (next_step,) = (line for line in lines if line.startswith("  synq verify "))
+    assert f"Details: {tmp_path / name}/report.html" in lines
+    (next_step,) = (line for line in lines if line.startswith("Next: synq verify "))
     found = subprocess.run(
-        ["sh", "-c", f"printf %s {next_step.split(maxsplit=2)[2]}"], capture_output=True, text=True
+        ["sh", "-c", f"printf %s {next_step.split(maxsplit=3)[3]}"], capture_output=True, text=True
     )
-    assert found.stdout == str(tmp_path / name)
+    assert found.stdout == name
 
 
 # ---- Chips -------------------------------------------------------------------------------------

@@ -106,6 +106,16 @@ def test_report_opens_the_page(project: Path, tmp_path: Path) -> None:
     assert run("verify", project).returncode == 0
 
 
+def test_report_shows_chips(project: Path, tmp_path: Path) -> None:
+    made = ["--device-to-device", 0.1, "--count", 4, "--sensitivity", 1, "--threshold", 70]
+    done = run("chips", project, *made, "--output", tmp_path / "chips", "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    shown = run("report", project, "--open", "--chips", tmp_path / "chips", **browser(tmp_path))
+    assert (shown.returncode, shown.stderr) == (0, "")
+    page = (project / "flow" / "report.html").read_text()
+    assert 'id="chips"' in page and "4 chips of " in page and "device to device" in page
+
+
 def test_a_report_that_is_cut_off_opens_nothing(project: Path, tmp_path: Path) -> None:
     (project / "flow" / "reports").mkdir(parents=True)
     whole = (REPORTS / "yosys_0.70_xc7z020.json").read_bytes()
@@ -122,6 +132,8 @@ def test_a_report_that_is_cut_off_opens_nothing(project: Path, tmp_path: Path) -
         (["show", "{empty}"], 1, "is it a synq project?"),
         (["diff", "{project}", "{empty}"], 1, "is it a synq project?"),
         (["report", "{empty}", "--open"], 1, "is it a synq project?"),
+        (["report", "{project}", "--chips", "{empty}"], 2, "add --open"),
+        (["report", "{project}", "--open", "--chips", "{empty}"], 1, "holds no chips.json"),
         (["report", "{project}", "{project}", "--open"], 2, "give its folder alone"),
         (["report", "{project}/manifest.json", "--open"], 2, "give its folder alone"),
         (["show", "{spoilt}"], 1, "report.json has changed"),

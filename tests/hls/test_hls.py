@@ -26,6 +26,7 @@ from synq.hls.sources import render_sources
 from synq.learn.data.dataset import Dataset
 from synq.network import QuantizedNetwork, first_difference
 from synq.planning import plan_hls
+from synq.progress import SILENT
 from synq.quantizing import Mapping, Method, Quantization, quantize_network
 from synq.request import Datapath, Request
 from synq.tile import Tile
@@ -89,7 +90,9 @@ def test_mnist_is_bit_exact_on_all_test_images(
     ours = render_sources(paper_network, design, settings.stream, inputs[:10], expected.head(10))
     files = {**core.files, **ours}
     place = tmp_path / "a folder"
-    found = check_hls(core, files, paper_network, inputs, expected, place, tmp_path / "cache")
+    found = check_hls(
+        core, files, paper_network, inputs, expected, place, tmp_path / "cache", SILENT
+    )
     whole = 10_000 * (128 + 128 + 10 + 1)
     assert found.compared == {"qkeras": whole, "hls4ml": whole, "csim": whole, "axis": 110_000}
     assert found.compiler_log == b""
@@ -209,7 +212,7 @@ def test_signed_inputs_and_one_output_in_1_to_16_layers(
     core = convert(network, design, board, settings, tmp_path / "rendered")
     ours = render_sources(network, design, settings.stream, inputs[:10], expected.head(10))
     files = {**core.files, **ours}
-    found = check_hls(core, files, network, inputs, expected, tmp_path, tmp_path / "cache")
+    found = check_hls(core, files, network, inputs, expected, tmp_path, tmp_path / "cache", SILENT)
     whole = expected.table().size
     assert found.compared == {"qkeras": whole, "hls4ml": whole, "csim": whole, "axis": 600}
 

@@ -20,6 +20,7 @@ from browser import NOTHING, WIDTHS, browser, look, window
 from projects import MINE
 from samples import samples
 from synq.chip import Conditions
+from synq.device import load_device
 from synq.errors import SynqError
 from synq.exporting import ChipChoice, Destination, export
 from synq.learn.data.load import Data
@@ -28,15 +29,19 @@ from synq.learn.train import RECIPES
 from synq.network import QuantizedNetwork
 from synq.page.document import percent, signed
 from synq.page.facts import FACTS, Facts, facts_from_json
+from synq.page.many_chips import CHIPS, chips_from_json, read_chips
 from synq.page.project_page import FRESH, PAGE, fresh_page, render_page, write_fresh_page
 from synq.progress import SILENT
 from synq.project.manifest import MANIFEST, read_manifest, write_manifest
 from synq.quantizing import Mapping, Quantization
+from synq.report.chips_page import chips_facts
 from synq.request import Flow, Request
 from synq.score import Task
 from synq.synth.reports import project_reports
 from synq.variation import Variation
-from synq.verifying import verify
+from synq.verifying import read_vectors, verify
+from synq.yields import Trial, try_chips
+from told import Told
 
 pytestmark = pytest.mark.xdist_group("page")  # one worker makes the projects once
 
@@ -56,7 +61,12 @@ def make(folder: Path, chip: ChipChoice | None = None) -> Path:
     source = Source(RECIPES["paper"], checkpoint, data, None, folder / "cache")
     board_file, output = str(folder / "mine.toml"), folder / "project"
     place = Destination(board_file, (Flow.RTL,), "Vitis", "io_parallel", output, force=False)
-    return export(source, "pcmo", Quantization(10), place, Request(), SILENT, chip).output
+    told = Told()
+    output = export(source, "pcmo", Quantization(10), place, Request(), told, chip).output
+    stages = ["Choose the designs", "Emit the project", "Compile and run the Verilog"]
+    assert told.labels[-4:] == [*stages, "Draw the page"] and told.cut_short == []
+    assert ("Program the chip" in told.labels) == (chip is not None)
+    return output
 
 
 def spoil_labels(path: Path) -> None:
@@ -76,6 +86,20 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def of_chip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     conditions = Conditions(Variation(0.2, stuck_at_min=0.05))
     return make(tmp_path_factory.mktemp("chip"), ChipChoice(None, 7, conditions))
+
+
+@pytest.fixture(scope="module")
+def many(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of many chips of `made`, as `synq chips` leaves it."""
+    folder = tmp_path_factory.mktemp("many")
+    network = QuantizedNetwork.from_npz(made / "network.npz")
+    inputs, labels = read_vectors(made / "vectors.npz", network, Task.CLASSIFICATION)
+    device, conditions = load_device("pcmo"), Conditions(Variation(0.2, stuck_at_min=0.05))
+    trial = Trial(network, device, Quantization(10), inputs, labels, Task.CLASSIFICATION)
+    with try_chips(trial, conditions, 30, 70.0, 3, None, None, SILENT) as result:
+        facts = chips_facts(result, trial, conditions, NAME)
+    (folder / CHIPS).write_bytes(facts.to_json())
+    return folder
 
 
 @pytest.fixture
@@ -126,6 +150,14 @@ def test_nothing_is_wrong_with_reports_and_a_chip(
 ) -> None:
     project = with_reports(shutil.copytree(of_chip, tmp_path / "project"))
     assert look(chromium, write_fresh_page(project), "chip", width, scheme) == NOTHING
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1920, "dark")])
+def test_nothing_is_wrong_with_many_chips(
+    project: Path, many: Path, chromium: Browser, width: int, scheme: str
+) -> None:
+    page = write_fresh_page(with_reports(project), many)
+    assert look(chromium, page, "many", width, scheme) == NOTHING
 
 
 SPOILT = {
@@ -265,6 +297,56 @@ def test_a_chip_has_its_cells(of_chip: Path, made: Path) -> None:
     assert "stuck at min" not in (made / PAGE).read_text()
 
 
+def test_many_chips_are_shown_where_they_are_given(project: Path, many: Path) -> None:
+    plain = write_fresh_page(project).read_bytes()
+    facts = read_chips(many)
+    text = write_fresh_page(project, many).read_text()
+    for what in ('id="chips"', "Yield", "Sensitivity", "device to device", "The worst one is chip"):
+        assert what in text and (what == "Yield" or what.encode() not in plain)
+    assert f"{100 * facts.result.good / 30:.1f}" in text
+    assert NAME not in text  # escaped
+    assert write_fresh_page(project).read_bytes() == plain
+
+
+def test_chips_are_read_as_written(many: Path) -> None:
+    content = (many / CHIPS).read_bytes()
+    assert chips_from_json(content).to_json() == content
+
+
+def test_chips_of_another_network_are_refused(of_chip: Path, many: Path) -> None:
+    before = sorted(of_chip.rglob("*"))
+    with pytest.raises(SynqError, match=r"the chips are not of .*: their network is"):
+        write_fresh_page(of_chip, many)
+    assert sorted(of_chip.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": "synq-chips-9"}, "its format is not"),
+        ({"scores": []}, "scores contradict"),
+        ({"scores": ["<b>"]}, "scores"),
+        ({"threshold": [1.0, 2.0]}, "scores contradict"),
+        ({"task": "<script>"}, "task contradict"),
+        ({"samples": -1}, "samples"),
+        ({"more": 1}, "more"),
+    ],
+)
+def test_damaged_chips_are_refused(
+    many: Path, project: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    told = json.loads((many / CHIPS).read_bytes())
+    (tmp_path / CHIPS).write_text(json.dumps({**told, **changes}))
+    with pytest.raises(SynqError, match=f"is damaged .*{message}.*run synq chips again"):
+        write_fresh_page(project, tmp_path)
+    assert not (project / FRESH).exists()
+
+
+def test_a_folder_without_chips_is_refused(project: Path, tmp_path: Path) -> None:
+    with pytest.raises(SynqError, match=r"holds no chips\.json: is it what synq chips wrote"):
+        write_fresh_page(project, tmp_path)
+
+
 @pytest.mark.parametrize("mapping", list(Mapping))
 def test_other_facts_are_drawn(made: Path, mapping: Mapping) -> None:
     """A regression, samples that are no squares, many levels, and another mapping."""
@@ -344,7 +426,10 @@ def mend(project: Path, **changes: Any) -> None:
 
 def test_verify_draws_it_anew(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_fresh_page(with_reports(project))
-    found = verify(project, SILENT)
+    told = Told()
+    found = verify(project, told)
+    assert told.labels[-2:] == ["Render the files anew", "Compile and run the Verilog"]
+    assert told.cut_short == []
     monkeypatch.setattr("synq.page.project_page.drawn_by", lambda: "matplotlib 9")
     assert verify(project, SILENT).rendered == found.rendered - 1
 

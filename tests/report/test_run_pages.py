@@ -17,7 +17,7 @@ from synq.device import load_device
 from synq.learn.prepare import software_score
 from synq.progress import SILENT
 from synq.quantizing import Quantization, quantize_network
-from synq.report.chips_page import render_chips, worst_chip
+from synq.report.chips_page import chips_facts, render_chips, worst_chip
 from synq.report.sweep_page import render_sweep
 from synq.score import Task
 from synq.sweeping.evaluation import Materials
@@ -104,8 +104,8 @@ def test_names_in_a_sweep_are_text(materials: Materials) -> None:
 def test_chips_show_yield_sensitivity_and_the_worst(materials: Materials) -> None:
     trial = tried(materials)
     result = measured(trial, 80.0, 2)
-    text = checked(render_chips(result, trial, CONDITIONS, HOSTILE))
-    assert text.encode() == render_chips(result, trial, CONDITIONS, HOSTILE)
+    text = checked(render_chips(chips_facts(result, trial, CONDITIONS, HOSTILE)))
+    assert text.encode() == render_chips(chips_facts(result, trial, CONDITIONS, HOSTILE))
     assert f"{100 * result.good / 30:.1f}" in text and HOSTILE not in text
     for name, strengths in result.sensitivity.items():
         assert name in text and f"{strengths[1].mean:.2f}" in text
@@ -117,7 +117,7 @@ def test_chips_show_yield_sensitivity_and_the_worst(materials: Materials) -> Non
 
 def test_chips_without_threshold_and_sensitivity(materials: Materials) -> None:
     trial = tried(materials)
-    text = checked(render_chips(measured(trial), trial, CONDITIONS, "mine"))
+    text = checked(render_chips(chips_facts(measured(trial), trial, CONDITIONS, "mine")))
     assert 'id="sensitivity"' not in text and "Each effect" not in text
     assert ">threshold<" not in text
 
@@ -129,7 +129,7 @@ def test_nothing_is_wrong_with_them(
     trial = tried(materials)
     pages = {
         "sweep": render_sweep(swept(materials)),
-        "chips": render_chips(measured(trial, 80.0, 1), trial, CONDITIONS, "mine"),
+        "chips": render_chips(chips_facts(measured(trial, 80.0, 1), trial, CONDITIONS, "mine")),
     }
     for name, content in pages.items():
         (tmp_path / f"{name}.html").write_bytes(content)

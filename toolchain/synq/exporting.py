@@ -27,7 +27,7 @@ from synq.page.gather import gather
 from synq.page.project_page import PAGE, render_page
 from synq.planning import Plan, PlanOf, plan_hls, plan_rtl
 from synq.planning import check_hls as check_board
-from synq.progress import Progress
+from synq.progress import Progress, pieces
 from synq.project.contents import (
     Contents,
     describe_board,
@@ -153,7 +153,8 @@ def export(
         _check_stream(source, choice, progress)
     prepared = prepare(source, device_name, choice, watch, progress)
     if chip is not None:
-        prepared = prepared.on_chip(chip.of(prepared))
+        with progress.task("Program the chip"):
+            prepared = prepared.on_chip(chip.of(prepared))
     return export_prepared(prepared, destination, request, source.cache_dir, watch, progress)
 
 
@@ -168,8 +169,9 @@ def export_prepared(
     """As `export`, of a network that is quantized already."""
     board, settings = check_destination(destination), destination.settings
     dataset, network, expected = prepared.dataset, prepared.network, prepared.expected
-    hls = plan_hls(network, board, request) if Flow.HLS in destination.flows else None
-    rtl = plan_rtl(network, board, request) if Flow.RTL in destination.flows else None
+    with progress.task("Choose the designs"):
+        hls = plan_hls(network, board, request) if Flow.HLS in destination.flows else None
+        rtl = plan_rtl(network, board, request) if Flow.RTL in destination.flows else None
     title = project_title(
         dataset.name,
         prepared.device.name,
@@ -193,23 +195,35 @@ def export_prepared(
     converted, hls_simulation, rtl_simulation = None, None, None
 
     with staged(output, destination.force) as (project_dir, scratch):
-        with watch.stage("emit"), progress.task("Emit the project"):
+        shares = {"own files": 1.0} | ({"QKeras and hls4ml": 6.0} if contents.hls else {})
+        with watch.stage("emit"), pieces(progress, "Emit the project", shares) as working:
             files = render_contents(contents)
+            working.done("own files")
             if contents.hls is not None:
                 converted = converter.convert(
                     network, contents.hls, board, settings, scratch / "hls4ml"
                 )
                 theirs = {f"hls/{name}": content for name, content in converted.files.items()}
                 files = {**theirs, "qkeras_model.h5": converted.model_file, **files}
+                working.done("QKeras and hls4ml")
             write_files(project_dir, files)
         if converted is not None:
-            with watch.stage("csim"), progress.task("Compile and run the C simulation"):
-                hls_simulation = _check_hls(converted, files, contents, scratch, cache_dir)
+            with watch.stage("csim"):
+                hls_simulation = check_hls(
+                    converted,
+                    below("hls", files),
+                    network,
+                    contents.inputs,
+                    expected,
+                    scratch,
+                    cache_dir,
+                    progress,
+                )
             write_files(project_dir / "logs", _logs(converted, hls_simulation))
             compared |= hls_simulation.compared
             scores = scores.with_stage("csim", _simulated(prepared, hls_simulation.classes))
         if contents.rtl is not None:
-            with watch.stage("verilator"), progress.task("Compile and run the Verilog") as task:
+            with watch.stage("verilator"):
                 rtl_simulation = simulate_rtl(
                     rtl_core(files),
                     network,
@@ -217,7 +231,7 @@ def export_prepared(
                     contents.inputs,
                     expected,
                     scratch / "verilator",
-                    task,
+                    progress,
                 )
             compared["rtl"] = rtl_simulation.compared
             scores = scores.with_stage("rtl", _simulated(prepared, rtl_simulation.classes))
@@ -232,11 +246,14 @@ def export_prepared(
             **scores.to_dict(),
             "bit_exact": found,
         }
-        with watch.stage("page"), progress.task("Draw the page"):
+        shares = {"facts": 1.0, "figures": 2.0}
+        with watch.stage("page"), pieces(progress, "Draw the page", shares) as working:
             facts = gather(title, prepared, board, plans, scores, found, rtl_simulation)
             write_files(project_dir, {FACTS: facts.to_json()})
+            working.done("facts")
             page = render_page(facts, network, as_written(manifest), digests_of(project_dir))
             write_files(project_dir, {PAGE: page})
+            working.done("figures")
         write_manifest(project_dir, manifest)
     return Export(
         output=output,
@@ -286,24 +303,6 @@ def _check_stream(source: Source, choice: Quantization, progress: Progress) -> N
     """Refuse images that no stream between hls4ml's layers can carry."""
     dataset = load_data(source.data, source.cache_dir, progress)
     input_pack(dataset.n_features, choice.input_bits)
-
-
-def _check_hls(
-    converted: Converted,
-    files: dict[str, bytes],
-    contents: Contents,
-    scratch: Path,
-    cache_dir: Path,
-) -> HlsSimulation:
-    return check_hls(
-        converted,
-        below("hls", files),
-        contents.network,
-        contents.inputs,
-        contents.expected,
-        scratch,
-        cache_dir,
-    )
 
 
 def _logs(converted: Converted, simulation: HlsSimulation) -> dict[str, bytes]:

@@ -22,6 +22,7 @@ from typing import Any
 from synq.errors import SynqError
 
 TO_END = 5.0  # seconds between asking a tool to end and ending it
+_LOOK = 0.5  # seconds between looks at what commands have done
 _TO_END_ALL = 0.2  # likewise when all of synq ends
 _VARIABLE = "SYNQ_PARENT"  # environment variable of all that is started, by whomever
 
@@ -65,10 +66,13 @@ class Running:
 
     process: "subprocess.Popen[str]"
 
-    def finish(self) -> Ended:
-        """Wait for its end."""
-        log, _ = self.process.communicate()
-        return Ended(self.process.returncode, log)
+    def finish(self, meanwhile: Callable[[], None] = lambda: None) -> Ended:
+        """Wait for its end; `meanwhile` is called now and then."""
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                log, _ = self.process.communicate(timeout=_LOOK)
+                return Ended(self.process.returncode, log)
+            meanwhile()
 
 
 @contextmanager
@@ -89,21 +93,24 @@ def started(command: Command) -> Iterator[Running]:
         process.stdout.close()
 
 
-def run(command: Command) -> Ended:
-    """Run a command to its end.
+def run(command: Command, meanwhile: Callable[[], None] = lambda: None) -> Ended:
+    """Run a command to its end; `meanwhile` is called now and then.
 
     Raises:
         SynqError: it cannot be started.
     """
     with started(command) as running:
-        return running.finish()
+        return running.finish(meanwhile)
 
 
-def run_all(commands: Sequence[Command], name: str) -> list[str]:
+def run_all(
+    commands: Sequence[Command], name: str, meanwhile: Callable[[], None] = lambda: None
+) -> list[str]:
     """Run commands at a time, all of which must do well.
 
     Args:
         name: what they are, for the error: "the C simulation".
+        meanwhile: called now and then while they run.
 
     Returns:
         What each has printed.
@@ -113,7 +120,7 @@ def run_all(commands: Sequence[Command], name: str) -> list[str]:
     """
     with ExitStack() as stack:
         all_running = [stack.enter_context(started(command)) for command in commands]
-        all_ended = [running.finish() for running in all_running]
+        all_ended = [running.finish(meanwhile) for running in all_running]
     for ended in all_ended:
         if ended.code != 0:
             raise SynqError(f"{name} stopped with code {ended.code}: {ended.last_line}")

@@ -94,14 +94,16 @@ def verify(project: Path, progress: Progress, formal: bool = False) -> Verificat
             differs, or a proof fails; names the first.
     """
     manifest = read_manifest(project)
-    files = read_files(project, manifest)
+    with progress.task("Read the files"):
+        files = read_files(project, manifest)
     flows = read_flows(manifest)
     network = QuantizedNetwork.from_npz(project / "network.npz")
     if manifest.get("network") != json.loads(json.dumps(describe_network(network))):
         raise SynqError(f"{project}: network.npz is not the network that the manifest describes")
     task = read_task(manifest)
     inputs, labels = read_vectors(project / "vectors.npz", network, task)
-    expected = network.run(inputs)
+    with progress.task("Compute the reference"):
+        expected = network.run(inputs)
     contents = read_contents(manifest, network, inputs, labels, expected)
     if formal:
         if contents.rtl is None:
@@ -110,24 +112,22 @@ def verify(project: Path, progress: Progress, formal: bool = False) -> Verificat
     made_by = str(manifest.get("synq"))
     rendered = 0
     if made_by == __version__:
-        rendered = _compare_rendered(project, files, contents)
-        rendered += _compare_page(project, files, network, manifest)
+        with progress.task("Render the files anew"):
+            rendered = _compare_rendered(project, files, contents)
+            rendered += _compare_page(project, files, network, manifest)
     compared: dict[str, int] = {}
     proofs: tuple[Verdict, ...] = ()
     with scratch_folder() as scratch:
         if contents.hls is not None:
-            with progress.task("Compile and run the C simulation"):
-                hls = below("hls", files)
-                simulation = simulate_hls(
-                    hls, network, inputs, expected, scratch / "csim", default_cache_dir()
-                )
-            compared |= simulation.compared
+            hls, place = below("hls", files), scratch / "csim"
+            compared |= simulate_hls(
+                hls, network, inputs, expected, place, default_cache_dir(), progress
+            ).compared
         if contents.rtl is not None:
-            with progress.task("Compile and run the Verilog") as shown:
-                rtl, place = rtl_core(files), scratch / "verilog"
-                compared["rtl"] = simulate_rtl(
-                    rtl, network, contents.rtl, inputs, expected, place, shown
-                ).compared
+            rtl, place = rtl_core(files), scratch / "verilog"
+            compared["rtl"] = simulate_rtl(
+                rtl, network, contents.rtl, inputs, expected, place, progress
+            ).compared
             if formal:
                 proofs = prove_core(rtl, network, contents.rtl, scratch / "formal", progress)
     score = integer_score(task, network, expected.answers, labels)

@@ -10,6 +10,7 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
+from synq import __version__
 from synq.cli.interrupt import Interrupts
 from synq.errors import SynqError
 
@@ -32,9 +33,12 @@ def _run(name: str) -> NoReturn:
         if stream is not None:  # a path may hold what the terminal cannot show
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        from synq.cli.app import invoke  # slow, so only now that Ctrl-C is in good hands
+        if sys.argv[1:] == ["--version"]:
+            print(f"synq {__version__}")
+        else:
+            from synq.cli.app import invoke  # slow, so only now that Ctrl-C is in good hands
 
-        invoke(name)
+            invoke(name)
         if sys.stdout is not None:
             sys.stdout.flush()
         interrupts.ignore()  # at Python's own end a signal would be the exit code

@@ -1,6 +1,7 @@
 """The commands and their options, as Typer knows them."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -22,6 +23,7 @@ from synq.cli import (
     train,
     verify,
 )
+from synq.cli.options import quietable
 from synq.errors import SynqError, UsageError, nearest_names
 
 app = typer.Typer(
@@ -30,23 +32,34 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("export")(export.export)
-app.command("train")(train.train)
-app.command("plan")(plan.plan)
-app.command("quantize")(quantize.quantize)
-app.command("sweep")(sweep.sweep)
-app.command("program")(program.program)
-app.command("chips")(chips.chips)
-app.command("verify")(verify.verify)
+
+
+@app.callback()
+def _synq(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say which version this is.", metavar="")
+    ] = False,  # answered before this is imported, see `synq.cli`
+) -> None:
+    """From a trained network to a bit-exact memristor synapse array on an FPGA."""
+
+
+app.command("export")(quietable(export.export))
+app.command("train")(quietable(train.train))
+app.command("plan")(quietable(plan.plan))
+app.command("quantize")(quietable(quantize.quantize))
+app.command("sweep")(quietable(sweep.sweep))
+app.command("program")(quietable(program.program))
+app.command("chips")(quietable(chips.chips))
+app.command("verify")(quietable(verify.verify))
 app.command("show")(show.show)
 app.command("diff")(diff.diff)
-app.command("synth")(synth.synth)
-app.command("load-image")(load_image.load_image)
-app.command("report")(report.report)
+app.command("synth")(quietable(synth.synth))
+app.command("load-image")(quietable(load_image.load_image))
+app.command("report")(quietable(report.report))
 app.command("boards")(boards.boards)
 app.command("devices")(devices.devices)
 device_app = typer.Typer(name="device", help="A device of your own.")
-device_app.command("fit")(device.fit)
+device_app.command("fit")(quietable(device.fit))
 app.add_typer(device_app)
 
 
@@ -56,7 +69,7 @@ def _device() -> None:
 
 
 export_app = typer.Typer(name="synq-export", add_completion=False, pretty_exceptions_enable=False)
-export_app.command("synq-export")(export.export)
+export_app.command("synq-export")(quietable(export.export))
 
 
 def invoke(name: str) -> None:

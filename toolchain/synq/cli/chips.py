@@ -40,7 +40,8 @@ def chips(
     """Try many chips of a project: how many do their task, and which effect costs most."""
     console.start_logging(verbose)
     from synq.files import atomic_write
-    from synq.report.chips_page import render_chips
+    from synq.page.many_chips import CHIPS
+    from synq.report.chips_page import chips_facts, render_chips
     from synq.report.yield_figures import render_yield
     from synq.yields import Trial, try_chips
 
@@ -50,19 +51,23 @@ def chips(
         source.network, source.device, source.choice, source.inputs, source.labels, source.task
     )
     folder, conditions = output.resolve(), given.conditions(chip, source)
-    with try_chips(
-        trial,
-        conditions,
-        count,
-        threshold,
-        sensitivity,
-        folder,
-        scheduler,
-        shown,
-        saying_what_is_kept,
-    ) as result:
-        page = render_chips(result, trial, conditions, given.made.name)
-        for name, content in {**render_yield(result), "report.html": page}.items():
+    with (
+        try_chips(
+            trial,
+            conditions,
+            count,
+            threshold,
+            sensitivity,
+            folder,
+            scheduler,
+            shown,
+            saying_what_is_kept,
+        ) as result,
+        shown.task("Draw the page"),
+    ):
+        facts = chips_facts(result, trial, conditions, given.made.name)
+        told = {CHIPS: facts.to_json(), "report.html": render_chips(facts)}
+        for name, content in {**render_yield(result), **told}.items():
             atomic_write(folder / name, content)
     if as_json:
         console.print_json({**result.to_dict(), "output": str(folder)})
@@ -73,9 +78,12 @@ def chips(
 def _print(result: "Yield", output: Path) -> None:
     number, low_high = result.task.number, result.mean_interval
     console.say(
-        f"[bold]{len(result.scores):,} chips, {result.task.words}:[/] mean {number(result.mean)} "
-        f"({number(low_high[0])} to {number(low_high[1])} with 95 % confidence), deviation "
-        f"{number(result.std)}, worst {number(result.worst)}; as designed {number(result.design)}"
+        f"[bold]{len(result.scores):,} chips, {result.task.words}:[/] mean {number(result.mean)}, "
+        f"{number(low_high[0])} to {number(low_high[1])} with 95 % confidence"
+    )
+    console.say(
+        f"as designed {number(result.design)}, worst {number(result.worst)}, deviation "
+        f"{number(result.std)}"
     )
     if result.pulses:
         console.say(f"programmed with {console.pulses(result.pulses, result.energy_j)} a chip")

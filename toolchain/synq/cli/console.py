@@ -4,7 +4,8 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichBars
+from rich.progress import Task as RichTask
 from rich.table import Table
 from rich.text import Text
 
@@ -42,12 +44,62 @@ def start_logging(verbose: bool) -> None:
     log.setLevel(logging.DEBUG if verbose else logging.WARNING)
 
 
+_quiet = False
+
+
+def be_quiet(quiet: bool) -> None:
+    """Whether from now on neither progress nor a summary is shown, but errors and JSON alone."""
+    global _quiet
+    _quiet = quiet
+
+
+_DONE_BEFORE = 0.3  # seconds after a task's begin: what is told by then was done by an earlier run
+
+
+class _Left:
+    """When a task of known size will be done, by how long its parts have taken so far."""
+
+    def __init__(self, total: float | None, clock: Callable[[], float]) -> None:
+        self._total = total
+        self._clock = clock
+        self._begin = self._last = clock()
+        self._known = self._done = 0.0
+
+    def update(self, done: float) -> None:
+        if done == self._done:
+            return
+        now = self._clock()
+        if now - self._begin < _DONE_BEFORE and not self._done:
+            self._known = done
+        self._last, self._done = now, done
+
+    def __str__(self) -> str:
+        """As "1:05 left"; empty as long as nothing can be said."""
+        made = self._done - self._known
+        if self._total is None or made <= 0 or self._done >= self._total:
+            return ""
+        whole = (self._last - self._begin) * (self._total - self._done) / made
+        left = max(0.0, whole - (self._clock() - self._last))
+        minutes, seconds = divmod(round(left), 60)
+        hours, minutes = divmod(minutes, 60)
+        return (
+            f"{hours}:{minutes:02}:{seconds:02} left" if hours else f"{minutes}:{seconds:02} left"
+        )
+
+
+class _LeftColumn(ProgressColumn):
+    def render(self, task: RichTask) -> Text:
+        return Text("" if task.finished else str(task.fields["left"]))
+
+
 class _Bar:
     def __init__(self, bars: RichBars, label: str, total: float | None) -> None:
         self._bars = bars
-        self._id = bars.add_task(label, total=total, detail="")
+        self._left = _Left(total, time.monotonic)
+        self._id = bars.add_task(label, total=total, detail="", left=self._left)
 
     def update(self, done: float, detail: str = "") -> None:
+        self._left.update(done)
         self._bars.update(self._id, completed=done, detail=detail)
 
     def finish(self) -> None:
@@ -58,7 +110,7 @@ class _Bar:
 
 
 class Bars:
-    """Progress bars on standard error, one line a task."""
+    """Progress bars on standard error, one line a task, with the time that it took and has left."""
 
     def __init__(self) -> None:
         # A stage may redirect sys.stderr to its log: hold on to the terminal itself.
@@ -69,9 +121,10 @@ class Bars:
         columns = (
             SpinnerColumn(finished_text="✓"),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=20),
             TextColumn("{task.fields[detail]}"),
             TimeElapsedColumn(),
+            _LeftColumn(),
         )
         bars = RichBars(
             *columns, console=self._console, redirect_stdout=False, redirect_stderr=False
@@ -83,9 +136,9 @@ class Bars:
 
 
 def progress(as_json: bool) -> Progress:
-    """Bars on a terminal; silence for `--json`, and in a log or a pipe."""
+    """Bars on a terminal; silence for `--json` and `--quiet`, and in a log or a pipe."""
     terminal = sys.stderr is not None and sys.stderr.isatty()
-    return Bars() if terminal and not as_json else SILENT
+    return Bars() if terminal and not as_json and not _quiet else SILENT
 
 
 def print_json(content: dict[str, Any]) -> None:
@@ -98,6 +151,8 @@ def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
 
     It is as wide as its contents, not cut to the terminal: a part's name must stay whole.
     """
+    if _quiet:
+        return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for position, name in enumerate(header):
         table.add_column(name, justify="left" if position == 0 else "right", no_wrap=True)
@@ -157,6 +212,8 @@ def print_scores(title: str, scores: "Scores") -> None:
 
 def say(text: str) -> None:
     """A line of markup on standard output, not wrapped."""
+    if _quiet:
+        return
     Console(soft_wrap=True).print(text, highlight=False)
 
 
@@ -167,13 +224,14 @@ def quoted(path: Path) -> str:
 
 def print_converters(network: "QuantizedNetwork") -> None:
     """What reads the columns of tiles: a line for each array that has converters."""
+    from synq.page.gather import noise_steps
+
     for index, array in enumerate(network.arrays):
         if array.converter is None:
             continue
         rows = min(array.converter.tile_rows, array.n_rows)
         text = f"array {index}: converters of {array.converter.format.width} bits, "
         text += f"each for {rows} rows of a column"
-        if array.noise is not None:
-            step = 2.0 ** (array.partial.fraction - array.converter.format.fraction)
-            text += f", read noise of {array.noise.deviation / step:.2f} steps"
+        if steps := noise_steps(array):
+            text += f", read noise of {steps:.2f} steps"
         say(text)

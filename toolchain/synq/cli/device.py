@@ -73,18 +73,21 @@ def fit(
     from synq.pulses import Columns, Unit
     from synq.report.fit_figures import render_fit
 
-    fitted = fit_file(
-        pulses,
-        name or output.stem,
-        Columns(pulse_column, conductance_column, cell_column, cycle_column, branch_column),
-        None if unit is None else Unit(unit),
-        read_voltage,
-        g_min,
-        g_max,
-        measured_points,
-    )
+    shown = console.progress(as_json)
+    with shown.task("Fit the device"):
+        fitted = fit_file(
+            pulses,
+            name or output.stem,
+            Columns(pulse_column, conductance_column, cell_column, cycle_column, branch_column),
+            None if unit is None else Unit(unit),
+            read_voltage,
+            g_min,
+            g_max,
+            measured_points,
+        )
     result = fitted.fit
-    figures = render_fit(fitted.traces, result, fitted.device)
+    with shown.task("Draw the fit"):
+        figures = render_fit(fitted.traces, result, fitted.device)
     atomic_write(output, fitted.to_toml().encode())
     for kind in ("png", "svg"):
         atomic_write(output.with_suffix(f".{kind}"), figures[f"fit.{kind}"])

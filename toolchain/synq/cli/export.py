@@ -1,5 +1,6 @@
 """`synq export`, also installed as `synq-export`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -7,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from synq.cli import console, options
-from synq.cli.plan import design_json, print_plan
+from synq.cli.plan import design_json
 from synq.errors import UsageError
 
 if TYPE_CHECKING:
@@ -111,61 +112,117 @@ def _json(result: "Export") -> dict[str, Any]:
     return content
 
 
+_MOST_NAMED = 3  # arrays whose levels are said one by one
+
+
 def _print(result: "Export") -> None:
+    """All that matters on one screen; the page has the details."""
     from synq.page.project_page import PAGE
 
-    dataset = result.prepared.dataset
+    dataset, scores = result.prepared.dataset, result.scores
     metric = dataset.task.words.split(",")[0].capitalize()
+    simulated = ("csim", "rtl")  # equal to the reference, or there were no export
+    told = {name: score for name, score in scores.stages.items() if name not in simulated}
     console.print_scores(
         f"{metric} on {result.images:,} test {dataset.samples}, {dataset.name}",
-        result.scores,
+        replace(scores, stages=told),
     )
-    console.print_table(
-        f"Synapse arrays, {result.prepared.device.name} at L = {result.quantization.levels}",
-        ["array", "synapses", "effective levels", "zero", "code bits", "accumulator bits"],
-        [
-            [
-                f"{index}: {array.n_in} x {array.n_out}" + (" + bias" if array.bias_input else ""),
-                f"{array.codes.size:,}",
-                str(array.effective_levels),
-                f"{100 * float((array.weights == 0).mean()):.0f} %",
-                str(array.code_bits),
-                str(array.accumulator.width),
-            ]
-            for index, array in enumerate(result.prepared.network.arrays)
-        ],
-    )
-    console.print_converters(result.prepared.network)
+    _print_designs(result)
+    console.say(f"[bold]Effective levels[/] of L = {result.quantization.levels}: {_levels(result)}")
+    _print_exactness(result)
+    if result.rtl is not None:
+        console.say(
+            f"[bold]Verilator:[/] an image every {result.rtl.cycles_mean:.1f} cycles, "
+            f"{result.rtl.cycles_most} at most; latency {result.rtl.latency} cycles"
+        )
+    console.say(f"[bold]Details:[/] {escape(str(result.output / PAGE))}")
+    project = console.quoted(_from_here(result.output))
+    steps = [f"synq verify {project}"]
+    if result.csim_images_per_second is not None:
+        steps.append(f"synq synth {project}   (needs AMD's tools)")
+    elif result.board.has_hls:
+        steps.append(f"synq synth {project} --flow rtl   (needs Vivado)")
+    if result.rtl is not None:
+        steps.append(f"synq synth {project} --tool yosys")
+    for number, step in enumerate(steps):
+        console.say(f"[bold]Next:[/] {step}" if number == 0 else f"      {step}")
+
+
+def _from_here(path: Path) -> Path:
+    """The path as it is typed here, if it is below and no option."""
+    here = Path.cwd()
+    near = path.relative_to(here) if path.is_relative_to(here) else path
+    return path if str(near).startswith("-") else near
+
+
+def _print_designs(result: "Export") -> None:
+    """The chosen designs, in percent of the board."""
+    from synq.cost import RESOURCES
+    from synq.request import BUDGET
+    from synq.synth.comparison import LABELS
+
+    board = result.board
+    names = [name for name in RESOURCES if getattr(board.resources, name)]
+    rows = []
+    most = dict.fromkeys(names, 0.0)  # of a flow
     for flow, plan in result.plans.items():
-        print_plan(plan, result.board, flow)
+        design = plan.chosen.estimate
+        at_most = any(array.event_driven for array in plan.chosen.core.arrays)
+        shares = {
+            name: getattr(design.resources, name) / getattr(board.resources, name) for name in names
+        }
+        most = {name: max(most[name], share) for name, share in shares.items()}
+        rows.append(
+            [
+                flow.value,
+                f"{'>=' if at_most else ''}{1e9 / (design.interval * board.clock_ns):,.0f}",
+                f"{'<=' if at_most else ''}{design.latency * board.clock_ns / 1000:.2f}",
+                *(f"{100 * share:.0f} %" for share in shares.values()),
+            ]
+        )
+    console.print_table(
+        f"Chosen designs, estimated, on {board.name}",
+        ["flow", "images/s", "latency, us", *(LABELS[name] for name in names)],
+        rows,
+    )
+    over = [LABELS[name] for name, share in most.items() if share > 1]
+    tight = [LABELS[name] for name, share in most.items() if share > BUDGET]
+    if over:
+        console.say(f"[bold red]Over the board's budget:[/] {', '.join(over)}")
+    elif tight:
+        console.say(
+            f"[yellow]Above {100 * BUDGET:.0f} %, placing and routing get hard:[/] "
+            f"{', '.join(tight)}"
+        )
+
+
+def _levels(result: "Export") -> str:
+    """The effective levels of each array, and the converters that read them."""
+    arrays = result.prepared.network.arrays
+    counts = [array.effective_levels for array in arrays]
+    text = ", ".join(map(str, counts))
+    if len(counts) > _MOST_NAMED:
+        text = f"{min(counts)} to {max(counts)} in {len(counts)} arrays"
+    converters = [array.converter for array in arrays if array.converter is not None]
+    if converters:
+        widths = [each.format.width for each in converters]
+        of = f"{min(widths)}" if min(widths) == max(widths) else f"{min(widths)} to {max(widths)}"
+        noise = ", read noise" if any(array.noise is not None for array in arrays) else ""
+        text += f"; converters of {of} bits{noise}"
+    return text
+
+
+def _print_exactness(result: "Export") -> None:
     names = {
         "qkeras": "QKeras",
-        "hls4ml": "hls4ml's library",
-        "csim": f"C simulation ({result.csim_images_per_second or 0:,.0f} images/s a core)",
-        "axis": "AXI4-Stream wrapper",
+        "hls4ml": "hls4ml",
+        "csim": f"C simulation ({result.csim_images_per_second or 0:,.0f}/s)",
+        "axis": "AXI4-Stream",
         "rtl": "Verilog",
     }
     compared = result.bit_exact["compared"]
     console.say(
-        f"[bold green]Bit-exact:[/] {result.images:,} images, every layer: "
-        f"{' = '.join(['Python', *(names[check] for check in compared)])} "
-        f"({sum(compared.values()):,} integers compared)"
+        f"[bold green]Bit-exact:[/] {result.images:,} {result.prepared.dataset.samples}, every "
+        f"layer, {sum(compared.values()):,} integers compared"
     )
-    if result.rtl is not None:
-        clock = result.board.clock_ns
-        console.say(
-            f"[bold]Verilator counted[/] a new image every {result.rtl.cycles_mean:.1f} cycles on "
-            f"average, {result.rtl.cycles_most} at most "
-            f"({1e9 / (clock * result.rtl.cycles_mean):,.0f} images/s at {1000 / clock:g} MHz); "
-            f"{result.rtl.latency} cycles from the first beat to the first answer"
-        )
-    console.say(f"[bold]Project:[/] {escape(str(result.output))}")
-    console.say(f"[bold]Page:[/] {escape(str(result.output / PAGE))}")
-    console.say("[bold]Next:[/]")
-    console.say(f"  synq verify {console.quoted(result.output)}")
-    if result.csim_images_per_second is not None:
-        console.say(f"  synq synth {console.quoted(result.output)}   (needs AMD's tools)")
-    if result.rtl is not None:
-        console.say(f"  synq synth {console.quoted(result.output)} --tool yosys")
-        if result.board.has_hls:
-            console.say(f"  synq synth {console.quoted(result.output)} --flow rtl   (needs Vivado)")
+    console.say(f"  {' = '.join(['Python', *(names[check] for check in compared)])}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from synq.cli import console
 from synq.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,6 +68,25 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
     return spread_out
 
 
+def quietable(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` with the option `--quiet`, of which it needs to know nothing itself."""
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    quiet = inspect.Parameter(
+        "quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Quiet
+    )
+
+    @wraps(command)
+    def quiet_or_not(*, quiet: bool, **given: Any) -> None:
+        console.be_quiet(quiet)
+        command(**given)
+
+    quiet_or_not.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [*(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own), quiet]
+    )
+    quiet_or_not.__annotations__ = {}  # as in `spread`
+    return quiet_or_not
+
+
 def _integer(text: str) -> int:
     try:
         return int(text)
@@ -99,6 +119,12 @@ JsonOption = Annotated[
 ]
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", help="Log what is done.", metavar="")
+]
+_Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="No progress and no summary; errors are still shown.", metavar=""
+    ),
 ]
 
 

@@ -35,8 +35,10 @@ def plan(
     from synq.planning import event_cycles, make_plan
 
     chosen_board = load_board(board)
-    prepared = prepare(source, quantizing.device, choice, Stopwatch(), console.progress(as_json))
-    plans = {each: make_plan(prepared.network, chosen_board, request, each) for each in flows}
+    shown = console.progress(as_json)
+    prepared = prepare(source, quantizing.device, choice, Stopwatch(), shown)
+    with shown.task("Choose the designs"):
+        plans = {each: make_plan(prepared.network, chosen_board, request, each) for each in flows}
     inputs = prepared.dataset.test_inputs
     content: dict[str, Any] = {"board": chosen_board.name}
     for each, result in plans.items():

@@ -42,17 +42,19 @@ def program(
     from synq.files import atomic_write
     from synq.score import integer_score
 
-    source = given.read(console.progress(as_json))
+    shown = console.progress(as_json)
+    source = given.read(shown)
     conditions = given.conditions(chip, source)
     parts = (source.network, source.device, source.choice)
-    if read_back is not None:
-        made = chip_file.read_back(read_back, *parts, conditions)
-    else:
-        made = make(*parts, conditions, seed)
-    scores = [
-        integer_score(source.task, network, network.answers(source.inputs), source.labels)
-        for network in (source.network, made.network)
-    ]
+    with shown.task("Program the chip"):
+        if read_back is not None:
+            made = chip_file.read_back(read_back, *parts, conditions)
+        else:
+            made = make(*parts, conditions, seed)
+        scores = [
+            integer_score(source.task, network, network.answers(source.inputs), source.labels)
+            for network in (source.network, made.network)
+        ]
     atomic_write(output, chip_file.chip_npz(made))
     atomic_write(output.with_suffix(".csv"), chip_file.chip_csv(made))
     cells = sum(each.state.size for each in made.cells)
@@ -87,9 +89,9 @@ def program(
             f"[bold yellow]{counts['missing']:,} cells are missing[/] and taken at their targets: "
             f"{missing}"
         )
-    shown = [source.task.shown(score) for score in scores]
+    design, chip_score = (source.task.shown(score) for score in scores)
     console.say(
-        f"[bold]On {len(source.labels):,} test samples:[/] {shown[1]} on this chip, {shown[0]} as "
+        f"[bold]On {len(source.labels):,} test samples:[/] {chip_score} on this chip, {design} as "
         "designed"
     )
     console.say(f"[bold]Written:[/] {escape(str(output))}, {escape(output.stem)}.csv")

@@ -40,6 +40,10 @@ def report(
             "--open", help="Draw a project's page anew, with its reports, and open it.", metavar=""
         ),
     ] = False,
+    chips: Annotated[
+        Path | None,
+        typer.Option(help="With --open: also show the chips in this folder, of synq chips."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a report, one a line.", metavar="")
     ] = False,
@@ -54,9 +58,12 @@ def report(
     from synq.synth import comparison
     from synq.synth.reports import project_reports, read_reports
 
+    if chips is not None and not show:
+        raise UsageError("--chips is for a project's page: add --open")
     given = None if board is None else load_board(board)
     if show:
-        page = _draw(paths)
+        with console.progress(as_json).task("Draw the page"):
+            page = _draw(paths, chips)
         if not project_reports(paths[0]):
             _open(page, as_json)
             return
@@ -79,13 +86,13 @@ def report(
         raise SystemExit(_NOT_GOOD)
 
 
-def _draw(paths: list[Path]) -> Path:
+def _draw(paths: list[Path], chips: Path | None) -> Path:
     """The page of the one project that is given, drawn anew."""
     if len(paths) > 1 or not paths[0].is_dir():
         raise UsageError("--open draws the page of one project: give its folder alone")
     from synq.page.project_page import write_fresh_page
 
-    return write_fresh_page(paths[0].resolve())
+    return write_fresh_page(paths[0].resolve(), chips)
 
 
 def _open(page: Path, as_json: bool) -> None:
@@ -139,7 +146,7 @@ def _print(read: "list[tuple[Path, Report, Reference]]") -> None:
     if not found:
         count = "1 report" if len(read) == 1 else f"{len(read)} reports"
         console.say(f"[bold green]Nothing over budget, no timing missed[/] in {count}")
-    print()
+    console.say("")
     for file, report, reference in read:
         print_report(file, report, reference)
     _print_next([problem for _, problem in found], read)
@@ -163,7 +170,7 @@ def print_report(file: Path, report: "Report", reference: "Reference") -> None:
     for line in lines:
         console.say(line)
     if lines:
-        print()
+        console.say("")
 
 
 def _rows(report: "Report", reference: "Reference") -> list[list[str]]:

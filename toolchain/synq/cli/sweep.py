@@ -111,6 +111,7 @@ def sweep(
             saying_what_is_kept,
         ) as finished,
         watch.stage("write"),
+        progress.task("Draw the page"),
     ):
         _write(finished, folder)
     if as_json:

@@ -120,21 +120,23 @@ def synth(
     if ssh is not None:
         remote = Remote(ssh, ssh_dir if ssh_dir is not None else Remote.folder, keep)
     core = None if flow is None else Flow(flow)
-    result = run_stage(folder, stage, remote, timeout, _Verbatim(console.progress(as_json)), core)
-    page = _draw(folder)
+    progress = console.progress(as_json)
+    result = run_stage(folder, stage, remote, timeout, _Verbatim(progress), core)
+    page = _draw(folder, progress)
     if as_json:
         console.print_json(_json(result))
     else:
         _print(folder, result, page)
 
 
-def _draw(project: Path) -> Path | None:
+def _draw(project: Path, progress: Progress) -> Path | None:
     """The project's page with the new reports; None where it cannot be drawn, as the log says: what
     the tools have done stands."""
     from synq.page.project_page import has_page, write_fresh_page
 
     try:
-        return write_fresh_page(project) if has_page(project) else None
+        with progress.task("Draw the page"):
+            return write_fresh_page(project) if has_page(project) else None
     except SynqError as error:
         logging.getLogger("synq").warning("the page is not drawn anew: %s", error)
         return None
@@ -188,13 +190,14 @@ def _open(project: Path, minutes: float, as_json: bool, given: "Given | None") -
     from synq.synth.open_synthesis import run_open
     from synq.synth.reports import read_report
 
-    result = run_open(project, minutes, _Verbatim(console.progress(as_json)), given)
+    progress = console.progress(as_json)
+    result = run_open(project, minutes, _Verbatim(progress), given)
     read = []
     for file in result.reports:
         report = read_report(file)
         reference = comparison.find_reference(file, project, None, report.flow)
         read.append((file, report, reference))
-    page = _draw(project)
+    page = _draw(project, progress)
     if as_json:
         console.print_json(
             {
@@ -207,7 +210,7 @@ def _open(project: Path, minutes: float, as_json: bool, given: "Given | None") -
         return
     _print_open(project, result)
     _print_page(page)
-    print()
+    console.say("")
     for each in read:
         print_report(*each)
     for _, report, reference in read:

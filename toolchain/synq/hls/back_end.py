@@ -19,9 +19,17 @@ from synq.hls.compiler import Builds, building
 from synq.hls.converter import Converted
 from synq.hls.design import ArrayPlan, HlsDesign
 from synq.network import QuantizedNetwork, Stages, Trace, require_equal, stage_sizes
+from synq.progress import Pieces, Progress, pieces
 from synq.request import MOST_ROWS, Datapath
 
 _VALUES_AT_ONCE = 1 << 23  # integers of a check: they go from a process to another
+
+_LABEL = "Compile and run the C simulation"
+_MODEL, _LIBRARY = "QKeras", "hls4ml's library"
+_COMPILE, _RUN, _AXIS = "compile", "C simulation", "AXI4-Stream wrapper"
+# Seconds that each adds to the others', of 10,000 images of MNIST.
+_SHARES = {_COMPILE: 6.0, _RUN: 2.0, _AXIS: 4.0}
+_SHARES_OF_MODEL = {_MODEL: 2.0, _LIBRARY: 2.0}
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ def check_hls(
     expected: Trace,
     scratch: Path,
     cache_dir: Path,
+    progress: Progress,
 ) -> HlsSimulation:
     """All four checks; see `simulate_hls`.
 
@@ -60,11 +69,16 @@ def check_hls(
     """
     place = _written(files, scratch)
     programs = (csim.TEST_BENCH, axis.BENCH, csim.LIBRARY)
-    with building(place, programs, scratch, cache_dir) as builds, ThreadPoolExecutor(1) as pool:
-        simulated = pool.submit(_simulate, builds, network, inputs, expected, scratch)
+    with (
+        pieces(progress, _LABEL, {**_SHARES, **_SHARES_OF_MODEL}) as working,
+        building(place, programs, scratch, cache_dir) as builds,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        simulated = pool.submit(_simulate, builds, network, inputs, expected, scratch, working)
         compared = {
             "qkeras": _compared(converted.model_stages, network, inputs, expected, "QKeras")
         }
+        working.done(_MODEL)
         library = builds.finish(csim.LIBRARY)
         compared["hls4ml"] = _compared(
             lambda some: converted.library_stages(library, some),
@@ -73,6 +87,7 @@ def check_hls(
             expected,
             "hls4ml's compiled library",
         )
+        working.done(_LIBRARY)
         simulation = simulated.result()
         return replace(simulation, compared={**compared, **simulation.compared})
 
@@ -111,6 +126,7 @@ def simulate_hls(
     expected: Trace,
     scratch: Path,
     cache_dir: Path,
+    progress: Progress,
 ) -> HlsSimulation:
     """Compile and run the C simulation and the AXI4-Stream wrapper; needs no TensorFlow.
 
@@ -120,13 +136,17 @@ def simulate_hls(
         expected: the integer reference for them.
         scratch: an empty folder.
         cache_dir: synq's cache, where compiled objects are kept.
+        progress: shows the pieces of it.
 
     Raises:
         SynqError: an integer, a TLAST or a TKEEP differs, or g++ failed.
     """
     place = _written(files, scratch)
-    with building(place, (csim.TEST_BENCH, axis.BENCH), scratch, cache_dir) as builds:
-        return _simulate(builds, network, inputs, expected, scratch)
+    with (
+        pieces(progress, _LABEL, _SHARES) as working,
+        building(place, (csim.TEST_BENCH, axis.BENCH), scratch, cache_dir) as builds,
+    ):
+        return _simulate(builds, network, inputs, expected, scratch, working)
 
 
 def _simulate(
@@ -135,11 +155,16 @@ def _simulate(
     inputs: NDArray[np.integer[Any]],
     expected: Trace,
     scratch: Path,
+    working: Pieces,
 ) -> HlsSimulation:
-    run = csim.simulate(builds.finish(csim.TEST_BENCH), network, inputs, scratch)
+    program = builds.finish(csim.TEST_BENCH)
+    working.done(_COMPILE)
+    run = csim.simulate(program, network, inputs, scratch)
     compared = {"csim": require_equal(expected, run.stages, "C simulation")}
+    working.done(_RUN)
     bench = builds.finish(axis.BENCH)
     compared["axis"] = axis.require_exact(bench, network, inputs, expected, scratch)
+    working.done(_AXIS)
     log = builds.log().replace(str(scratch), "scratch").encode()
     return HlsSimulation(run.stages[-1][1][:, 0], compared, run.images_per_second, log)
 

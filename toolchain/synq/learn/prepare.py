@@ -309,7 +309,7 @@ def quantized(
             tuned, ranges, _ = finetuned_network(
                 tuned, dataset, choice, device, loaded.finetuning, cache_dir, progress
             )
-    with watch.stage("quantize"):
+    with watch.stage("quantize"), progress.task("Quantize"):
         dataset = with_input_bits(dataset, choice.input_bits)
         network = quantize_network(
             tuned, choice, device, dataset.input_format, dataset.train_inputs, ranges

@@ -16,7 +16,7 @@ from synq.device import Branch, Device
 from synq.fixedpoint import FixedPoint
 from synq.learn.data.mnist import is_mnist
 from synq.learn.prepare import Quantized
-from synq.network import class_count
+from synq.network import SynapseArray, class_count
 from synq.page import paper
 from synq.page.facts import (
     Answers,
@@ -73,9 +73,9 @@ def gather(
     """
     designs = [each for flow, plan in plans.items() for each in _designs(flow, plan)]
     return Facts(
-        title=_line(title),
+        title=one_line(title),
         drawn_by=drawn_by(),
-        data=_line(prepared.dataset.name),
+        data=one_line(prepared.dataset.name),
         task=scores.task.value,
         samples=prepared.dataset.samples,
         spread=scores.spread,
@@ -89,8 +89,8 @@ def gather(
         weights=_weights(prepared),
         answers=_answers(prepared),
         board=BoardFacts(
-            _line(board.name),
-            _line(board.description),
+            one_line(board.name),
+            one_line(board.description),
             board.part,
             float(board.clock_ns),
             tuple(getattr(board.resources, name) for name in RESOURCES),
@@ -102,7 +102,7 @@ def gather(
     )
 
 
-def _line(text: str) -> str:
+def one_line(text: str) -> str:
     """A user's name as one line of at most 1000 characters."""
     return "".join(each if each.isprintable() else "\ufffd" for each in text)[:1000]
 
@@ -127,8 +127,8 @@ def _device(device: Device, choice: Quantization) -> DeviceFacts:
         states = device.count_of_states(branch)
         curves.append(BranchCurve(branch.value, states, _floats(siemens)))
     return DeviceFacts(
-        _line(device.name),
-        _line(device.description),
+        one_line(device.name),
+        one_line(device.description),
         choice.branch.value,
         choice.mapping.value,
         choice.method.value,
@@ -272,6 +272,20 @@ def chip_facts(chip: Chip | None) -> ChipFacts:
     maps = tuple(_cell_map(np.abs(each).max(axis=2), span) for each in off)
     told = (span, tuple(counts.tolist()), tuple(states), chip.pulses, chip.energy_j or 0.0, maps)
     return ChipFacts(name, int(flat.size), chip.deviation, *told)
+
+
+def states_of(chip: ChipFacts) -> list[tuple[str, int]]:
+    """Cells of a chip by the name of their state."""
+    names = [state.name.lower().replace("_", " ") for state in State]
+    return list(zip(names, chip.states, strict=False))
+
+
+def noise_steps(array: SynapseArray) -> float:
+    """Standard deviation of the read noise in steps of the converters; 0 without."""
+    if array.converter is None or array.noise is None:
+        return 0.0
+    step = 2.0 ** (array.partial.fraction - array.converter.format.fraction)
+    return array.noise.deviation / step
 
 
 def _cell_map(off: NDArray[np.float64], most: float) -> CellMap:

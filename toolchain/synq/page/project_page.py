@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from synq.chip import State, full_scale
+from synq.chip import full_scale
 from synq.cost import RESOURCES
 from synq.errors import SynqError
 from synq.files import atomic_write
 from synq.network import QuantizedNetwork
-from synq.page import figures, pictures
+from synq.page import figures, many_chips, pictures
 from synq.page.document import render
-from synq.page.facts import FACTS, Answers, ChipFacts, Facts, facts_from_json
-from synq.page.gather import drawn_by
+from synq.page.facts import FACTS, Answers, Facts, facts_from_json
+from synq.page.gather import drawn_by, noise_steps, states_of
+from synq.page.many_chips import ChipsFacts, read_chips
 from synq.project.manifest import read_listed, read_manifest
 from synq.request import BUDGET
 from synq.synth import comparison
@@ -58,6 +59,7 @@ _SECTIONS = {
     "designs": "Designs",
     "resources": "Resources",
     "chip": "Chip",
+    "chips": "Chips",
     "manifest": "Manifest",
 }
 
@@ -78,6 +80,7 @@ def render_page(
     manifest: Mapping[str, Any],
     digests: Mapping[str, str],
     reports: Sequence[tuple[str, Report]] = (),
+    chips: ChipsFacts | None = None,
 ) -> bytes:
     """The page; the same bytes for the same arguments and versions of the libraries that draw.
 
@@ -86,6 +89,7 @@ def render_page(
         digests: SHA-256 of the project's files, by name; the page itself and the manifest are left
             out.
         reports: of tools, with the names of their files.
+        chips: many of them, of this network.
 
     Raises:
         ValueError: the facts are another network's.
@@ -96,7 +100,7 @@ def render_page(
     sections = {
         name: title
         for name, title in _SECTIONS.items()
-        if (name != "chip" or facts.chip.cells) and (name != "samples" or answers.samples)
+        if {"chip": facts.chip.cells, "samples": answers.samples, "chips": chips}.get(name, True)
     }
     return render(
         "project.html",
@@ -137,6 +141,7 @@ def render_page(
         deviations=figures.deviations(facts.chip) if facts.chip.cells else "",
         states=states_of(facts.chip),
         maps=[(pictures.cell_map(each), each) for each in facts.chip.maps],
+        chips=None if chips is None else many_chips.shown(chips),
         told=_told(manifest),
         digests=dict(sorted(digests.items())),
     )
@@ -174,30 +179,42 @@ def has_page(project: Path) -> bool:
     return FACTS in read_manifest(project)["files"]
 
 
-def write_fresh_page(project: Path) -> Path:
+def write_fresh_page(project: Path, chips: Path | None = None) -> Path:
     """Write the page of a project with what tools have reported by now, and say where.
+
+    Args:
+        chips: a folder of many chips of the project, to show as well.
 
     Raises:
         SynqError: as `fresh_page`; a report cannot be read, or the page not be written.
     """
-    atomic_write(project / FRESH, fresh_page(project, project_reports(project)))
+    many = None if chips is None else read_chips(chips)
+    atomic_write(project / FRESH, fresh_page(project, project_reports(project), many))
     return project / FRESH
 
 
-def fresh_page(project: Path, reports: Sequence[tuple[Path, Report]]) -> bytes:
-    """The page of a project on disk, with what tools have reported.
+def fresh_page(
+    project: Path, reports: Sequence[tuple[Path, Report]], chips: ChipsFacts | None = None
+) -> bytes:
+    """The page of a project on disk, with what tools have reported and how its chips do.
 
     Raises:
         SynqError: the project has no facts for a page, or they, the network or the manifest are not
-            as exported.
+            as exported; the chips are of another network.
     """
     manifest = read_manifest(project)
     _check_facts(project, manifest)
     files = read_listed(project, manifest, (FACTS, "network.npz"))
     network = QuantizedNetwork.from_npz(project / "network.npz")
+    if chips is not None and chips.design != network.digest:
+        raise SynqError(
+            f"the chips are not of {project}: their network is {chips.design[:12]}, the project's "
+            f"{network.digest[:12]}",
+            settings=("chips",),
+        )
     named = [(_relative(file, project), report) for file, report in reports]
     try:
-        return _of_project(_facts(project, files), network, manifest, named)
+        return _of_project(_facts(project, files), network, manifest, named, chips)
     except (ArithmeticError, ValueError) as error:
         raise _damaged(project, error) from None
 
@@ -223,10 +240,11 @@ def _of_project(
     network: QuantizedNetwork,
     manifest: Mapping[str, Any],
     reports: Sequence[tuple[str, Report]],
+    chips: ChipsFacts | None = None,
 ) -> bytes:
     told = {name: value for name, value in manifest.items() if name not in ("files", "format")}
     digests = {name: digest for name, digest in manifest["files"].items() if name != PAGE}
-    return render_page(facts, network, told, digests, reports)
+    return render_page(facts, network, told, digests, reports, chips)
 
 
 def _relative(file: Path, project: Path) -> str:
@@ -307,6 +325,7 @@ def _array(facts: Facts, network: QuantizedNetwork, index: int) -> dict[str, Any
         "shape": f"{array.n_in} × {array.n_out}" + (" + bias" if array.bias_input else ""),
         "array": array,
         "zero": float((array.weights == 0).mean()),
+        "noise": noise_steps(array),
         "entropy": abs(entropy),
         "figure": figures.weight_histograms(index, facts.weights[index], array),
         "clipped": facts.weights[index].clipped,
@@ -395,12 +414,6 @@ def _verdict(report: Report) -> str:
     if report.timing_met is None:
         return ""
     return "timing met" if report.timing_met else "timing not met"
-
-
-def states_of(chip: ChipFacts) -> list[tuple[str, int]]:
-    """Cells of a chip by the name of their state."""
-    names = [state.name.lower().replace("_", " ") for state in State]
-    return list(zip(names, chip.states, strict=False))
 
 
 def _told(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ The files of the core come from `synq.rtl.verilog.render_rtl`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -13,13 +14,17 @@ from numpy.typing import NDArray
 
 from synq.errors import SynqError
 from synq.network import QuantizedNetwork, Trace, require_equal
-from synq.progress import Task
+from synq.progress import Progress, pieces
 from synq.rtl import simulate
 from synq.rtl.design import Capacity, RtlArray, RtlDesign
 
 _Kind = TypeVar("_Kind", Capacity, RtlArray, RtlDesign)
 _PARTS = 4  # simulations at a time, on any machine: the cycles counted depend on it
-_TRAFFIC = simulate.Traffic(gap=0.3, stall=0.3, seed=1)
+_TRAFFIC = {
+    "run, streams that flow": simulate.Traffic(),
+    "run, streams that stall": simulate.Traffic(gap=0.3, stall=0.3, seed=1),
+}
+_SHARES = {"lint": 1.0, "compile": 12.0, **dict.fromkeys(_TRAFFIC, 20.0)}  # of 10,000 of MNIST
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ def simulate_rtl(
     inputs: NDArray[np.integer[Any]],
     expected: Trace,
     scratch: Path,
-    task: Task,
+    progress: Progress,
 ) -> RtlSimulation:
     """Lint, compile and run a core: images back to back, then with random gaps before the beats
     and random stalls of the receiver.
@@ -105,21 +110,31 @@ def simulate_rtl(
     place = scratch / "rtl"
     simulate.write_rtl(files, place)
     verilator = simulate.find_verilator().linked(scratch)
-    task.update(0, "lint")
-    simulate.lint(place, verilator)
-    task.update(0, "compile")
-    executable = simulate.build(place, scratch, design, verilator)
-    runs = []
+    runs: list[simulate.RtlRun] = []
     compared = 0
-    for number, traffic in enumerate([simulate.Traffic(), _TRAFFIC]):
-        task.update(0, f"run {number + 1} of 2: {len(inputs):,} images, each layer")
-        run = simulate.run(
-            executable, place, network, design, inputs, scratch / f"run_{number}", traffic, _PARTS
-        )
-        if run.fault is not None:
-            raise SynqError(f"not bit-exact: {run.fault}")
-        compared += require_equal(expected, run.stages, "the Verilog")
-        runs.append(run)
+    with pieces(progress, "Compile and run the Verilog", _SHARES) as working:
+        simulate.lint(place, verilator)
+        working.done("lint")
+        tell = partial(working.partly, "compile")
+        executable = simulate.build(place, scratch, design, verilator, tell)
+        working.done("compile")
+        for name, traffic in _TRAFFIC.items():
+            run = simulate.run(
+                executable,
+                place,
+                network,
+                design,
+                inputs,
+                scratch / f"run_{len(runs)}",
+                traffic,
+                _PARTS,
+                tell=partial(working.partly, name),
+            )
+            if run.fault is not None:
+                raise SynqError(f"not bit-exact: {run.fault}")
+            compared += require_equal(expected, run.stages, "the Verilog")
+            runs.append(run)
+            working.done(name)
     free = runs[0]
     steps = free.intervals
     return RtlSimulation(

@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,10 @@ class Verilator:
     command: str
     root: Path | None
 
-    def run(self, arguments: list[str], cwd: Path) -> str:
-        """Run it in `cwd`; its messages.
+    def run(
+        self, arguments: list[str], cwd: Path, meanwhile: Callable[[], None] = lambda: None
+    ) -> str:
+        """Run it in `cwd`; its messages. `meanwhile` is called now and then.
 
         Raises:
             SynqError: it failed; with its first error.
@@ -60,7 +62,7 @@ class Verilator:
                 "VERILATOR_ROOT": str(self.root),
                 "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
             }
-        ended = run_command(Command([self.command, *arguments], cwd, environment))
+        ended = run_command(Command([self.command, *arguments], cwd, environment), meanwhile)
         if ended.code != 0:
             lines = ended.log.strip().splitlines() or ["it printed nothing"]
             reason = next(
@@ -165,12 +167,17 @@ def lint(place: Path, verilator: Verilator | None = None) -> str:
 
 
 def build(
-    place: Path, scratch: Path, design: RtlDesign, verilator: Verilator | None = None
+    place: Path,
+    scratch: Path,
+    design: RtlDesign,
+    verilator: Verilator | None = None,
+    tell: Callable[[float], None] = lambda _: None,
 ) -> Path:
     """Compile the Verilog in `place` with the driver.
 
     Args:
         design: of the core.
+        tell: gets the share of the C++ files that are compiled, 0 to 1, now and then.
 
     Returns:
         The executable; run it with `run`.
@@ -187,6 +194,13 @@ def build(
     monitor.write_bytes((folder("hls_templates") / "rtl" / "sim" / "synq_monitor.v").read_bytes())
     jobs = str(os.cpu_count() or 1)
     reloadable = " -DRELOADABLE" if design.reloadable else ""
+    built = scratch / "build"
+
+    def look() -> None:
+        sources = len(list(built.glob("*.cpp")))
+        if sources:
+            tell(min(1.0, len(list(built.glob("*.o"))) / sources))
+
     tool.run(
         [
             *["--cc", "--exe", "--build", "-j", jobs, "-O3", "-Wno-fatal", "-DSYNQ_MONITOR"],
@@ -196,12 +210,13 @@ def build(
                 "-CFLAGS",
                 f"-O1 -DBEAT_BITS={design.beat_bits} -DSETTLE={pipeline.SETTLE}{reloadable}",
             ],
-            *["--Mdir", str(scratch / "build"), "-o", "driver"],
+            *["--Mdir", str(built), "-o", "driver"],
             *[str(driver), str(monitor), *_sources(place)],
         ],
         place,
+        look,
     )
-    return scratch / "build" / "driver"
+    return built / "driver"
 
 
 def _sources(place: Path) -> list[str]:
@@ -221,6 +236,7 @@ def run(
     traffic: Traffic | None = None,
     parts: int | None = None,
     networks: Mapping[int, NDArray[np.uint64]] | None = None,
+    tell: Callable[[float], None] = lambda _: None,
 ) -> RtlRun:
     """Send images through the compiled core, back to back.
 
@@ -234,6 +250,7 @@ def run(
             read noise, which counts images, and with `networks`, it is one.
         networks: the words of networks to load (`synq.rtl.reload`), by the image before which they
             are sent.
+        tell: gets the share of the answers that have come, 0 to 1, now and then.
 
     Raises:
         SynqError: the simulation stopped.
@@ -257,6 +274,7 @@ def run(
     answers = play(
         *(executable, place, folders, given, wanted_beats, traffic, design.result_bits),
         idle_limit=idle_limit,
+        tell=tell,
     )
     faults: list[str] = []
     for records, each in zip(answers, runs, strict=True):
@@ -291,6 +309,7 @@ def play(
     result_bits: int = 64,
     reset: float = 0.0,
     idle_limit: int = _IDLE_LIMIT,
+    tell: Callable[[float], None] = lambda _: None,
 ) -> list[NDArray[Any]]:
     """Run the compiled core once in each folder, all at a time.
 
@@ -303,6 +322,7 @@ def play(
         reset: probability that a cycle has a reset of one clock. The sender then begins again with
             the first transfer that is not answered to its end, of which nothing is returned.
         idle_limit: cycles without any transfer after which a run gives up.
+        tell: as of `run`.
 
     Returns:
         Records of each run's output beats: data, keep, last, cycle.
@@ -310,6 +330,14 @@ def play(
     Raises:
         SynqError: a simulation stopped.
     """
+    data = ("data", "<u8") if result_bits == 64 else ("data", "<u8", (result_bits // 64,))
+    kind = np.dtype([data, ("keep", "u1"), ("last", "u1"), ("cycle", "<u8")])
+    results = [where / "results.bin" for where in folders]
+
+    def look() -> None:
+        written = sum(file.stat().st_size for file in results if file.exists())
+        tell(min(1.0, written / (kind.itemsize * sum(n_results))))
+
     commands = []
     for number, (where, given, count) in enumerate(zip(folders, beats, n_results, strict=True)):
         where.mkdir(parents=True, exist_ok=True)
@@ -322,10 +350,8 @@ def play(
         command += [str(idle_limit), str(int(reset * _PROBABILITY))]
         command += ["+verilator+rand+reset+2", f"+verilator+seed+{seed + 1}"]
         commands.append(Command(command, where))
-    run_all(commands, "the simulation of the Verilog")
-    data = ("data", "<u8") if result_bits == 64 else ("data", "<u8", (result_bits // 64,))
-    kind = np.dtype([data, ("keep", "u1"), ("last", "u1"), ("cycle", "<u8")])
-    answers = [np.fromfile(where / "results.bin", dtype=kind) for where in folders]
+    run_all(commands, "the simulation of the Verilog", look)
+    answers = [np.fromfile(file, dtype=kind) for file in results]
     for records, count in zip(answers, n_results, strict=True):
         if len(records) != count:
             raise SynqError(
