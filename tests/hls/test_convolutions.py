@@ -20,6 +20,7 @@ from synq.hls.estimate import estimate_layer
 from synq.hls.sources import render_sources
 from synq.network import QuantizedNetwork, first_difference
 from synq.planning import plan_hls
+from synq.progress import SILENT
 from synq.request import Datapath, Request, Target
 
 PLANS = [
@@ -66,7 +67,7 @@ def test_random_networks_are_bit_exact(
         network, HlsDesign(plans), settings.stream, inputs[:10], expected.head(10)
     )
     files = {**core.files, **ours}
-    found = check_hls(core, files, network, inputs, expected, tmp_path, tmp_path / "cache")
+    found = check_hls(core, files, network, inputs, expected, tmp_path, tmp_path / "cache", SILENT)
     whole = expected.table().size
     axis = 60 * (network.sizes[-1] + 1)
     assert found.compared == {"qkeras": whole, "hls4ml": whole, "csim": whole, "axis": axis}
