@@ -235,7 +235,7 @@ def known_options() -> set[str]:
     """Of all commands, and of the benchmarks."""
     group: Any = typer.main.get_command(app)
     single: Any = typer.main.get_command(export_app)
-    found = {"--help"}
+    found = {"--help", "--version"}
     inner = [getattr(command, "commands", {}).values() for command in group.commands.values()]
     for command in [*group.commands.values(), *chain(*inner), single]:
         found |= {name for parameter in command.params for name in parameter.opts}
