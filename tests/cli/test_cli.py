@@ -469,7 +469,7 @@ USAGE: list[tuple[str, str]] = [
     ("--backend quartus", "'quartus' is not one of 'vitis', 'vivado'"),
     (
         "--data a.npz --data-dir b",
-        "a folder of IDX files is for mnist, fashion-mnist, kmnist",
+        "a folder of a set's files is for mnist, fashion-mnist, kmnist, cifar10",
     ),
     ("--data diabtes", "no set of this name: did you mean diabetes"),
     ("--data wine --task regression", "wine is for classification, not regression (--task)"),
