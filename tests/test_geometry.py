@@ -260,3 +260,13 @@ def test_layers_that_do_not_follow_one_another() -> None:
         weights = tuple(np.ones(shape) for shape in matrices)
         with pytest.raises(SynqError, match=f"{message}|layer 2 takes 23 inputs"):
             FloatNetwork(weights, (None,) * len(weights), geometries)
+
+
+def test_what_people_read() -> None:
+    pool = Pool(Pooling.MAX, (2, 2))
+    assert str(Geometry(Window((28, 28, 1), (5, 5)), pool)) == (
+        "5 x 5 of 28 x 28 x 1 at 24 x 24 places, max of 2 x 2"
+    )
+    padded = Window((8, 8, 3), (3, 3), (2, 2), ((1, 1), (1, 1)))
+    assert str(Geometry(padded)) == "3 x 3 of 8 x 8 x 3 at 4 x 4 places, stride 2 x 2, padded"
+    assert str(DENSE) == "dense"

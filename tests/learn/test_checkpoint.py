@@ -269,7 +269,6 @@ def test_equal_networks_make_equal_files_in_any_process(tmp_path: Path) -> None:
     script = """if True:
         import sys, pathlib, numpy
         from synq.float_network import FloatNetwork
-from synq.geometry import DENSE, Geometry, Pool, Pooling, Window
         from synq.learn.checkpoint import save_checkpoint
         metadata = dict.fromkeys("abcdefgh", "value")
         net = FloatNetwork((numpy.eye(3),), (numpy.ones(3),))

@@ -168,7 +168,7 @@ def _origin(manifest: Mapping[str, Any]) -> dict[str, str]:
 
 def _arrays(first: QuantizedNetwork, second: QuantizedNetwork) -> Iterator[ArrayChange]:
     for index, (one, two) in enumerate(zip(first.arrays, second.arrays, strict=False)):
-        changes = tuple(_changes(_described(one), _described(two)))
+        changes = tuple(_changes(_described(first, index), _described(second, index)))
         synapses, moved, furthest = 0, 0, 0.0
         if one.codes.shape == two.codes.shape:
             off = np.abs(_weights(one) - _weights(two))
@@ -177,9 +177,9 @@ def _arrays(first: QuantizedNetwork, second: QuantizedNetwork) -> Iterator[Array
         if changes or moved or not synapses:
             yield ArrayChange(index, changes, synapses, moved, furthest)
     for index in range(min(len(first.arrays), len(second.arrays)), len(first.arrays)):
-        yield ArrayChange(index, tuple(_changes(_described(first.arrays[index]), {})), 0, 0, 0.0)
+        yield ArrayChange(index, tuple(_changes(_described(first, index), {})), 0, 0, 0.0)
     for index in range(min(len(first.arrays), len(second.arrays)), len(second.arrays)):
-        yield ArrayChange(index, tuple(_changes({}, _described(second.arrays[index]))), 0, 0, 0.0)
+        yield ArrayChange(index, tuple(_changes({}, _described(second, index))), 0, 0, 0.0)
 
 
 def _weights(array: SynapseArray) -> NDArray[np.float64]:
@@ -188,8 +188,10 @@ def _weights(array: SynapseArray) -> NDArray[np.float64]:
     return weights
 
 
-def _described(array: SynapseArray) -> dict[str, str]:
+def _described(network: QuantizedNetwork, index: int) -> dict[str, str]:
+    array = network.arrays[index]
     return {
+        "places": str(network.geometries[index]),
         "shape": f"{array.n_in} x {array.n_out}" + (" + bias" if array.bias_input else ""),
         "effective levels": str(array.effective_levels),
         "codebook": _shortened(" ".join(map(str, array.codebook.tolist()))),

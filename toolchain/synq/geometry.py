@@ -229,6 +229,18 @@ class Geometry:
             down, across = down // self.pool.size[0], across // self.pool.size[1]
         return down, across, channels
 
+    def __str__(self) -> str:
+        """As people read it: "5 x 5 of 28 x 28 x 1 at 24 x 24 places, max of 2 x 2"."""
+        window = self.window
+        if window is None:
+            return "dense"
+        text = f"{sides(window.kernel)} of {sides(window.shape)} at {sides(window.places)} places"
+        if window.stride != (1, 1):
+            text += f", stride {sides(window.stride)}"
+        if any(map(any, window.padding)):
+            text += ", padded"
+        return text if self.pool is None else f"{text}, {self.pool.kind} of {sides(self.pool.size)}"
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON; `from_dict` is its inverse."""
         return {
@@ -251,8 +263,8 @@ class Geometry:
 DENSE = Geometry()
 
 
-def sides(shape: Shape) -> str:
-    """A shape as people write it: "28 x 28 x 1"."""
+def sides(shape: tuple[int, ...]) -> str:
+    """A shape or a pair as people write it: "28 x 28 x 1"."""
     return " x ".join(map(str, shape))
 
 

@@ -300,7 +300,7 @@ def _values(facts: Facts) -> list[dict[str, Any]]:
 
 
 def _array(facts: Facts, network: QuantizedNetwork, index: int) -> dict[str, Any]:
-    array = network.arrays[index]
+    array, geometry = network.arrays[index], network.geometries[index]
     used = np.bincount(array.codes.ravel(), minlength=array.effective_levels)
     most = max(1, int(used.max()))
     usage = [
@@ -323,6 +323,7 @@ def _array(facts: Facts, network: QuantizedNetwork, index: int) -> dict[str, Any
     return {
         "index": index,
         "shape": f"{array.n_in} × {array.n_out}" + (" + bias" if array.bias_input else ""),
+        "places": "" if geometry.window is None else f"{geometry}".replace(" x ", " × "),
         "array": array,
         "zero": float((array.weights == 0).mean()),
         "noise": noise_steps(array),

@@ -352,7 +352,7 @@ class _Layers:
         self._check_padding(step.name)
         if not self.open:
             if self.ahead is not None:
-                if self.image is not None and _sizes(self.ahead) != _sizes(step):
+                if self.image is not None and len(_sizes(self.ahead) | _sizes(step)) > 1:
                     # Only sources with channels first say something of each value of an image.
                     self.ahead = _spread(self.ahead, self.image, channels_first=True)
                     step = _spread(step, self.image, channels_first=True)
