@@ -59,7 +59,7 @@ benchmark-small: $(VENV)/tested
 	$(VENV)/bin/python benchmarks/chips.py --small
 	$(VENV)/bin/python benchmarks/networks.py --small
 	$(VENV)/bin/python benchmarks/oracles.py --small
-	$(VENV)/bin/python benchmarks/fuzz.py --count 200
+	$(VENV)/bin/python benchmarks/fuzz.py --count 100
 	$(VENV)/bin/python benchmarks/faults.py --count 2 --mended 1
 	$(VENV)/bin/python benchmarks/kill.py --count 3
 

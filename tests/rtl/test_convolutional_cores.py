@@ -95,7 +95,7 @@ def cores(build_core: CoreBuilder) -> dict[str, Core]:
     return {name: build_core(two_convolutions(), design) for name, design in DESIGNS.items()}
 
 
-@settings(ANEW, max_examples=3)
+@settings(ANEW, max_examples=2)
 @given(seed=seeds)
 def test_random_convolutions_and_designs(build_core: CoreBuilder, seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -114,7 +114,7 @@ def test_random_convolutions_and_designs(build_core: CoreBuilder, seed: int) -> 
         core.check(given_images, core.folder / f"{gap}_{stall}", traffic)
 
 
-@settings(ANEW, max_examples=4)
+@settings(ANEW, max_examples=2)
 @given(seed=seeds)
 def test_random_convolutions_are_lint_clean(
     verilator: simulate.Verilator, tmp_path_factory: pytest.TempPathFactory, seed: int
