@@ -1,6 +1,7 @@
 """Convolutional networks, trained and fine-tuned: what is computed is what is trained."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from synq.learn.data.dataset import Dataset
 from synq.learn.finetune import finetune
 from synq.learn.layers import NETWORKS, Convolution, laid_out
 from synq.learn.tensor_geometry import pooled, summed
-from synq.learn.train import FINETUNING, RECIPES, Recipe, train
+from synq.learn.train import FINETUNING, RECIPES, Recipe, train, trained_network
 from synq.network import accuracy, classes_of
 from synq.progress import SILENT
 from synq.quantizing import Quantization, quantize_network
@@ -129,6 +130,16 @@ def test_fine_tuning_computes_the_references_logits() -> None:
         logits = model.logits(real, 0.0, torch.Generator()).numpy()
     answers = quantized.answers(data.test_inputs) * quantized.output_unit
     np.testing.assert_allclose(logits, answers, rtol=1e-4, atol=1e-4)
+
+
+def test_images_of_other_sides_are_another_network(tmp_path: Path) -> None:
+    """Their values, and so the data's digest, are the same."""
+    square, wide = dataset(), replace(dataset(), shape=(4, 16, 1))
+    recipe = replace(RECIPE, epochs=1)
+    first, cached = trained_network(recipe, square, tmp_path, SILENT)
+    second, cached_too = trained_network(recipe, wide, tmp_path, SILENT)
+    assert not (cached or cached_too) and first.shapes != second.shapes
+    assert trained_network(recipe, square, tmp_path, SILENT)[1]
 
 
 def test_lenet_is_lenet() -> None:

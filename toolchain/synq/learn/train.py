@@ -306,6 +306,8 @@ def trained_network(
         "torch": version("torch").partition("+")[0],  # its builds compute the same
         "training": str(TRAINING_VERSION),
     }
+    if recipe.convolutional:  # the same values may be images of other sides
+        described["shape"] = str(image_shape(dataset))
     key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
     path = cache_dir / "networks" / f"{key}.safetensors"
     if path.exists():

@@ -291,17 +291,26 @@ def facts_from_json(content: bytes) -> Facts:
     Raises:
         ValueError: it is something else, or contradicts itself.
     """
-    if len(content) > _MAX_BYTES:
-        raise ValueError(f"it is larger than {in_words(_MAX_BYTES)}")
+    facts = read_table(read_told(content, _FORMAT, _MAX_BYTES), Facts)
+    _check(facts)
+    return facts
+
+
+def read_told(content: bytes, form: str, most_bytes: int) -> dict[str, Any]:
+    """The table in JSON that says to be of a format, without that.
+
+    Raises:
+        ValueError: it is none, or larger.
+    """
+    if len(content) > most_bytes:
+        raise ValueError(f"it is larger than {in_words(most_bytes)}")
     try:
         told: Any = json.loads(content)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    if not isinstance(told, dict) or told.pop("format", None) != _FORMAT:
-        raise ValueError(f"its format is not {_FORMAT}")
-    facts = read_table(told, Facts)
-    _check(facts)
-    return facts
+    if not isinstance(told, dict) or told.pop("format", None) != form:
+        raise ValueError(f"its format is not {form}")
+    return told
 
 
 def _check(facts: Facts) -> None:

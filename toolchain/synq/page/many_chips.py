@@ -14,9 +14,9 @@ from markupsafe import Markup
 
 from synq.definition import Range, read_table
 from synq.errors import SynqError
-from synq.files import in_words, read_bounded
+from synq.files import read_bounded
 from synq.page import pictures
-from synq.page.facts import ChipFacts, Count, Number, Text, bytes_of
+from synq.page.facts import ChipFacts, Count, Number, Text, bytes_of, read_told
 from synq.page.figures import deviations
 from synq.page.gather import states_of
 from synq.page.svg import ACCENT, MUTED, SECOND, SERIES, SURFACE, drawn
@@ -111,15 +111,7 @@ def chips_from_json(content: bytes) -> ChipsFacts:
     Raises:
         ValueError: it is something else, or contradicts itself.
     """
-    if len(content) > _MAX_BYTES:
-        raise ValueError(f"it is larger than {in_words(_MAX_BYTES)}")
-    try:
-        told: Any = json.loads(content)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    if not isinstance(told, dict) or told.pop("format", None) != _FORMAT:
-        raise ValueError(f"its format is not {_FORMAT}")
-    facts = read_table(told, ChipsFacts)
+    facts = read_table(read_told(content, _FORMAT, _MAX_BYTES), ChipsFacts)
     names = [name for name, _ in groupby(facts.effects, lambda each: each.effect)]
     factors = [
         [each.factor for each in group]
